@@ -1,0 +1,1 @@
+"""The engine of EMS Dash: everything that also runs without a browser."""

@@ -1,0 +1,102 @@
+"""Limits, setpoints and engine states as other rooms see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class EngineState(StrEnum):
+    """What the engine is doing as a whole."""
+
+    STARTING = "starting"
+    AUTOMATIC = "automatic"
+    MONITORING = "monitoring"
+    DEGRADED = "degraded"
+    SAFE = "safe"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLimits:
+    """The power range allowed now, and what sets each end.
+
+    Attributes:
+        charge_kw: Most the battery may charge now, >= 0.
+        discharge_kw: Most the battery may discharge now, >= 0.
+        charge_binding: Name of the limit that sets `charge_kw`.
+        discharge_binding: Name of the limit that sets `discharge_kw`.
+    """
+
+    charge_kw: float
+    discharge_kw: float
+    charge_binding: str
+    discharge_binding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """A decision of the control law.
+
+    Attributes:
+        ts: When it was decided, UTC.
+        power_kw: Battery power asked for, + discharge, - charge.
+        wanted_kw: What the law wanted before limits.
+        reason: Key of the reason, for example ``"value_dispatch"`` or ``"no_plan"``.
+        binding: Name of the limit that changed it, or None.
+    """
+
+    ts: datetime
+    power_kw: float
+    wanted_kw: float
+    reason: str
+    binding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepHealth:
+    """Supervision record of one recurring step of the engine.
+
+    Attributes:
+        name: The step, for example ``"control"``, ``"plan"``, ``"poll"``, ``"history"``.
+        ok: True when its last run succeeded.
+        last_success: End of the last run that succeeded, UTC.
+        failures: Failures in a row.
+        restarts: Failures since start.
+        last_error: Text of the last failure while not ok, else None.
+    """
+
+    name: str
+    ok: bool
+    last_success: datetime | None
+    failures: int = 0
+    restarts: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """State of one device connection.
+
+    Attributes:
+        name: Device or connection name.
+        state: ``"connecting"``, ``"online"``, ``"degraded"`` or ``"offline"``.
+        reason: Why it is not online, in words; None when online.
+        endpoint: Host and port or serial device.
+        requests: Requests sent since start.
+        errors: Requests that failed since start.
+        latency_ms: Round trip of the last request.
+        simulated: True when a simulated device answers.
+        writable: True when writing is enabled.
+    """
+
+    name: str
+    state: str
+    reason: str | None
+    endpoint: str
+    requests: int
+    errors: int
+    latency_ms: float | None
+    simulated: bool
+    writable: bool

@@ -1,0 +1,106 @@
+"""The one exception hierarchy of EMS Dash.
+
+Every error a person may see names the field, the value and the remedy, so the
+command line, the API and the pages can show the same text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class EmsError(Exception):
+    """Base of all errors raised on purpose by EMS Dash.
+
+    Args:
+        message: What is wrong, one sentence a user understands.
+        field: Dotted name of the offending input, for example ``bess.soc_min_percent``.
+        value: The offending value as it came in.
+        hint: What to do about it.
+    """
+
+    code = "ems_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        value: Any = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.value = value
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error shape of the API: code, message, field and hint."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "hint": self.hint,
+        }
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.hint:
+            parts.append(self.hint)
+        text = " ".join(parts)
+        return f"{self.field}: {text}" if self.field else text
+
+
+class ConfigError(EmsError):
+    """The configuration cannot be used; the program does not start."""
+
+    code = "config_invalid"
+
+
+class DeviceError(EmsError):
+    """A device or its link failed, or its profile is unusable."""
+
+    code = "device_error"
+
+
+class LinkError(DeviceError):
+    """No trustworthy answer came over a connection."""
+
+    code = "link_error"
+
+
+class WriteRefusedError(DeviceError):
+    """A write was not sent, or the device refused it."""
+
+    code = "write_refused"
+
+
+class MarketError(EmsError):
+    """Prices for the requested time are not available."""
+
+    code = "prices_unavailable"
+
+
+class ForecastError(EmsError):
+    """A forecast could not be made from the data at hand."""
+
+    code = "forecast_unavailable"
+
+
+class OptimizationError(EmsError):
+    """No plan could be computed, or it failed its independent check."""
+
+    code = "no_plan"
+
+
+class HistoryError(EmsError):
+    """The history store could not read or write."""
+
+    code = "history_error"
+
+
+class AlreadyRunningError(EmsError):
+    """Another instance owns the devices and the database."""
+
+    code = "already_running"
