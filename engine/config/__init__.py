@@ -1,0 +1,1 @@
+"""Configuration: schema of ``ems.yaml``, loading with clear messages, the commented default."""

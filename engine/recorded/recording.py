@@ -1,0 +1,155 @@
+"""The recorded demo year and the rule that maps it onto any date.
+
+A local calendar day is served by the recorded day with the same weekday that
+lies nearest in the season, quarter-hour by quarter-hour of local wall time.
+Recorded days with a clock change are left out, so that every local time exists
+exactly once; on a 25-hour day the repeated hour repeats its values, on a
+23-hour day the missing hour is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from engine.domain.errors import EmsError
+
+DEMO_FILE = Path(__file__).parent / "data" / "demo_site_composite_2025_26_15min.parquet"
+
+ATTRIBUTION = (
+    "Bundesnetzagentur, SMARD.de (CC BY 4.0)",
+    "AEW Energie AG (ODbL 1.0)",
+)
+
+QUARTERS_PER_DAY = 96
+_DAYS_PER_YEAR = 365.25
+
+
+def season_distance_days(a: date, b: date) -> float:
+    """Return how far two dates lie apart within the year, 0..182.6 days, whatever their years."""
+    gap = abs(a.timetuple().tm_yday - b.timetuple().tm_yday)
+    return min(gap, _DAYS_PER_YEAR - gap)
+
+
+class Recording:
+    """Quarter-hourly series of a recorded year, readable at any date.
+
+    Args:
+        path: Parquet file with the UTC index ``ts_utc`` (start of interval, gap-free) and
+            one float column per series.
+        timezone: IANA name of the zone whose wall time and weekdays rule the mapping.
+
+    Raises:
+        EmsError: When the file is missing, empty or not on a 15-min grid.
+    """
+
+    def __init__(self, path: Path = DEMO_FILE, timezone: str = "Europe/Vienna") -> None:
+        if not path.is_file():
+            raise EmsError(
+                "The recorded data file is missing.",
+                field="recording",
+                value=path.name,
+                hint="Reinstall EMS Dash; the file belongs to the source tree.",
+            )
+        self.timezone = ZoneInfo(timezone)
+        table = pq.read_table(path)
+        self.columns: tuple[str, ...] = tuple(c for c in table.column_names if c != "ts_utc")
+        stamps = table.column("ts_utc").to_pylist()
+        _require_quarter_hour_grid(stamps)
+        data = np.column_stack([table.column(c).to_numpy() for c in self.columns])
+        self._days = self._split_days(stamps, data.astype(np.float64))
+        if not self._days:
+            raise EmsError("The recorded data holds no complete day.", field="recording")
+        self._source_date = lru_cache(maxsize=4096)(self._find_source_date)
+
+    def _split_days(
+        self, stamps: Sequence[datetime], data: NDArray[np.float64]
+    ) -> dict[date, NDArray[np.float64]]:
+        rows: dict[date, list[int]] = {}
+        for i, ts in enumerate(stamps):
+            rows.setdefault(ts.astimezone(self.timezone).date(), []).append(i)
+        return {
+            day: data[indices[0] : indices[-1] + 1]
+            for day, indices in rows.items()
+            if len(indices) == QUARTERS_PER_DAY
+        }
+
+    def _find_source_date(self, day: date) -> date:
+        same_weekday = [d for d in self._days if d.weekday() == day.weekday()]
+        candidates = same_weekday or list(self._days)
+        # Of two equally near days the one closer in calendar time wins, so that a date inside
+        # the recording is served by itself.
+        return min(candidates, key=lambda d: (season_distance_days(d, day), abs((d - day).days), d))
+
+    def source_date(self, day: date) -> date:
+        """Return the recorded local date that stands in for the local date `day`."""
+        return self._source_date(day)
+
+    def values(self, column: str, times: Iterable[datetime]) -> NDArray[np.float64]:
+        """Return the recorded 15-min means that stand in for the given times.
+
+        Args:
+            column: One of `columns`.
+            times: Timezone-aware instants; each belongs to the quarter-hour that contains it.
+
+        Returns:
+            Array of shape (number of times,), in the unit of the column.
+
+        Raises:
+            EmsError: When the column does not exist.
+        """
+        if column not in self.columns:
+            raise EmsError(
+                f"The recording has no series '{column}'.",
+                field="column",
+                value=column,
+                hint=f"Use one of: {', '.join(self.columns)}.",
+            )
+        k = self.columns.index(column)
+        out = []
+        for ts in times:
+            local = ts.astimezone(self.timezone)
+            day = self._days[self.source_date(local.date())]
+            out.append(day[local.hour * 4 + local.minute // 15, k])
+        return np.array(out, dtype=np.float64)
+
+    def quarter_hours(self, column: str, start: datetime, n: int) -> NDArray[np.float64]:
+        """Return `n` consecutive 15-min means from `start` (aware); shape (n,)."""
+        return self.values(column, (start + timedelta(minutes=15 * i) for i in range(n)))
+
+
+def _require_quarter_hour_grid(stamps: Sequence[datetime]) -> None:
+    if not stamps or stamps[0].tzinfo is None:
+        raise EmsError("The recorded data needs timezone-aware times.", field="ts_utc")
+    first = stamps[0].astimezone(UTC)
+    expected = first + timedelta(minutes=15 * (len(stamps) - 1))
+    if stamps[-1].astimezone(UTC) != expected or first.minute % 15 or first.second:
+        raise EmsError(
+            "The recorded data is not on a gap-free 15-min grid.",
+            field="ts_utc",
+            value=f"{stamps[0]} .. {stamps[-1]}, {len(stamps)} rows",
+        )
+
+
+def quarter_mean(recording: Recording, column: str) -> Callable[[datetime], float]:
+    """Return a fast function from an instant to the recorded mean of its quarter-hour.
+
+    The last quarter-hour is remembered, because a plant asks for every second of it.
+    """
+    last: tuple[int, float] | None = None
+
+    def value(ts: datetime) -> float:
+        nonlocal last
+        quarter = int(ts.timestamp() // 900)
+        if last is None or last[0] != quarter:
+            last = (quarter, float(recording.values(column, (ts,))[0]))
+        return last[1]
+
+    return value

@@ -1,0 +1,51 @@
+"""Fixtures shared by every kind of test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.domain.clock import ManualClock
+from engine.domain.site import Battery, GridConnection, Site
+from engine.recorded.recording import Recording
+
+
+@pytest.fixture(scope="session")
+def recording() -> Recording:
+    """The recorded demo year."""
+    return Recording()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands at Monday 2026-11-23 12:00 UTC until moved."""
+    return ManualClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def battery() -> Battery:
+    """The battery of the demo site, without standby loss."""
+    return Battery(
+        energy_capacity_kwh=200.0,
+        power_charge_max_kw=100.0,
+        power_discharge_max_kw=100.0,
+        efficiency_charge=0.95,
+        efficiency_discharge=0.95,
+        soc_min_percent=10.0,
+        soc_max_percent=90.0,
+        wear_cost_eur_per_kwh=0.015,
+    )
+
+
+@pytest.fixture
+def site(battery: Battery) -> Site:
+    """The demo site."""
+    return Site(
+        site_id="site-1",
+        name="Standort Wien",
+        timezone="Europe/Vienna",
+        battery=battery,
+        grid=GridConnection(import_limit_kw=200.0, export_limit_kw=200.0),
+        pv_peak_kw=160.0,
+    )
