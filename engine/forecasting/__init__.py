@@ -1,0 +1,1 @@
+"""Forecasts of price, load and PV behind one interface."""

@@ -1,0 +1,1 @@
+"""Prices and tariffs: what a kWh costs and earns, when, and who says so."""

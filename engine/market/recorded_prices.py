@@ -1,0 +1,53 @@
+"""Day-ahead prices from the recording, published as the exchange would publish them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from engine.domain.clock import Clock
+from engine.domain.quarter_hour import STEP
+from engine.market.prices import DayAheadPrices
+from engine.recorded.recording import Recording
+
+SOURCE = "recorded"
+
+PUBLICATION_HOUR = 13
+"""Local hour at which the next day's auction results appear (about 13:00, notes/forecasting)."""
+
+_HISTORY_DAYS = 28
+
+
+class RecordedPrices:
+    """Recorded Austrian prices mapped to the present (`PriceSource`).
+
+    Tomorrow becomes visible at 13:00 local time, as in reality, so the plan never looks
+    further ahead than an operator could.
+    """
+
+    def __init__(self, recording: Recording, clock: Clock) -> None:
+        self._recording = recording
+        self._clock = clock
+        self._zone: ZoneInfo = recording.timezone
+        self._cached: DayAheadPrices | None = None
+
+    def published(self, now: datetime) -> DayAheadPrices:
+        """Return the last 28 days and all that is published at `now`."""
+        local = now.astimezone(self._zone)
+        days_ahead = 2 if local.hour >= PUBLICATION_HOUR else 1
+        start = self._midnight(local.date() - timedelta(days=_HISTORY_DAYS))
+        end = self._midnight(local.date() + timedelta(days=days_ahead))
+        if self._cached is None or (self._cached.start, self._cached.end) != (start, end):
+            eur_per_mwh = self._recording.quarter_hours(
+                "price_at_eur_mwh", start, (end - start) // STEP
+            )
+            self._cached = DayAheadPrices(
+                start=start,
+                spot_eur_per_kwh=eur_per_mwh / 1000.0,
+                source=SOURCE,
+                fetched_at=self._clock.now(),
+            )
+        return self._cached
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(0), self._zone).astimezone(UTC)
