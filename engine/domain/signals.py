@@ -52,8 +52,13 @@ SIGNALS: dict[str, Signal] = {
         Signal("max_discharge_power_kw", "kW", _G, "Discharge power the BMS allows now, >= 0"),
         Signal("max_charge_current_a", "A", _G, "Charge current the BMS allows now, >= 0"),
         Signal("max_discharge_current_a", "A", _G, "Discharge current the BMS allows now, >= 0"),
-        Signal("status_code", "", _K, "BMS status: 0 init, 1 charging, 2 discharging, 3 ready, "
-               "5 no charge, 6 no discharge, 7 neither, 8 fault"),
+        Signal(
+            "status_code",
+            "",
+            _K,
+            "BMS status: 0 init, 1 charging, 2 discharging, 3 ready, "
+            "5 no charge, 6 no discharge, 7 neither, 8 fault",
+        ),
         Signal("alarm_bits", "", _K, "Active alarms as bits, in the order of `ALARMS`"),
         Signal("grid_kw", "kW", _G, "Power at the grid meter, + import, - export"),
         Signal("pv_kw", "kW", _G, "PV power, >= 0"),

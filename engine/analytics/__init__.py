@@ -1,0 +1,1 @@
+"""What the battery earned: money booked from meter registers."""

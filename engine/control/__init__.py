@@ -1,0 +1,1 @@
+"""Limits and the setpoint law between two plans."""

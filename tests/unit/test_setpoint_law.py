@@ -1,0 +1,124 @@
+"""Between plans the battery weighs the value of stored energy against the price now."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.control.setpoint_law import (
+    Prices,
+    Situation,
+    decide,
+    rate_eur_per_h,
+    value_dispatch_kw,
+)
+from engine.domain.control import PowerLimits
+from engine.domain.site import Battery
+from tests.support.build import NOW, image, plan
+
+FREE = PowerLimits(100.0, 100.0, "nameplate", "nameplate")
+PRICES = Prices(buy=0.25, sell=0.10)
+
+
+def chosen(battery: Battery, value: float, **changes) -> float:
+    values = {"grid_kw": 20.0, "battery_kw": 0.0} | changes
+    planned = values.pop("planned_kw", 0.0)
+    published = plan(stored_value_eur_per_kwh=value, battery_kw=planned)
+    return decide(image(**values), FREE, published, PRICES, battery).power_kw
+
+
+def test_the_load_is_served_when_the_grid_costs_more_than_the_store(battery: Battery) -> None:
+    # Worth of a stored kWh 0.15; saved at the meter 0.25 * 0.95 - wear: discharge the net load,
+    # but no more: feeding in earns only 0.10.
+    assert chosen(battery, 0.15) == pytest.approx(20.0)
+
+
+def test_a_precious_store_is_kept(battery: Battery) -> None:
+    assert chosen(battery, 0.24) == 0.0
+
+
+def test_surplus_pv_is_stored_when_worth_more_than_feed_in(battery: Battery) -> None:
+    assert chosen(battery, 0.18, grid_kw=-40.0) == pytest.approx(-40.0)
+
+
+def test_a_very_precious_store_is_filled_from_the_grid(battery: Battery) -> None:
+    assert chosen(battery, 0.40) == pytest.approx(-100.0)
+
+
+def test_a_worthless_store_is_sold(battery: Battery) -> None:
+    assert chosen(battery, 0.02) == pytest.approx(100.0)
+
+
+def test_the_running_battery_does_not_disturb_the_net_load(battery: Battery) -> None:
+    # The same site with the battery already serving the 20 kW: the meter shows 0.
+    assert chosen(battery, 0.15, grid_kw=0.0, battery_kw=20.0) == pytest.approx(20.0)
+
+
+def test_indifferent_means_as_planned(battery: Battery) -> None:
+    # At this value charging from the grid is worth exactly what it costs.
+    value = PRICES.buy / battery.efficiency_charge + battery.wear_cost_eur_per_kwh
+    assert chosen(battery, value, planned_kw=-37.0) == pytest.approx(-37.0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (("soc_percent",), "bms_missing"),
+        (("grid_kw",), "meter_missing"),
+        (("battery_kw",), "meter_missing"),
+    ],
+)
+def test_missing_data_means_zero_with_the_reason(
+    battery: Battery, bad: tuple[str, ...], reason: str
+) -> None:
+    setpoint = decide(image(bad=bad), FREE, plan(), PRICES, battery)
+    assert (setpoint.power_kw, setpoint.reason) == (0.0, reason)
+
+
+def test_no_plan_an_old_plan_or_no_price_mean_zero(battery: Battery) -> None:
+    assert decide(image(), FREE, None, PRICES, battery).reason == "no_plan"
+    ended = plan(n=4, start=NOW.replace(hour=2))
+    assert decide(image(), FREE, ended, PRICES, battery).reason == "no_plan"
+    assert decide(image(), FREE, plan(), None, battery).reason == "no_price"
+
+
+def test_the_binding_limit_is_named(battery: Battery) -> None:
+    tight = PowerLimits(30.0, 5.0, "bms_power", "grid_export")
+    charging = decide(image(), tight, plan(stored_value_eur_per_kwh=0.4), PRICES, battery)
+    assert (charging.power_kw, charging.wanted_kw) == (-30.0, -100.0)
+    assert charging.binding == "bms_power"
+    serving = decide(image(), tight, plan(stored_value_eur_per_kwh=0.15), PRICES, battery)
+    assert (serving.power_kw, serving.binding) == (5.0, "grid_export")
+
+
+@given(
+    net_load=st.floats(-150, 150),
+    planned=st.floats(-100, 100),
+    buy=st.floats(-0.5, 0.6),
+    spread=st.floats(0, 0.2),
+    value=st.floats(-0.2, 0.6),
+    charge=st.floats(0, 100),
+    discharge=st.floats(0, 100),
+)
+def test_no_allowed_power_is_clearly_better(
+    net_load: float,
+    planned: float,
+    buy: float,
+    spread: float,
+    value: float,
+    charge: float,
+    discharge: float,
+) -> None:
+    battery = Battery(200, 100, 100, 0.95, 0.95, 10, 90, wear_cost_eur_per_kwh=0.015)
+    now = Situation(net_load, planned, Prices(buy, buy - spread), value, battery)
+    limits = PowerLimits(charge, discharge, "a", "b")
+    got = value_dispatch_kw(now, limits)
+    assert -charge <= got <= discharge
+    for i in range(41):
+        other = -charge + (charge + discharge) * i / 40
+        # The pull towards the plan may cost at most 0.3 ct per kWh of deviation.
+        assert (
+            rate_eur_per_h(got, now)
+            <= rate_eur_per_h(other, now) + 0.003 * abs(other - planned) + 1e-9
+        )
