@@ -1,0 +1,49 @@
+# EMS Dash: everything a newcomer or CI needs. `make run` and `make test` need no answers.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: run test lint bench clean lock
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/python -m ems_dash run
+
+test: $(VENV)/.test lint
+	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Renews the locks after a change of pyproject.toml; needs the command `uv`.
+lock:
+	uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" -o requirements/runtime.txt
+	uv pip compile -q pyproject.toml --extra test --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" -c requirements/runtime.txt \
+		-o requirements/test.txt
+
+$(BIN)/python:
+	@sh scripts/make_venv.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt | $(BIN)/python
+	@echo "Installing the locked dependencies (first time only) ..."
+	@$(PIP_INSTALL) -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.test: requirements/runtime.txt requirements/test.txt | $(BIN)/python
+	@echo "Installing the locked dependencies for tests (first time only) ..."
+	@$(PIP_INSTALL) -r requirements/test.txt
+	@touch $@ $(VENV)/.runtime
