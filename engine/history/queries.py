@@ -1,0 +1,174 @@
+"""Reads of the history file: SQL in, value objects out. Each takes its own cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import duckdb
+
+from engine.domain.errors import HistoryError
+from engine.domain.plan import Plan
+from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.series import MeasuredPoint
+from engine.domain.signals import SIGNALS, Kind
+from engine.history.plan_rows import HEADER_COLUMNS, header_from_row, plan_from_rows
+from engine.history.rows import PLAN_ARRAYS, check_time, naive_utc, utc
+from engine.history.schema import DECISION_COLUMNS, TABLES
+from engine.history.store import INSTALLATION_SITE_ID, PlanHeader
+
+_PERIOD = "site_id = ? AND ts >= ? AND ts < ?"
+
+
+def latest_sample(cursor: duckdb.DuckDBPyConnection, site_id: str) -> SampleRow | None:
+    """Return the newest sample of `site_id`."""
+    signals = list(SIGNALS)
+    names = ", ".join(f'"{name}"' for name in signals)
+    rows = cursor.execute(
+        "SELECT ts, unusable, setpoint_kw, charge_limit_kw, discharge_limit_kw, binding, "
+        f"simulated, {names} FROM h.samples WHERE site_id = ? "
+        "AND ts = (SELECT max(ts) FROM h.samples WHERE site_id = ?) LIMIT 1",
+        [site_id, site_id],
+    ).fetchall()
+    if not rows:
+        return None
+    ts, unusable, setpoint, charge, discharge, binding, simulated, *values = rows[0]
+    return SampleRow(
+        ts=utc(ts),
+        site_id=site_id,
+        values={n: v for n, v in zip(signals, values, strict=True) if v is not None},
+        unusable=unusable,
+        setpoint_kw=setpoint,
+        charge_limit_kw=charge,
+        discharge_limit_kw=discharge,
+        binding=binding,
+        simulated=simulated,
+    )
+
+
+def interval_means(
+    cursor: duckdb.DuckDBPyConnection,
+    site_id: str,
+    signals: Sequence[str],
+    since: datetime,
+    until: datetime,
+    *,
+    seconds: int,
+) -> list[MeasuredPoint]:
+    """Return points of `seconds` (a divisor of a day), as `HistoryStore.minute_means` defines."""
+    names = list(dict.fromkeys(signals))
+    means = [_mean(name) for name in names]
+    start, end = _period(since, until)
+    bucket = f"time_bucket(INTERVAL {int(seconds)} SECOND, ts)"
+    rows = cursor.execute(
+        f"SELECT {', '.join([f'{bucket} AS bucket', *means])} FROM h.samples "
+        f"WHERE site_id = ? AND ts >= time_bucket(INTERVAL {int(seconds)} SECOND, ?::TIMESTAMP) "
+        "AND ts < ? GROUP BY bucket ORDER BY bucket",
+        [site_id, start, end],
+    ).fetchall()
+    return [
+        MeasuredPoint(utc(ts), seconds, dict(zip(names, values, strict=True)))
+        for ts, *values in rows
+    ]
+
+
+def ledger(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[LedgerRow]:
+    """Return booked quarter-hours of the period."""
+    rows = cursor.execute(
+        "SELECT ts, site_id, seconds, import_kwh, export_kwh, battery_charged_kwh, "
+        "battery_discharged_kwh, pv_kwh, buy_eur_per_kwh, sell_eur_per_kwh, cost_eur, "
+        f"price_source, method FROM h.ledger WHERE {_PERIOD} ORDER BY ts",
+        [site_id, *_period(since, until)],
+    ).fetchall()
+    return [LedgerRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def prices(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[PriceRow]:
+    """Return prices of the period."""
+    rows = cursor.execute(
+        "SELECT ts, site_id, minutes, spot_eur_per_kwh, buy_eur_per_kwh, sell_eur_per_kwh, "
+        f"source, fetched_at FROM h.prices WHERE {_PERIOD} ORDER BY ts",
+        [site_id, *_period(since, until)],
+    ).fetchall()
+    return [
+        PriceRow(
+            ts=utc(ts),
+            site_id=site,
+            minutes=minutes,
+            spot_eur_per_kwh=spot,
+            buy_eur_per_kwh=buy,
+            sell_eur_per_kwh=sell,
+            source=source,
+            fetched_at=utc(fetched_at),
+        )
+        for ts, site, minutes, spot, buy, sell, source, fetched_at in rows
+    ]
+
+
+def plans(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[PlanHeader]:
+    """Return headers of plans created in the period."""
+    rows = cursor.execute(
+        f"SELECT {', '.join(HEADER_COLUMNS)} FROM h.plans WHERE site_id = ? "
+        "AND created_at >= ? AND created_at < ? ORDER BY created_at, plan_id",
+        [site_id, *_period(since, until)],
+    ).fetchall()
+    return [header_from_row(row) for row in rows]
+
+
+def plan(cursor: duckdb.DuckDBPyConnection, plan_id: str) -> Plan | None:
+    """Return one whole plan."""
+    headers = cursor.execute(
+        f"SELECT {', '.join(HEADER_COLUMNS)} FROM h.plans WHERE plan_id = ?", [plan_id]
+    ).fetchall()
+    if not headers:
+        return None
+    steps = cursor.execute(
+        f"SELECT {', '.join(PLAN_ARRAYS)} FROM h.plan_steps WHERE plan_id = ? ORDER BY step",
+        [plan_id],
+    ).fetchall()
+    return plan_from_rows(header_from_row(headers[0]), steps)
+
+
+def events(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[EventRow]:
+    """Return events of the period, of the site and of the whole installation."""
+    rows = cursor.execute(
+        "SELECT ts, site_id, severity, code, message FROM h.events "
+        "WHERE site_id IN (?, ?) AND ts >= ? AND ts < ? ORDER BY ts, rowid",
+        [site_id, INSTALLATION_SITE_ID, *_period(since, until)],
+    ).fetchall()
+    return [EventRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def counts(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return the number of rows per table."""
+    selects = ", ".join(f"(SELECT count(*) FROM h.{table})" for table in TABLES)
+    rows = cursor.execute(f"SELECT {selects}").fetchall()
+    return dict(zip(TABLES, rows[0], strict=True))
+
+
+def _mean(name: str) -> str:
+    signal = SIGNALS.get(name)
+    if name in DECISION_COLUMNS or (signal is not None and signal.kind is Kind.GAUGE):
+        return f'avg("{name}")'
+    if signal is None:
+        raise HistoryError(
+            f"{name} is no signal of the history.",
+            field="signals",
+            value=name,
+            hint="Use a name of engine.domain.signals.SIGNALS.",
+        )
+    return f'arg_max("{name}", ts)'
+
+
+def _period(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    check_time(since, "since")
+    check_time(until, "until")
+    return naive_utc(since), naive_utc(until)

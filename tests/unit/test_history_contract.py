@@ -1,0 +1,357 @@
+"""What every history store must do; a new backend adds a subclass with a `store` fixture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.domain.errors import HistoryError
+from engine.domain.plan import Plan, PlanCheck
+from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.history.duckdb_store import DuckDbHistory
+from engine.history.store import INSTALLATION_SITE_ID, Batch, HistoryStore
+
+T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def sample(second: float, site_id: str = "main", **values: float | None) -> SampleRow:
+    return SampleRow(ts=T0 + timedelta(seconds=second), site_id=site_id, values=values)
+
+
+def price(hour: int, spot: float, site_id: str = "main") -> PriceRow:
+    return PriceRow(
+        ts=T0 + timedelta(hours=hour),
+        site_id=site_id,
+        minutes=60,
+        spot_eur_per_kwh=spot,
+        buy_eur_per_kwh=spot + 0.12,
+        sell_eur_per_kwh=spot - 0.01,
+        source="recorded",
+        fetched_at=T0,
+    )
+
+
+def booking(quarter: int, import_kwh: float, **changes: object) -> LedgerRow:
+    row = LedgerRow(
+        ts=T0 + timedelta(minutes=15 * quarter),
+        site_id="main",
+        seconds=900.0,
+        import_kwh=import_kwh,
+        export_kwh=0.0,
+        battery_charged_kwh=None,
+        battery_discharged_kwh=1.25,
+        pv_kwh=None,
+        buy_eur_per_kwh=0.3,
+        sell_eur_per_kwh=0.05,
+        cost_eur=0.3 * import_kwh,
+        price_source="recorded",
+        method="counters",
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def event(second: float, message: str, site_id: str = "main") -> EventRow:
+    return EventRow(T0 + timedelta(seconds=second), site_id, "info", "state_changed", message)
+
+
+def plan(plan_id: str = "20261123T100000-main", *, n: int = 96, site_id: str = "main") -> Plan:
+    rng = np.random.default_rng(7)
+
+    def random() -> np.ndarray:
+        return rng.normal(size=n) * 50.0
+
+    return Plan(
+        plan_id=plan_id,
+        site_id=site_id,
+        created_at=T0 + timedelta(microseconds=123456),
+        start=T0,
+        step_minutes=15,
+        battery_kw=random(),
+        grid_kw=random(),
+        load_kw=random(),
+        pv_kw=random(),
+        curtailed_kw=random(),
+        soc_kwh=random(),
+        soc_start_kwh=101.25,
+        buy_eur_per_kwh=random(),
+        sell_eur_per_kwh=random(),
+        spot_eur_per_kwh=random(),
+        price_is_forecast=rng.random(n) > 0.5,
+        stored_value_eur_per_kwh=random(),
+        strategy="co_optimised",
+        cost_eur=12.3456789,
+        baseline_cost_eur=20.1,
+        profit_24h_eur=7.5,
+        status="optimal",
+        solver="HIGHS (LP)",
+        gap=0.0,
+        solve_ms=4.2,
+        check=PlanCheck(False, 0.01, 0.002, -0.5, ("SoC below 10 %", "Ärger bei Schritt 3")),
+        trigger="new_prices",
+        gave_way={"soc_final": 3.25},
+        forecast_sources={"price": "recorded", "load": "day-type median"},
+    )
+
+
+class HistoryStoreContract:
+    """The tests; subclasses provide `store`, empty and open."""
+
+    def test_the_newest_sample_comes_back_with_its_usable_values(self, store: HistoryStore) -> None:
+        newest = SampleRow(
+            ts=T0 + timedelta(seconds=4),
+            site_id="main",
+            values={
+                "soc_percent": 55.5,
+                "battery_kw": None,
+                "status_code": 3,
+                "alarm_bits": 0b10001,
+                "grid_import_kwh": 123456.789,
+            },
+            unusable=2,
+            setpoint_kw=-40.0,
+            charge_limit_kw=80.0,
+            discharge_limit_kw=0.0,
+            binding="bms_discharge",
+            simulated=True,
+        )
+        store.write(Batch(samples=(newest, sample(2, soc_percent=1.0))))
+        store.write(Batch(samples=(sample(9, "other", soc_percent=2.0),)))
+
+        found = store.latest_sample("main")
+
+        assert found == replace(
+            newest, values={k: v for k, v in newest.values.items() if v is not None}
+        )
+        assert found is not None
+        assert found.ts.utcoffset() == timedelta(0)
+        assert store.latest_sample("nowhere") is None
+
+    def test_a_batch_sent_again_changes_nothing(self, store: HistoryStore) -> None:
+        batch = Batch(
+            samples=(sample(0, pv_kw=1.0), sample(2, pv_kw=2.0)),
+            prices=(price(0, 0.1), price(1, 0.2)),
+            plans=(plan(),),
+            ledger=(booking(0, 3.0),),
+            events=(event(0, "started"), event(0, "stopped")),
+        )
+        store.write(batch)
+        before = store.counts()
+        store.write(batch)
+
+        assert store.counts() == before
+        assert before == {
+            "samples": 2,
+            "prices": 2,
+            "plans": 1,
+            "plan_steps": 96,
+            "ledger": 1,
+            "events": 2,
+        }
+
+    def test_duplicates_inside_one_batch_are_stored_once(self, store: HistoryStore) -> None:
+        store.write(
+            Batch(
+                samples=(sample(0, pv_kw=1.0), sample(0, pv_kw=9.0), sample(0, "b", pv_kw=1.0)),
+                prices=(price(0, 0.1), price(0, 0.4)),
+                plans=(plan(), plan()),
+                ledger=(booking(0, 1.0), booking(0, 2.0)),
+                events=(event(0, "x"), event(0, "x"), event(0, "x", "b")),
+            )
+        )
+        counts = store.counts()
+        assert (counts["samples"], counts["prices"], counts["plans"]) == (2, 1, 1)
+        assert (counts["ledger"], counts["events"], counts["plan_steps"]) == (1, 2, 96)
+        first = store.latest_sample("main")
+        assert first is not None
+        assert first.values == {"pv_kw": 1.0}
+        assert store.ledger("main", T0, T0 + DAY)[0].import_kwh == 2.0
+
+    def test_the_first_sample_of_an_instant_stays(self, store: HistoryStore) -> None:
+        store.write(Batch(samples=(sample(0, pv_kw=1.0),)))
+        store.write(Batch(samples=(sample(-2, pv_kw=5.0), sample(0, pv_kw=9.0))))
+        found = store.latest_sample("main")
+        assert found is not None
+        assert found.values == {"pv_kw": 1.0}
+        assert store.counts()["samples"] == 2
+
+    def test_later_prices_and_bookings_replace_earlier_ones(self, store: HistoryStore) -> None:
+        store.write(Batch(prices=(price(0, 0.1), price(1, 0.2), price(2, 0.3))))
+        store.write(Batch(ledger=(booking(0, 1.0, seconds=300.0), booking(1, 5.0))))
+        store.write(Batch(prices=(price(1, 0.9), price(1, 0.7, "other"))))
+        store.write(Batch(ledger=(booking(0, 2.0, pv_kwh=4.0),)))
+
+        spots = [p.spot_eur_per_kwh for p in store.prices("main", T0, T0 + DAY)]
+        assert spots == [0.1, 0.9, 0.3]
+        assert store.prices("other", T0, T0 + DAY) == [price(1, 0.7, "other")]
+        assert store.ledger("main", T0, T0 + DAY) == [booking(0, 2.0, pv_kwh=4.0), booking(1, 5.0)]
+
+    def test_a_plan_comes_back_exactly(self, store: HistoryStore) -> None:
+        written = plan()
+        store.write(Batch(plans=(written, plan("other", n=4, site_id="other"))))
+        found = store.plan(written.plan_id)
+
+        assert found is not None
+        for field in fields(Plan):
+            expected, got = getattr(written, field.name), getattr(found, field.name)
+            if isinstance(expected, np.ndarray):
+                assert got.dtype == expected.dtype, field.name
+                assert np.array_equal(got, expected), field.name
+            else:
+                assert got == expected, field.name
+        assert store.plan("never made") is None
+
+    def test_plan_headers_of_a_period(self, store: HistoryStore) -> None:
+        early, late = plan("a"), replace(plan("b"), created_at=T0 + timedelta(hours=2))
+        store.write(Batch(plans=(late, early, plan("c", site_id="other"))))
+
+        headers = store.plans("main", T0, T0 + DAY)
+
+        assert [h.plan_id for h in headers] == ["a", "b"]
+        assert headers[0].check == early.check
+        assert headers[0].n_steps == 96
+        assert headers[0].forecast_sources == early.forecast_sources
+        assert [h.plan_id for h in store.plans("main", T0 + timedelta(hours=1), T0 + DAY)] == ["b"]
+
+    def test_minute_means_use_usable_values_only_and_leave_gaps(self, store: HistoryStore) -> None:
+        store.write(
+            Batch(
+                samples=(
+                    sample(0, battery_kw=10.0, pv_kw=None, grid_import_kwh=100.0, status_code=1),
+                    sample(2, battery_kw=None, pv_kw=None, grid_import_kwh=100.5, status_code=2),
+                    sample(59.999, battery_kw=20.0, pv_kw=None, status_code=None),
+                    sample(180, battery_kw=-5.0, pv_kw=3.0),
+                    sample(180, "other", battery_kw=999.0),
+                )
+            )
+        )
+        signals = ["battery_kw", "pv_kw", "grid_import_kwh", "status_code"]
+        points = store.minute_means("main", signals, T0, T0 + timedelta(minutes=10))
+
+        assert [p.ts for p in points] == [T0, T0 + timedelta(minutes=3)]
+        assert [p.seconds for p in points] == [60, 60]
+        assert points[0].values == {
+            "battery_kw": pytest.approx(15.0),
+            "pv_kw": None,
+            "grid_import_kwh": 100.5,
+            "status_code": 2,
+        }
+        assert points[1].values["battery_kw"] == -5.0
+
+    def test_means_start_with_a_full_interval_and_end_before_until(
+        self, store: HistoryStore
+    ) -> None:
+        store.write(Batch(samples=tuple(sample(60 * i, load_kw=float(i)) for i in range(60))))
+        points = store.quarter_hour_means(
+            "main", ["load_kw"], T0 + timedelta(minutes=20), T0 + timedelta(minutes=45)
+        )
+        assert [p.ts for p in points] == [
+            T0 + timedelta(minutes=15),
+            T0 + timedelta(minutes=30),
+        ]
+        assert [p.values["load_kw"] for p in points] == [22.0, 37.0]
+
+    def test_means_of_decisions(self, store: HistoryStore) -> None:
+        rows = tuple(
+            replace(sample(i), setpoint_kw=float(i), charge_limit_kw=80.0) for i in (0, 2, 4)
+        )
+        store.write(Batch(samples=rows))
+        points = store.minute_means(
+            "main", ["setpoint_kw", "charge_limit_kw", "discharge_limit_kw"], T0, T0 + DAY
+        )
+        assert points[0].values == {
+            "setpoint_kw": 2.0,
+            "charge_limit_kw": 80.0,
+            "discharge_limit_kw": None,
+        }
+
+    def test_times_of_other_zones_are_stored_as_the_same_instant(self, store: HistoryStore) -> None:
+        vienna = timezone(timedelta(hours=1))
+        store.write(Batch(samples=(replace(sample(0, pv_kw=1.0), ts=T0.astimezone(vienna)),)))
+        points = store.minute_means(
+            "main", ["pv_kw"], T0.astimezone(vienna), (T0 + DAY).astimezone(vienna)
+        )
+        assert [p.ts for p in points] == [T0]
+
+    def test_events_of_the_site_and_the_installation(self, store: HistoryStore) -> None:
+        ours, everyones = event(0, "a"), event(1, "b", INSTALLATION_SITE_ID)
+        store.write(Batch(events=(ours, everyones, event(2, "c", "other"), event(90000, "d"))))
+        assert store.events("main", T0, T0 + DAY) == [ours, everyones]
+
+    @pytest.mark.parametrize(
+        ("batch", "field"),
+        [
+            (Batch(samples=(replace(sample(0), ts=datetime(2026, 1, 1)),)), "sample.ts"),  # noqa: DTZ001
+            (Batch(samples=(sample(0, nonsense_kw=1.0),)), "sample.values.nonsense_kw"),
+            (Batch(samples=(sample(0, pv_kw=float("nan")),)), "sample.values.pv_kw"),
+            (Batch(samples=(sample(0, status_code=2.5),)), "sample.values.status_code"),
+            (Batch(samples=(sample(0, alarm_bits=2.0**40),)), "sample.values.alarm_bits"),
+            (Batch(prices=(price(0, float("inf")),)), "price.spot_eur_per_kwh"),
+            (Batch(ledger=(booking(0, float("nan")),)), "ledger.import_kwh"),
+            (Batch(plans=(replace(plan(), pv_kw=np.zeros(3)),)), "plan.pv_kw"),
+        ],
+    )
+    def test_rows_that_mean_nothing_are_refused_by_name(
+        self, store: HistoryStore, batch: Batch, field: str
+    ) -> None:
+        with pytest.raises(HistoryError) as caught:
+            store.write(replace(batch, events=(event(0, "with it"),)))
+        assert caught.value.field == field
+        assert caught.value.hint
+        assert sum(store.counts().values()) == 0
+
+    def test_questions_that_mean_nothing_are_refused(self, store: HistoryStore) -> None:
+        with pytest.raises(HistoryError, match="nonsense"):
+            store.minute_means("main", ["nonsense"], T0, T0 + DAY)
+        with pytest.raises(HistoryError, match="time zone"):
+            store.ledger("main", datetime(2026, 1, 1), T0)  # noqa: DTZ001
+
+    def test_reads_beside_a_busy_writer_see_whole_batches_only(self, store: HistoryStore) -> None:
+        done = threading.Event()
+        seen: list[int] = []
+        errors: list[Exception] = []
+
+        def read() -> None:
+            try:
+                while not done.is_set():
+                    seen.append(store.counts()["samples"])
+                    store.minute_means("main", ["pv_kw"], T0, T0 + DAY)
+            except HistoryError as error:
+                errors.append(error)
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for b in range(25):
+            store.write(Batch(samples=tuple(sample(b * 10 + i, pv_kw=1.0) for i in range(10))))
+            if b % 10 == 9:
+                store.checkpoint()
+        done.set()
+        for reader in readers:
+            reader.join(30)
+
+        assert not errors
+        assert all(count % 10 == 0 for count in seen)
+        assert store.counts()["samples"] == 250
+
+    def test_a_closed_store_says_so(self, store: HistoryStore) -> None:
+        store.close()
+        store.close()
+        with pytest.raises(HistoryError, match="closed"):
+            store.counts()
+        with pytest.raises(HistoryError, match="closed"):
+            store.write(Batch(samples=(sample(0),)))
+
+
+class TestDuckDbHistory(HistoryStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[HistoryStore]:
+        history = DuckDbHistory(tmp_path / "history.duckdb")
+        yield history
+        history.close()
