@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 from engine.domain.clock import ManualClock
 from engine.domain.site import Battery, GridConnection, Site
 from engine.recorded.recording import Recording
+
+# How long an example takes depends on the machine; speed lives in the benchmarks.
+settings.register_profile("ems", deadline=None)
+settings.load_profile("ems")
 
 
 @pytest.fixture(scope="session")

@@ -58,14 +58,16 @@ class LimitTracker:
         self._last_monotonic_s = monotonic_s
         return self._last
 
+    # Of equally tight limits the first one is named: the cause before the figure it leads to.
+
     def _charge_candidates(self, image: ProcessImage) -> dict[str, float]:
         battery = self.site.battery
         out = {
-            "nameplate": battery.power_charge_max_kw,
-            "bms_power": _or_zero(image.value("max_charge_power_kw")),
             "status": 0.0 if _status_forbids(image, STATUS_NO_CHARGE) else _FREE,
             "alarm": 0.0 if _alarm_forbids(image, "charge_prohibited") else _FREE,
             "soc_window": 0.0 if self._soc_stops(image, "charge") else _FREE,
+            "nameplate": battery.power_charge_max_kw,
+            "bms_power": _or_zero(image.value("max_charge_power_kw")),
         }
         _add_current_limit(out, image, "max_charge_current_a")
         net_load = _net_load(image)
@@ -78,11 +80,11 @@ class LimitTracker:
     def _discharge_candidates(self, image: ProcessImage) -> dict[str, float]:
         battery = self.site.battery
         out = {
-            "nameplate": battery.power_discharge_max_kw,
-            "bms_power": _or_zero(image.value("max_discharge_power_kw")),
             "status": 0.0 if _status_forbids(image, STATUS_NO_DISCHARGE) else _FREE,
             "alarm": 0.0 if _alarm_forbids(image, "discharge_prohibited") else _FREE,
             "soc_window": 0.0 if self._soc_stops(image, "discharge") else _FREE,
+            "nameplate": battery.power_discharge_max_kw,
+            "bms_power": _or_zero(image.value("max_discharge_power_kw")),
         }
         _add_current_limit(out, image, "max_discharge_current_a")
         net_load = _net_load(image)

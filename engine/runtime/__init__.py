@@ -1,0 +1,1 @@
+"""The running engine: schedule, supervision, heartbeat and clean stop."""

@@ -1,0 +1,362 @@
+"""Build an engine from its configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import time as wall_time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from engine.analytics.ledger import Ledger, TariffQuote
+from engine.config.schema import Config
+from engine.devices.group import DeviceGroup
+from engine.devices.profile import MODBUS_PROFILES, with_overrides
+from engine.devices.simulator.plant import DemoParameters, DemoPlant
+from engine.devices.simulator.server import DemoPlantServer, specs
+from engine.devices.spec import DeviceSpec
+from engine.domain.clock import AcceleratedClock, Clock, SystemClock
+from engine.domain.errors import ConfigError, EmsError
+from engine.domain.quarter_hour import quarter_start
+from engine.domain.site import Battery, GridConnection, Site
+from engine.domain.snapshot import Notice, PriceNow
+from engine.forecasting.base import QuarterHourHistory
+from engine.forecasting.day_type import DayTypeMedian
+from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHistory
+from engine.history.duckdb_store import DuckDbHistory
+from engine.history.writer import HistoryWriter
+from engine.market.recorded_prices import RecordedPrices
+from engine.market.tariff import Tariff
+from engine.recorded.recording import Recording, quarter_mean
+from engine.recorded.within_quarter import with_ripple
+from engine.runtime.cycle import ControlCycle
+from engine.runtime.engine import Engine, EngineParts
+from engine.runtime.planner import PlanInputs, Planner
+from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME = "hot.duckdb"
+
+STALE_AFTER_POLLS = 3
+"""A sample older than this many poll intervals is stale (VISUAL section 4)."""
+
+RING_SIGNALS = ("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw")
+
+_RECORDED_PV_PEAK_KW = 160.0
+"""Largest recorded 15-min mean of PV (159.6 kW), rounded up: stands for the installed power."""
+
+_LOAD_RIPPLE = 0.12
+_PV_RIPPLE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    """Devices of a site and what belongs to them."""
+
+    devices: DeviceGroup
+    on_stop: tuple[Callable[[], None], ...]
+
+
+def check_buildable(config: Config) -> None:
+    """Refuse what the schema allows but this version cannot run.
+
+    Raises:
+        ConfigError: Naming the key, the value and the remedy.
+    """
+    if not config.prices.demo_mode:
+        raise ConfigError(
+            "Live price sources are not part of this version yet; no price is ever invented.",
+            field="prices.demo_mode",
+            value=False,
+            hint="Set it to true to run on recorded prices.",
+        )
+    if config.strategies.selection_mode == "manual":
+        raise ConfigError(
+            "Manual strategies are not part of this version yet.",
+            field="strategies.selection_mode",
+            value="manual",
+            hint="Use auto, which co-optimises all uses of the battery.",
+        )
+    if not config.modbus.enabled:
+        return
+    if config.modbus.connection_type != "tcp":
+        raise ConfigError(
+            "Serial Modbus is not part of this version yet.",
+            field="modbus.connection_type",
+            value=config.modbus.connection_type,
+            hint="Use tcp.",
+        )
+    if config.modbus.profile not in MODBUS_PROFILES:
+        raise ConfigError(
+            f"'{config.modbus.profile}' is not a known device profile.",
+            field="modbus.profile",
+            value=config.modbus.profile,
+            hint=f"Known profiles: {', '.join(sorted(MODBUS_PROFILES))}.",
+        )
+
+
+def make_clock(config: Config, not_before: datetime | None) -> Clock:
+    """Return the machine's clock, or an accelerated one for a demo plant that asks for it.
+
+    Args:
+        config: Configuration.
+        not_before: Newest stored time; an accelerated clock that ran ahead goes on from there.
+    """
+    if not config.demo or config.demo_plant.speed == 1.0:
+        return SystemClock()
+    start = datetime.now(UTC)
+    if not_before is not None and not_before > start:
+        start = not_before + timedelta(seconds=1)
+    return AcceleratedClock(start, config.demo_plant.speed)
+
+
+def site_from(config: Config) -> Site:
+    """Return the site that a configuration describes."""
+    bess = config.bess
+    return Site(
+        site_id=config.site.id,
+        name=config.site.name,
+        timezone=config.site.timezone,
+        battery=Battery(
+            energy_capacity_kwh=bess.energy_capacity_kwh,
+            power_charge_max_kw=bess.power_charge_max_kw,
+            power_discharge_max_kw=bess.power_discharge_max_kw,
+            efficiency_charge=bess.efficiency_charge,
+            efficiency_discharge=bess.efficiency_discharge,
+            soc_min_percent=bess.soc_min_percent,
+            soc_max_percent=bess.soc_max_percent,
+            standby_loss_kw=bess.standby_loss_kw,
+            wear_cost_eur_per_kwh=bess.wear_cost_eur_per_kwh,
+        ),
+        grid=GridConnection(config.grid.import_limit_kw, config.grid.export_limit_kw),
+        pv_peak_kw=config.demo_plant.pv_peak_kw if config.demo else None,
+    )
+
+
+def build_engine(
+    config: Config,
+    data_dir: Path,
+    clock: Clock | None = None,
+    plant: DemoPlant | None = None,
+) -> Engine:
+    """Assemble an engine; it owns the data folder until it is stopped.
+
+    Args:
+        config: Validated configuration.
+        data_dir: Folder of the database; created when absent.
+        clock: Time; None for the clock the configuration asks for.
+        plant: Demo plant to connect to; None makes one where the configuration wants it.
+
+    Raises:
+        ConfigError: When the configuration asks for what this version cannot run.
+        AlreadyRunningError: When another process owns the data folder.
+        HistoryError: When the database cannot be opened.
+    """
+    check_buildable(config)
+    # Opening the store first makes this process the owner of the folder and so of the devices.
+    store = DuckDbHistory(data_dir / DATABASE_NAME)
+    undo: list[Callable[[], None]] = [store.close]
+    try:
+        engine = _assemble(config, store, clock, plant, undo)
+    except (EmsError, OSError):
+        for action in reversed(undo):
+            action()
+        raise
+    return engine
+
+
+def _assemble(
+    config: Config,
+    store: DuckDbHistory,
+    clock: Clock | None,
+    plant: DemoPlant | None,
+    undo: list[Callable[[], None]],
+) -> Engine:
+    site = site_from(config)
+    last = store.latest_sample(site.site_id)
+    clock = clock or make_clock(config, last.ts if last else None)
+    zone = ZoneInfo(site.timezone)
+    recording = Recording(timezone=site.timezone)
+    prices = RecordedPrices(recording, clock)
+    tariff = Tariff(**config.tariff.model_dump())
+    # The disk lives in real time, whatever the demo clock does.
+    writer = HistoryWriter(store, SystemClock())
+    if config.demo:
+        soc = last.values.get("soc_percent") if last and last.simulated else None
+        plant = plant or make_demo_plant(config, recording, clock, soc)
+        connected = _demo_devices(plant, clock, config.ems.timestep_s)
+    else:
+        connected = _real_devices(config, clock)
+    undo.extend(connected.on_stop)
+    configured = connected.devices.configured_signals()
+
+    def price_at(ts: datetime) -> PriceNow | None:
+        published = prices.published(clock.now())
+        spot = published.at(ts)
+        if spot is None:
+            return None
+        return PriceNow(
+            spot_eur_per_kwh=spot,
+            buy_eur_per_kwh=tariff.buy(spot),
+            sell_eur_per_kwh=tariff.sell(spot),
+            source=published.source,
+            fetched_at=None,
+        )
+
+    def quote_at(ts: datetime) -> TariffQuote | None:
+        price = price_at(ts)
+        if price is None:
+            return None
+        return TariffQuote(price.buy_eur_per_kwh, price.sell_eur_per_kwh, price.source)
+
+    history = _past(config, site, store, recording, clock)
+    measures_pv = "pv_kw" in configured
+    planner = Planner(
+        PlanInputs(
+            site=site,
+            prices=prices,
+            tariff=tariff,
+            load=DayTypeMedian(history, "load_kw", zone),
+            pv=_pv_forecaster(history, zone) if measures_pv else None,
+            horizon_steps=config.ems.horizon_hours * 4,
+            interval_s=config.ems.optimization_interval_minutes * 60.0,
+        ),
+        clock,
+    )
+    largest_kw = max(site.grid.import_limit_kw, site.grid.export_limit_kw) + (
+        site.battery.power_charge_max_kw + (site.pv_peak_kw or 0.0)
+    )
+    ring = MinuteRing()
+    cycle = ControlCycle(
+        site=site,
+        devices=connected.devices,
+        rows=writer,
+        ring=ring,
+        ledger=Ledger(site.site_id, quote_at, largest_kw),
+        clock=clock,
+        price_at=price_at,
+        max_age_s=STALE_AFTER_POLLS * _poll_interval_s(config),
+        dispatch=config.ems.mode == "auto" and connected.devices.commandable,
+        simulated=config.demo,
+    )
+    now = clock.now()
+    ring.preload(
+        store.minute_means(
+            site.site_id, RING_SIGNALS, now - timedelta(minutes=CAPACITY_MINUTES), now
+        )
+    )
+    midnight = datetime.combine(now.astimezone(zone).date(), wall_time(0), zone).astimezone(UTC)
+    cycle.preload_costs(store.ledger(site.site_id, midnight, quarter_start(now) + _QUARTER))
+    return Engine(
+        EngineParts(
+            site=site,
+            clock=clock,
+            devices=connected.devices,
+            cycle=cycle,
+            planner=planner,
+            history=writer,
+            ring=ring,
+            tariff=tariff,
+            timestep_s=config.ems.timestep_s,
+            notices=_notices(config),
+            time_factor=config.demo_plant.speed if config.demo else 1.0,
+            on_stop=connected.on_stop,
+        )
+    )
+
+
+_QUARTER = timedelta(minutes=15)
+
+
+def _pv_forecaster(history: QuarterHourHistory, zone: ZoneInfo) -> DayTypeMedian:
+    return DayTypeMedian(
+        history, "pv_kw", zone, days=7, by_weekday=False, tau_hours=3.0, scaling=True
+    )
+
+
+def _past(
+    config: Config, site: Site, store: DuckDbHistory, recording: Recording, clock: Clock
+) -> QuarterHourHistory:
+    measured = MeasuredHistory(
+        lambda signal, start, end: store.quarter_hour_means(site.site_id, (signal,), start, end)
+    )
+    if not config.demo:
+        return measured
+    columns = {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", _pv_factor(config))}
+    recorded = RecordedHistory(recording, columns, clock)
+    return FirstKnown(measured, recorded)
+
+
+def make_demo_plant(
+    config: Config, recording: Recording, clock: Clock, soc_percent: float | None = None
+) -> DemoPlant:
+    """Return the demo plant: the configured battery on a recorded site.
+
+    Args:
+        config: Configuration.
+        recording: Replayed load and PV.
+        clock: Time of the plant.
+        soc_percent: State of charge to start with; None for the configured one.
+    """
+    factor = _pv_factor(config)
+    pv_mean = quarter_mean(recording, "pv_kw")
+    return DemoPlant(
+        DemoParameters(site_from(config).battery),
+        load_kw=with_ripple(quarter_mean(recording, "load_kw"), _LOAD_RIPPLE, seed=1),
+        pv_kw=with_ripple(lambda ts: factor * pv_mean(ts), _PV_RIPPLE, seed=2),
+        clock=clock,
+        soc_percent=config.demo_plant.soc_start_percent if soc_percent is None else soc_percent,
+    )
+
+
+def _demo_devices(plant: DemoPlant, clock: Clock, poll_interval_s: float) -> _Connected:
+    server = DemoPlantServer(plant)
+    port = server.start()
+    log.info("demo plant answers on 127.0.0.1:%d (Modbus TCP, simulated)", port)
+    return _Connected(
+        DeviceGroup(specs(port, poll_interval_s=poll_interval_s), clock), (server.stop,)
+    )
+
+
+def _pv_factor(config: Config) -> float:
+    return config.demo_plant.pv_peak_kw / _RECORDED_PV_PEAK_KW
+
+
+def _real_devices(config: Config, clock: Clock) -> _Connected:
+    modbus = config.modbus
+    profile = MODBUS_PROFILES[modbus.profile]
+    overrides = {
+        signal: register.model_dump(exclude_unset=True)
+        for signal, register in modbus.registers.items()
+    }
+    spec = DeviceSpec(
+        name="bms",
+        profile=with_overrides(profile, overrides) if overrides else profile,
+        host=modbus.host,
+        port=modbus.port,
+        unit_id=modbus.slave_id,
+        timeout_s=modbus.timeout,
+        poll_interval_s=modbus.poll_interval_s,
+        writable=modbus.write_enabled,
+        simulated=False,
+    )
+    return _Connected(DeviceGroup([spec], clock), ())
+
+
+def _poll_interval_s(config: Config) -> float:
+    return config.modbus.poll_interval_s if config.modbus.enabled else config.ems.timestep_s
+
+
+def _notices(config: Config) -> tuple[Notice, ...]:
+    notices = [Notice("recorded_prices")]
+    if config.demo:
+        notices.append(Notice("demo_plant"))
+    if config.mqtt.enabled:
+        log.warning("mqtt.enabled is true, but MQTT is not part of this version yet")
+        notices.append(Notice("mqtt_not_available", "warning"))
+    if config.ems.mode == "monitor":
+        notices.append(Notice("monitor_mode", "warning"))
+    return tuple(notices)

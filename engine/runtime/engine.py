@@ -1,0 +1,339 @@
+"""The engine: threads, schedule, snapshot, heartbeat, clean stop.
+
+Threads: one per device connection (device layer), control, planning, history.
+The control thread never waits for the network, the optimiser or the disk: it
+reads the newest samples, decides, and hands its command and rows over.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from datetime import time as wall_time
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from engine.domain.clock import Clock
+from engine.domain.control import EngineState, LinkStatus, StepHealth
+from engine.domain.plan import Plan
+from engine.domain.records import EventRow, PriceRow
+from engine.domain.sample import ProcessImage
+from engine.domain.series import MeasuredPoint
+from engine.domain.site import Site
+from engine.domain.snapshot import EngineSnapshot, Notice
+from engine.history.writer import HistoryWriter
+from engine.market.prices import DayAheadPrices
+from engine.market.tariff import Tariff
+from engine.runtime.cycle import ControlCycle, CycleResult, Devices
+from engine.runtime.planner import Planner
+from engine.runtime.supervision import SupervisedStep
+from engine.telemetry.minute_ring import MinuteRing
+
+log = logging.getLogger(__name__)
+
+STOP_BUDGET_S = 2.0
+SAFE_POWER_KW = 0.0
+
+AFTER_POLL = 0.25
+"""Share of the control step by which the control loop runs behind the polling grid."""
+
+
+class DeviceLayer(Devices, Protocol):
+    """What the engine needs of the device layer besides the cycle's part."""
+
+    def start(self) -> None: ...
+
+    def poll_once(self) -> None: ...
+
+    def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None: ...
+
+    def links(self) -> tuple[LinkStatus, ...]: ...
+
+    def poll_health(self) -> StepHealth: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """Everything an engine is assembled from.
+
+    Attributes:
+        site: The site.
+        clock: Time.
+        devices: Device layer.
+        cycle: Control cycle.
+        planner: Planner.
+        history: History writer.
+        ring: Minute means.
+        tariff: Tariff, for stored prices.
+        timestep_s: Control step.
+        notices: Standing remarks.
+        time_factor: Speed of the clock; 1 is real time.
+        on_stop: Called last, for example to stop the demo plant and release the lock.
+    """
+
+    site: Site
+    clock: Clock
+    devices: DeviceLayer
+    cycle: ControlCycle
+    planner: Planner
+    history: HistoryWriter
+    ring: MinuteRing
+    tariff: Tariff
+    timestep_s: float
+    notices: tuple[Notice, ...] = ()
+    time_factor: float = 1.0
+    on_stop: tuple[Callable[[], None], ...] = ()
+
+
+class Engine:
+    """Runs one site; implements the web application's `Services`."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._zone = ZoneInfo(parts.site.timezone)
+        self._stop = threading.Event()
+        self._stopped = threading.Lock()
+        self._has_stopped = False
+        self._threads: list[threading.Thread] = []
+        self._plan: Plan | None = None
+        self._planned_horizon: datetime | None = None
+        self._beat = time.monotonic()
+        self._result: CycleResult | None = None
+        self._control = SupervisedStep("control", self._control_step, self._clock, self._where)
+        self._planning = SupervisedStep("plan", self._plan_step, self._clock, self._where)
+        self._snapshot = EngineSnapshot(
+            seq=0,
+            ts=self._clock.now(),
+            site=parts.site,
+            state=EngineState.STARTING,
+            state_reason=None,
+            image=ProcessImage(parts.site.site_id, self._clock.now()),
+            notices=parts.notices,
+            time_factor=parts.time_factor,
+        )
+
+    # What the web application asks for (`ems_dash.services.Services`).
+
+    def snapshot(self) -> EngineSnapshot:
+        """Return the state after the newest control cycle."""
+        return self._snapshot
+
+    def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
+        """Return closed one-minute means with ``since < ts < until``, ascending."""
+        return self._parts.ring.between(since, until)
+
+    def now(self) -> datetime:
+        """Return the engine's time, UTC."""
+        return self._clock.now()
+
+    def heartbeat_age_s(self) -> float:
+        """Return real seconds since the control loop last completed a cycle."""
+        return time.monotonic() - self._beat
+
+    def request_plan(self) -> None:
+        """Ask for a new plan as soon as possible."""
+        self._parts.planner.request()
+
+    # Running.
+
+    def start(self) -> None:
+        """Start history, devices, control and planning."""
+        self._parts.history.start()
+        self._event("info", "engine_started", "The engine started.")
+        self._parts.devices.start()
+        for name, loop in (("control", self._control_loop), ("planning", self._planning_loop)):
+            thread = threading.Thread(target=loop, name=f"ems-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Bring the battery to a safe state, store what waits and end, within about 2 s.
+
+        The safe setpoint is written before anything else is closed. Safe to call twice and
+        from a signal handler's thread.
+        """
+        with self._stopped:
+            if self._has_stopped:
+                return
+            self._has_stopped = True
+            self._stop.set()
+            deadline = time.monotonic() + STOP_BUDGET_S
+            control = [t for t in self._threads if t.name == "ems-control"]
+            for thread in control:
+                # The control loop must not overwrite the safe setpoint that follows.
+                thread.join(timeout=0.3)
+            self._parts.devices.stop(safe_power_kw=SAFE_POWER_KW, timeout_s=0.8)
+            self._event("info", "engine_stopped", "The engine stopped; setpoint 0 kW.")
+            self._parts.cycle.flush()
+            self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
+            for action in self._parts.on_stop:
+                action()
+            self._snapshot = replace(
+                self._snapshot, state=EngineState.STOPPED, state_reason="stopped"
+            )
+            log.info("engine stopped")
+
+    def run_once(self) -> None:
+        """Poll, control and plan once in the calling thread, for a clock that is moved by hand.
+
+        Not to be mixed with `start`, which does the same from threads.
+        """
+        self._parts.devices.poll_once()
+        self.step()
+        self.plan_if_due()
+
+    def step(self) -> bool:
+        """Run one supervised control cycle; True on success."""
+        done = self._control.run()
+        if not done:
+            # Devices keep the last command until told otherwise; a broken cycle must not.
+            self._command_safe()
+        return done
+
+    def plan_if_due(self) -> bool:
+        """Make a plan when one is due; True when a new one was published."""
+        result = self._result
+        if result is None or self._parts.planner.due(result.image) is None:
+            return False
+        return self._planning.run()
+
+    def _control_loop(self) -> None:
+        step_s = self._parts.timestep_s
+        # Devices are polled on the same grid. Deciding a little later means deciding on one
+        # coherent poll: meter and battery of different moments make a wrong net load.
+        due = self._clock.monotonic() + AFTER_POLL * step_s
+        self._clock.wait(self._stop, AFTER_POLL * step_s)
+        while not self._stop.is_set():
+            self.step()
+            due += step_s
+            behind = self._clock.monotonic() - due
+            if behind > 0:
+                # Missed slots are skipped, never caught up in a burst.
+                due += step_s * (behind // step_s + 1)
+            self._clock.wait(self._stop, due - self._clock.monotonic())
+
+    def _planning_loop(self) -> None:
+        while not self._stop.is_set():
+            self.plan_if_due()
+            # A plan is looked for every real half second: cheap, and prompt at any clock speed.
+            self._stop.wait(max(0.5, self._planning.retry_delay_s()))
+
+    def _control_step(self) -> None:
+        result = self._parts.cycle.run(self._plan)
+        self._result = result
+        state, reason = self._overall(result)
+        previous = self._snapshot
+        self._snapshot = EngineSnapshot(
+            seq=previous.seq + 1,
+            ts=result.image.ts,
+            site=self._parts.site,
+            state=state,
+            state_reason=reason,
+            image=result.image,
+            limits=result.limits,
+            setpoint=result.setpoint,
+            plan=self._plan,
+            price=result.price,
+            energy_cost_today_eur=self._parts.cycle.cost_since(self._midnight(result.image.ts)),
+            links=self._parts.devices.links(),
+            health=self._health(),
+            notices=self._parts.notices,
+            time_factor=self._parts.time_factor,
+        )
+        self._beat = time.monotonic()
+        if previous.state is not state:
+            severity = "warning" if state in (EngineState.SAFE, EngineState.DEGRADED) else "info"
+            text = f"{previous.state.value} -> {state.value}" + (f" ({reason})" if reason else "")
+            log.info("state %s", text)
+            self._event(severity, "state_changed", text)
+
+    def _overall(self, result: CycleResult) -> tuple[EngineState, str | None]:
+        waiting = result.image.value("soc_percent") is None or self._plan is None
+        if waiting and self._snapshot.state is EngineState.STARTING:
+            links = self._parts.devices.links()
+            failed = any(link.state == "offline" for link in links)
+            if not failed and self._planning.health().failures == 0:
+                return EngineState.STARTING, None
+        return result.state, result.reason
+
+    def _plan_step(self) -> None:
+        result = self._result
+        if result is None:
+            return
+        trigger = self._parts.planner.due(result.image) or "request"
+        plan, prices = self._parts.planner.make(result.image, trigger)
+        self._plan = plan
+        self._parts.history.add_plan(plan)
+        if prices.end != self._planned_horizon:
+            self._store_prices(prices, plan.start)
+            self._planned_horizon = prices.end
+        log.info(
+            "plan %s published (%s): %+.2f EUR in 24 h, %s in %.0f ms",
+            plan.plan_id,
+            trigger,
+            plan.profit_24h_eur,
+            plan.solver,
+            plan.solve_ms,
+        )
+
+    def _store_prices(self, prices: DayAheadPrices, start: datetime) -> None:
+        tariff, step = self._parts.tariff, timedelta(minutes=15)
+        rows = []
+        for i in range(max(0, (prices.end - start) // step)):
+            ts = start + i * step
+            spot = prices.at(ts)
+            if spot is None:
+                continue
+            rows.append(
+                PriceRow(
+                    ts=ts,
+                    site_id=self._parts.site.site_id,
+                    minutes=15,
+                    spot_eur_per_kwh=spot,
+                    buy_eur_per_kwh=tariff.buy(spot),
+                    sell_eur_per_kwh=tariff.sell(spot),
+                    source=prices.source,
+                    fetched_at=prices.fetched_at,
+                )
+            )
+        self._parts.history.add_prices(rows)
+
+    def _health(self) -> tuple[StepHealth, ...]:
+        history = self._parts.history.status()
+        stored = StepHealth(
+            name="history",
+            ok=history.failures == 0,
+            last_success=history.last_commit_at,
+            failures=history.failures,
+            last_error=history.last_error,
+        )
+        return (
+            self._control.health(),
+            self._parts.devices.poll_health(),
+            self._planning.health(),
+            stored,
+        )
+
+    def _command_safe(self) -> None:
+        try:
+            self._parts.devices.command_power(SAFE_POWER_KW)
+        except Exception:
+            log.exception("the safe setpoint could not be handed over")
+
+    def _event(self, severity: str, code: str, message: str) -> None:
+        self._parts.history.add_event(
+            EventRow(self._clock.now(), self._parts.site.site_id, severity, code, message)
+        )
+
+    def _midnight(self, ts: datetime) -> datetime:
+        day = ts.astimezone(self._zone).date()
+        return datetime.combine(day, wall_time(0), self._zone).astimezone(UTC)
+
+    def _where(self) -> str:
+        plan = self._plan.plan_id if self._plan else "none"
+        return f"site {self._parts.site.site_id}, plan {plan}"

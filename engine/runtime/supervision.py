@@ -1,0 +1,91 @@
+"""Supervision of recurring steps: a failure is logged, remembered and retried with backoff."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from engine.domain.clock import Clock
+from engine.domain.control import StepHealth
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
+
+
+class SupervisedStep:
+    """Runs one step again and again without letting its failures out.
+
+    Args:
+        name: Name shown on the page and in the log.
+        action: The step; raises on failure.
+        clock: For times of success.
+        context: Returns what to log beside a failure.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        action: Callable[[], None],
+        clock: Clock,
+        context: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.name = name
+        self._action = action
+        self._clock = clock
+        self._context = context
+        self._lock = threading.Lock()
+        self._last_success: datetime | None = None
+        self._failures = 0
+        self._restarts = 0
+        self._error: str | None = None
+
+    def run(self) -> bool:
+        """Run the step once; True on success."""
+        try:
+            self._action()
+        except Exception as exc:
+            with self._lock:
+                self._failures += 1
+                self._restarts += 1
+                self._error = str(exc) or type(exc).__name__
+                first = self._failures == 1
+            # Once per outage with the stack; repeats stay one line.
+            log.error(
+                "step %s failed (%d in a row): %s [%s]",
+                self.name,
+                self._failures,
+                self._error,
+                self._context(),
+                exc_info=first,
+            )
+            return False
+        with self._lock:
+            if self._failures:
+                log.info("step %s works again after %d failures", self.name, self._failures)
+            self._failures = 0
+            self._error = None
+            self._last_success = self._clock.now()
+        return True
+
+    def retry_delay_s(self) -> float:
+        """Return how long to wait before the next try: 0 when well, else 1, 2, 4 .. 30 s."""
+        with self._lock:
+            if self._failures == 0:
+                return 0.0
+            return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10)))
+
+    def health(self) -> StepHealth:
+        """Return the supervision record."""
+        with self._lock:
+            return StepHealth(
+                name=self.name,
+                ok=self._failures == 0 and self._last_success is not None,
+                last_success=self._last_success,
+                failures=self._failures,
+                restarts=self._restarts,
+                last_error=self._error,
+            )

@@ -1,0 +1,227 @@
+"""A failing part never stops the control loop, and the battery ends in a safe state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine.config.load import parse_config
+from engine.config.schema import Config
+from engine.devices.simulator.plant import DemoPlant
+from engine.domain.clock import ManualClock
+from engine.domain.control import EngineState
+from engine.domain.errors import MarketError
+from engine.history.duckdb_store import DuckDbHistory
+from engine.market.recorded_prices import RecordedPrices
+from engine.optimization import check as check_module
+from engine.recorded.recording import Recording
+from engine.runtime import assembly, planner
+from engine.runtime.assembly import build_engine, make_demo_plant
+from engine.runtime.engine import Engine
+
+# A November evening at high prices: the battery serves the load.
+START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
+
+
+@dataclass
+class Demo:
+    """An engine on the demo plant, moved by hand."""
+
+    engine: Engine
+    plant: DemoPlant
+    clock: ManualClock
+
+    @property
+    def setpoint_kw(self) -> float:
+        """What the converter was last told."""
+        return float(self.plant.pcs_values()["battery_setpoint_kw"])
+
+    def run(self, cycles: int = 1) -> None:
+        for _ in range(cycles):
+            self.clock.advance(2.0)
+            self.engine.run_once()
+
+
+Build = Callable[..., Demo]
+
+
+@pytest.fixture
+def build(tmp_path: Path, recording: Recording) -> Iterator[Build]:
+    made: list[Demo] = []
+
+    def make(text: str = "") -> Demo:
+        config: Config = parse_config(text)
+        clock = ManualClock(START)
+        plant = make_demo_plant(config, recording, clock)
+        demo = Demo(build_engine(config, tmp_path / "data", clock, plant), plant, clock)
+        made.append(demo)
+        return demo
+
+    yield make
+    for demo in made:
+        demo.engine.stop()
+
+
+def test_the_demo_plans_and_serves_the_load(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    snapshot = demo.engine.snapshot()
+    assert snapshot.state is EngineState.AUTOMATIC
+    assert snapshot.plan is not None
+    assert snapshot.setpoint is not None
+    assert snapshot.setpoint.power_kw > 1
+    battery_kw = snapshot.image.value("battery_kw")
+    assert battery_kw is not None
+    assert battery_kw > 1
+
+
+def test_stop_leaves_the_battery_at_zero(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    assert demo.setpoint_kw != 0
+    demo.engine.stop()
+    assert demo.setpoint_kw == 0
+    assert demo.engine.snapshot().state is EngineState.STOPPED
+
+
+def test_monitor_mode_plans_but_never_writes(build: Build) -> None:
+    demo = build("ems: {mode: monitor}")
+    demo.run(30)
+    snapshot = demo.engine.snapshot()
+    assert snapshot.state is EngineState.MONITORING
+    assert snapshot.plan is not None
+    assert demo.setpoint_kw == 0
+    assert demo.plant.truth.total.discharged_kwh == 0
+    assert "monitor_mode" in {n.code for n in snapshot.notices}
+
+
+def test_a_silent_plant_means_zero_and_says_so(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    (stop_server,) = demo.engine._parts.on_stop
+    stop_server()
+    demo.run(2)
+    snapshot = demo.engine.snapshot()
+    assert (snapshot.state, snapshot.state_reason) == (EngineState.SAFE, "bms_missing")
+    assert snapshot.setpoint is not None
+    assert snapshot.setpoint.power_kw == 0
+    assert snapshot.limits is not None
+    assert (snapshot.limits.charge_kw, snapshot.limits.discharge_kw) == (0, 0)
+    assert all(s.value is None for s in snapshot.image.samples.values())
+    assert all(link.state == "offline" and link.reason for link in snapshot.links)
+
+
+def test_a_battery_fault_stops_both_directions_in_the_same_cycle(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    demo.plant.faults.bms_fault = True
+    demo.run(1)
+    snapshot = demo.engine.snapshot()
+    assert snapshot.limits is not None
+    assert (snapshot.limits.charge_kw, snapshot.limits.discharge_kw) == (0, 0)
+    assert snapshot.limits.discharge_binding == "status"
+    assert snapshot.setpoint is not None
+    assert snapshot.setpoint.power_kw == 0
+
+
+def test_control_goes_on_without_prices_and_the_page_hears_why(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = build()
+    demo.run(30)
+
+    def fail(self: RecordedPrices, now: datetime) -> None:
+        raise MarketError("The price source burnt down.", hint="Buy a new one.")
+
+    plan = demo.engine.snapshot().plan
+    monkeypatch.setattr(planner.Planner, "due", lambda self, image: "request")
+    monkeypatch.setattr(RecordedPrices, "published", fail)
+    with monkeypatch.context() as patch:
+        patch.setattr(demo.engine._parts.cycle, "_price_at", lambda ts: None)
+        patch.setattr(demo.engine._parts.cycle._ledger, "_quote_at", lambda ts: None)
+        demo.run(2)
+    snapshot = demo.engine.snapshot()
+    assert snapshot.plan is plan, "the plan that was there stays"
+    assert (snapshot.state, snapshot.state_reason) == (EngineState.DEGRADED, "no_price")
+    health = {h.name: h for h in snapshot.health}
+    assert not health["plan"].ok
+    assert "burnt down" in str(health["plan"].last_error)
+    assert health["control"].ok
+
+
+def test_a_plan_that_fails_its_check_is_never_published(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(instance, solution):
+        good = check_module.check_solution(instance, solution)
+        return type(good)(False, 5.0, 0.0, 0.0, ("step 3 imports 5 kW more than allowed",))
+
+    monkeypatch.setattr(planner, "check_solution", refuse)
+    demo = build()
+    demo.run(5)
+    snapshot = demo.engine.snapshot()
+    assert snapshot.plan is None
+    assert snapshot.setpoint is not None
+    assert (snapshot.setpoint.power_kw, snapshot.setpoint.reason) == (0.0, "no_plan")
+    health = {h.name: h for h in snapshot.health}
+    assert "step 3 imports" in str(health["plan"].last_error)
+
+
+def test_a_broken_control_step_commands_zero_and_ages_the_heartbeat(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = build()
+    demo.run(30)
+    assert demo.setpoint_kw != 0
+    beat = demo.engine._beat
+
+    def explode(plan: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(demo.engine._parts.cycle, "run", explode)
+    demo.run(3)
+    assert demo.setpoint_kw == 0
+    assert demo.engine._beat == beat
+
+
+def test_control_goes_on_while_the_database_fails(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = build()
+    demo.run(5)
+
+    def fail(self: DuckDbHistory, batch: object) -> None:
+        raise OSError("disk on strike")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DuckDbHistory, "write", fail)
+        assert not demo.engine._parts.history.flush(1.0)
+        demo.run(30)
+        snapshot = demo.engine.snapshot()
+        health = {h.name: h for h in snapshot.health}
+        assert not health["history"].ok
+        assert "strike" in str(health["history"].last_error)
+        assert snapshot.state is EngineState.AUTOMATIC
+    assert demo.engine._parts.history.flush(5.0)
+    assert demo.engine._parts.history.status().rows_dropped == 0
+
+
+def test_a_failed_build_gives_everything_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise MarketError("no")
+
+    before = threading.active_count()
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly, "Planner", refuse)
+        with pytest.raises(MarketError):
+            build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
+    assert threading.active_count() == before
+    engine = build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
+    engine.stop()

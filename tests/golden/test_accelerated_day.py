@@ -1,0 +1,165 @@
+"""A day of the demo, run fast over real Modbus TCP: energy closes and money reconciles.
+
+The plant keeps its own books, which nothing in the engine can see. Every kWh and cent that
+the engine stored is held against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.config.load import parse_config
+from engine.config.schema import Config
+from engine.devices.simulator.accounting import PlantTruth
+from engine.domain.clock import ManualClock
+from engine.domain.records import LedgerRow, SampleRow
+from engine.history.duckdb_store import DuckDbHistory
+from engine.market.tariff import Tariff
+from engine.recorded.recording import Recording
+from engine.runtime.assembly import DATABASE_NAME, build_engine, make_demo_plant
+
+# A sunny Monday in June: the battery cycles, the site imports and exports.
+START = datetime(2026, 6, 15, 0, 0, tzinfo=UTC)
+STEP_S = 10.0
+STEPS = int(24 * 3600 / STEP_S)
+CONFIG = "bess: {standby_loss_kw: 0.2}\nems: {timestep_s: 10}\n"
+
+
+@dataclass
+class Day:
+    """What a day left behind."""
+
+    config: Config
+    truth: PlantTruth
+    samples: list[SampleRow]
+    ledger: list[LedgerRow]
+    counts: dict[str, int]
+    plans: int
+    cost_today_eur: float
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
+    folder: Path = tmp_path_factory.mktemp("day")
+    config = parse_config(CONFIG)
+    recording, clock = Recording(), ManualClock(START)
+    plant = make_demo_plant(config, recording, clock)
+    engine = build_engine(config, folder, clock, plant)
+    samples: list[SampleRow] = []
+    plans = set()
+    for _ in range(STEPS):
+        engine.run_once()
+        snapshot = engine.snapshot()
+        samples.append(
+            SampleRow(
+                snapshot.ts,
+                "site-1",
+                {name: snapshot.image.value(name) for name in snapshot.image.samples},
+            )
+        )
+        if snapshot.plan is not None:
+            assert snapshot.plan.check.passed
+            plans.add(snapshot.plan.plan_id)
+        clock.advance(STEP_S)
+    engine.run_once()
+    truth = plant.truth
+    cost = engine.snapshot().energy_cost_today_eur
+    engine.stop()
+    store = DuckDbHistory(folder / DATABASE_NAME)
+    ledger = store.ledger("site-1", START, START + timedelta(days=1))
+    counts = store.counts()
+    store.close()
+    assert cost is not None
+    return Day(config, truth, samples, ledger, counts, len(plans), cost)
+
+
+def test_every_sample_and_plan_is_stored(day: Day) -> None:
+    assert day.counts["samples"] == STEPS + 1
+    assert day.plans >= 96
+    assert day.counts["plans"] >= day.plans
+    assert day.counts["ledger"] >= 96
+
+
+def test_the_battery_worked(day: Day) -> None:
+    assert day.truth.total.charged_kwh > 50
+    assert day.truth.total.discharged_kwh > 50
+    socs = [s.values["soc_percent"] for s in day.samples]
+    assert all(soc is not None and 9.5 <= soc <= 90.5 for soc in socs)
+
+
+def test_stored_energy_closes_against_what_was_measured(day: Day) -> None:
+    """In minus out minus losses equals the change of stored energy, within 0.5 %."""
+    bess = day.config.bess
+    first, last = day.samples[0].values, day.samples[-1].values
+
+    def grown(name: str) -> float:
+        return float(last[name]) - float(first[name])  # type: ignore[arg-type]
+
+    charged, discharged = grown("battery_charged_kwh"), grown("battery_discharged_kwh")
+    stored = grown("soc_percent") / 100 * bess.energy_capacity_kwh
+    losses = charged * (1 - bess.efficiency_charge) + discharged * (
+        1 / bess.efficiency_discharge - 1
+    )
+    standby = bess.standby_loss_kw * (STEPS - 1) * STEP_S / 3600
+    residual = charged - discharged - losses - standby - stored
+    assert abs(residual) <= 0.005 * (charged + discharged)
+
+
+def test_the_plant_itself_closes(day: Day) -> None:
+    total = day.truth.total
+    change = total.stored_end_kwh - total.stored_start_kwh
+    flows = (
+        total.charged_kwh
+        - total.discharged_kwh
+        - total.conversion_loss_kwh
+        - total.standby_loss_kwh
+    )
+    assert flows == pytest.approx(change, abs=1e-6)
+    grid = total.grid_import_kwh - total.grid_export_kwh
+    site = total.load_kwh - total.pv_kwh + total.charged_kwh - total.discharged_kwh
+    assert grid == pytest.approx(site, abs=1e-6)
+
+
+def test_booked_money_is_grid_energy_times_price_to_the_cent(day: Day) -> None:
+    """Booked from stored meter registers; expected from the plant's own books."""
+    recording, tariff = Recording(), Tariff(**day.config.tariff.model_dump())
+    quarters = day.truth.quarters[:96]
+    assert len(quarters) == 96
+    expected = 0.0
+    for quarter in quarters:
+        spot = float(recording.values("price_at_eur_mwh", [quarter.start])[0]) / 1000
+        expected += quarter.grid_import_kwh * tariff.buy(
+            spot
+        ) - quarter.grid_export_kwh * tariff.sell(spot)
+    booked = sum(row.cost_eur for row in day.ledger)
+    assert len(day.ledger) == 96
+    assert booked == pytest.approx(expected, abs=0.005)
+    for row in day.ledger:
+        assert row.price_source == "recorded"
+        assert row.method == "counters"
+
+
+def test_the_cost_of_the_day_on_the_page_is_the_ledgers(day: Day) -> None:
+    # The local day began at 22:00 UTC, so at midnight UTC its first two hours were over.
+    today = [r for r in day.ledger if r.ts >= START + timedelta(hours=22)]
+    assert day.cost_today_eur == pytest.approx(sum(r.cost_eur for r in today), abs=1e-6)
+
+
+def test_the_battery_earned_money_against_the_same_day_without_it(day: Day) -> None:
+    recording, tariff = Recording(), Tariff(**day.config.tariff.model_dump())
+    without = 0.0
+    for quarter in day.truth.quarters[:96]:
+        spot = float(recording.values("price_at_eur_mwh", [quarter.start])[0]) / 1000
+        net_kwh = quarter.load_kwh - quarter.pv_kwh
+        price = tariff.buy(spot) if net_kwh > 0 else tariff.sell(spot)
+        without += net_kwh * price
+    total = day.truth.total
+    stored = total.stored_end_kwh - total.stored_start_kwh
+    # What is left in the store is valued at the cheapest a kWh could be sold for that day.
+    prices = recording.quarter_hours("price_at_eur_mwh", START, 96) / 1000
+    booked = sum(row.cost_eur for row in day.ledger) - stored * float(prices.min())
+    assert booked < without

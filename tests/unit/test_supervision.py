@@ -1,0 +1,74 @@
+"""A failing step is remembered, retried with backoff, and logged with context."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.domain.clock import AcceleratedClock, ManualClock
+from engine.domain.errors import ConfigError
+from engine.runtime.supervision import SupervisedStep
+
+
+def test_failures_are_counted_logged_once_with_stack_and_recovered_from(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = True
+
+    def action() -> None:
+        if broken:
+            raise OSError("device on fire")
+
+    step = SupervisedStep("poll", action, clock, lambda: "site site-1")
+    with caplog.at_level(logging.INFO):
+        delays = []
+        for _ in range(7):
+            assert not step.run()
+            delays.append(step.retry_delay_s())
+        assert delays == [1, 2, 4, 8, 16, 30, 30]
+        health = step.health()
+        assert (health.ok, health.failures, health.last_error) == (False, 7, "device on fire")
+        broken = False
+        assert step.run()
+    assert step.retry_delay_s() == 0
+    health = step.health()
+    assert (health.ok, health.failures, health.restarts, health.last_error) == (True, 0, 7, None)
+    assert health.last_success == clock.now()
+    assert sum(1 for r in caplog.records if r.exc_info) == 1
+    assert "site site-1" in caplog.text
+    assert "works again after 7 failures" in caplog.text
+
+
+def test_an_error_shows_field_message_and_remedy() -> None:
+    error = ConfigError("1.2 is not possible here.", field="bess.eta", hint="Give at most 1.")
+    assert str(error) == "bess.eta: 1.2 is not possible here. Give at most 1."
+    assert error.as_dict() == {
+        "code": "config_invalid",
+        "message": "1.2 is not possible here.",
+        "field": "bess.eta",
+        "hint": "Give at most 1.",
+    }
+
+
+def test_clocks_do_not_run_backwards(clock: ManualClock) -> None:
+    before = clock.now()
+    assert clock.wait(threading.Event(), 90.0) is False
+    assert (clock.now() - before).total_seconds() == 90
+    assert clock.monotonic() == 90
+    with pytest.raises(ValueError, match="backwards"):
+        clock.advance(-1)
+
+
+def test_an_accelerated_clock_starts_where_told() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    fast = AcceleratedClock(start, 1000.0)
+    first = fast.now()
+    assert first >= start
+    stop = threading.Event()
+    fast.wait(stop, 100.0)
+    assert (fast.now() - first).total_seconds() >= 100
+    with pytest.raises(ValueError, match="positive"):
+        AcceleratedClock(start, 0)
