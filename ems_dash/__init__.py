@@ -1,0 +1,3 @@
+"""EMS Dash: the web application around the engine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""REST API: JSON routes under ``/api`` and the health check."""

@@ -1,0 +1,43 @@
+"""Parse the command line, run the command, turn errors into one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from ems_dash.cli import run, solve
+from engine.domain.errors import EmsError
+
+EXIT_OK = 0
+EXIT_ERROR = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the argument parser with every command."""
+    top = argparse.ArgumentParser(
+        prog="python -m ems_dash",
+        description="EMS Dash: energy management for battery storage at commercial sites.",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (run, solve):
+        module.add_parser(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 only on success."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # pymodbus logs every reconnect of its own; the link reports them once, in our words.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    try:
+        return int(arguments.action(arguments))
+    except EmsError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return EXIT_ERROR

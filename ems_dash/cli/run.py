@@ -1,0 +1,41 @@
+"""``run``: the whole program."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "run",
+        help="run the whole program",
+        description="Run engine and web application. Without a configuration the demo site runs.",
+    )
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    command.add_argument("--port", type=int, default=5050, help="port to listen on")
+    command.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="folder of ems.yaml"
+    )
+    command.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
+    )
+    command.set_defaults(action=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run until stopped; 0 after a clean stop."""
+    # Imported here, because the other commands should not wait for the web application.
+    from ems_dash.server import ServerOptions, serve
+
+    serve(
+        ServerOptions(
+            host=arguments.host,
+            port=arguments.port,
+            config_dir=arguments.config.resolve(),
+            data_dir=arguments.data.resolve(),
+        )
+    )
+    return 0

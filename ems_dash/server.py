@@ -1,0 +1,150 @@
+"""Serve the application and run the engine in one process.
+
+Gunicorn with one gthread worker, as measured in notes/dash 5.3: the engine is
+built and started in the worker, its stop begins with the first SIGTERM or
+SIGINT, before the server lingers over open connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from ems_dash.api.routes import register_api
+from ems_dash.app import create_app
+from engine.config.load import load_config
+from engine.domain.errors import EmsError
+from engine.history.file_lock import FileLock
+from engine.runtime.assembly import DATABASE_NAME, build_engine, check_buildable
+from engine.runtime.engine import Engine
+
+log = logging.getLogger(__name__)
+
+THREADS = 64
+KEEPALIVE_S = 30
+GRACEFUL_TIMEOUT_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where to listen and where configuration and data live."""
+
+    host: str
+    port: int
+    config_dir: Path
+    data_dir: Path
+
+
+def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
+    """Return the WSGI application and its engine, not yet started.
+
+    Raises:
+        EmsError: When the configuration or the data folder cannot be used.
+    """
+    config = load_config(options.config_dir)
+    engine = build_engine(config, options.data_dir)
+    dash_app = create_app(engine)
+    server: Flask = dash_app.server
+    register_api(server, engine)
+    return server, engine
+
+
+class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """Gunicorn around `build_server`; exactly one worker."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._engine: Engine | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings: dict[str, Any] = {
+            "bind": f"{self._options.host}:{self._options.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "keepalive": KEEPALIVE_S,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            "timeout": 60,
+            "loglevel": "warning",
+            "proc_name": "ems-dash",
+            "control_socket_disable": True,
+            "post_worker_init": self._start_engine,
+            "worker_exit": self._stop_engine,
+        }
+        for key, value in settings.items():
+            self.cfg.set(key, value)
+
+    def load(self) -> Flask:
+        try:
+            server, self._engine = build_server(self._options)
+        except EmsError as exc:
+            log.error("%s", exc)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        return server
+
+    def _start_engine(self, worker: Any) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, _stopping_first(engine, signal.getsignal(number)))
+        engine.start()
+        log.info("EMS Dash is at http://%s:%d", _shown_host(self._options), self._options.port)
+
+    def _stop_engine(self, server: Any, worker: Any) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+
+
+def serve(options: ServerOptions) -> None:
+    """Run until stopped.
+
+    Raises:
+        EmsError: When it cannot start; nothing was started then.
+    """
+    check_buildable(load_config(options.config_dir))
+    _require_free_port(options)
+    options.data_dir.mkdir(parents=True, exist_ok=True)
+    FileLock(options.data_dir / DATABASE_NAME).release()
+    EmsApplication(options).run()
+
+
+def _stopping_first(engine: Engine, then: Any) -> Callable[[int, FrameType | None], None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        # A thread, because the engine's stop joins threads and writes to the device.
+        threading.Thread(target=engine.stop, name="ems-stop").start()
+        if callable(then):
+            then(number, frame)
+
+    return handler
+
+
+def _require_free_port(options: ServerOptions) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.host, options.port))
+        except OSError as exc:
+            raise EmsError(
+                f"{options.host}:{options.port} cannot be used: {exc.strerror}.",
+                field="port",
+                value=options.port,
+                hint="Stop what listens there, or give another --port.",
+            ) from exc
+
+
+def _shown_host(options: ServerOptions) -> str:
+    return "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host

@@ -1,0 +1,94 @@
+"""The whole program as a child process on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """Return a TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """Return the first truthy result of `condition`; fail with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
+
+
+@dataclass
+class Program:
+    """A running ``python -m ems_dash run``."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def get(self, path: str) -> Any:
+        """Return the parsed JSON answer, or None while the server does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None
+
+    def wait_for_plan(self) -> Any:
+        """Return the first published plan."""
+        return wait_for(lambda: self.get("/api/plan"), f"a plan (log:\n{self.log_text()})")
+
+    def log_text(self) -> str:
+        """Return what the program has logged so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def running(folder: Path, config: str | None = None) -> Iterator[Program]:
+    """Run the program on a free port with its configuration and data below `folder`."""
+    config_dir = folder / "config"
+    config_dir.mkdir(parents=True, exist_ok=True)
+    if config is not None:
+        (config_dir / "ems.yaml").write_text(config, encoding="utf-8")
+    port = free_port()
+    log = folder / "log.txt"
+    command = [
+        *(sys.executable, "-m", "ems_dash", "run", "--port", str(port)),
+        *("--config", str(config_dir), "--data", str(folder / "data")),
+    ]
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=out, stderr=out, env=os.environ, start_new_session=True
+        )
+    try:
+        yield Program(process, port, log)
+    finally:
+        # The worker is a child of its own: the whole group goes.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
