@@ -1,0 +1,305 @@
+"""The devices of one site: what the engine reads from and commands."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from engine.devices.commander import CommandPhase, CommandState, PowerCommander
+from engine.devices.device import PolledDevice
+from engine.devices.link import ModbusLink, OpenClient, UnitSettings, open_tcp_client
+from engine.devices.poller import LinkPoller
+from engine.devices.spec import DeviceSpec
+from engine.domain.clock import Clock
+from engine.domain.control import LinkStatus, StepHealth
+from engine.domain.errors import DeviceError
+from engine.domain.sample import Sample
+from engine.domain.signals import SIGNALS
+
+log = logging.getLogger(__name__)
+
+__all__ = ["CommandPhase", "CommandState", "DeviceGroup", "DeviceSpec"]
+
+
+class DeviceGroup:
+    """Polls all devices of a site and commands its battery.
+
+    Either `start` runs one thread per endpoint, or the caller drives it with `poll_once`.
+
+    Args:
+        specs: The devices; all simulated or all real.
+        clock: Stamps samples and gives the polling grid.
+        open_client: Makes Modbus clients; replaced in tests only.
+
+    Raises:
+        DeviceError: No device, names or unit ids not unique, a signal supplied twice, simulated
+            and real devices mixed, or more than one device to command.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[DeviceSpec],
+        clock: Clock,
+        *,
+        open_client: OpenClient = open_tcp_client,
+    ) -> None:
+        specs = tuple(specs)
+        _check_specs(specs)
+        self._clock = clock
+        self._devices: list[PolledDevice] = []
+        self._pollers: list[LinkPoller] = []
+        self._commander: PowerCommander | None = None
+        self._commanding_poller: LinkPoller | None = None
+        self._refused_state = CommandState()
+        self._stopped = False
+        self._simulated = all(spec.simulated for spec in specs)
+        endpoints: dict[tuple[str, int], list[DeviceSpec]] = {}
+        for spec in specs:
+            endpoints.setdefault((spec.host, spec.port), []).append(spec)
+        for (host, port), members in endpoints.items():
+            self._add_link(host, port, members, open_client)
+
+    def _add_link(
+        self, host: str, port: int, specs: Sequence[DeviceSpec], open_client: OpenClient
+    ) -> None:
+        units = {s.unit_id: UnitSettings(s.timeout_s, s.writable) for s in specs}
+        link = ModbusLink(host, port, units, self._clock, open_client=open_client)
+        devices = [PolledDevice(spec, link, self._clock) for spec in specs]
+        commander: PowerCommander | None = None
+        commanded: PolledDevice | None = None
+        for device in devices:
+            if _takes_commands(device.spec):
+                commander = PowerCommander(device.spec, link, self._clock)
+                commanded = device
+        poller = LinkPoller(link, devices, commander, commanded, self._clock)
+        self._devices.extend(devices)
+        self._pollers.append(poller)
+        if commander is not None:
+            self._commander, self._commanding_poller = commander, poller
+
+    @property
+    def simulated(self) -> bool:
+        """True when every device of the group is simulated."""
+        return self._simulated
+
+    @property
+    def commandable(self) -> bool:
+        """True when a device takes power commands and writing to it is enabled."""
+        return self._commander is not None
+
+    def start(self) -> None:
+        """Start one polling thread per endpoint.
+
+        The clock must really wait: a manual clock is for `poll_once`.
+
+        Raises:
+            DeviceError: The group was stopped.
+        """
+        self._check_not_stopped()
+        for poller in self._pollers:
+            poller.start()
+
+    def poll_once(self) -> None:
+        """Write the pending command, then read every device, in the calling thread.
+
+        Failures of devices are not raised: their signals are BAD afterwards.
+
+        Raises:
+            DeviceError: The group was stopped.
+        """
+        self._check_not_stopped()
+        for poller in self._pollers:
+            poller.poll_once()
+
+    def samples(self) -> Mapping[str, Sample]:
+        """Return canonical signal to newest sample; never older than the newest poll's result."""
+        return {
+            signal: sample
+            for device in self._devices
+            for signal, sample in device.samples.items()
+            if signal in SIGNALS
+        }
+
+    def device_samples(self, name: str) -> Mapping[str, Sample]:
+        """Return all samples of one device, signals outside the canonical list included.
+
+        Raises:
+            DeviceError: No device of that name.
+        """
+        for device in self._devices:
+            if device.spec.name == name:
+                return device.samples
+        raise DeviceError(
+            f"no such device (got {name!r}).",
+            field="device",
+            value=name,
+            hint=f"Known are {', '.join(device.spec.name for device in self._devices)}.",
+        )
+
+    def links(self) -> tuple[LinkStatus, ...]:
+        """Return the state of the connection to every device, in configured order."""
+        return tuple(device.status() for device in self._devices)
+
+    def command_power(self, power_kw: float) -> None:
+        """Ask for battery power (+ discharge, - charge); replaces an earlier command, no waiting.
+
+        Without a writable device nothing is sent and the command state says so.
+
+        Raises:
+            DeviceError: Not a finite number.
+        """
+        if self._commander is None or self._commanding_poller is None or self._stopped:
+            self._refused_state = CommandState(
+                CommandPhase.REFUSED,
+                "the devices are stopped"
+                if self._stopped
+                else "no device is enabled for writing; nothing was sent",
+                requested_kw=power_kw,
+                ts=self._clock.now(),
+            )
+            return
+        self._commander.command(power_kw)
+        self._commanding_poller.wake()
+
+    def command_state(self) -> CommandState:
+        """Return how far the newest command got."""
+        if self._commander is None or self._refused_state.state is CommandPhase.REFUSED:
+            return self._refused_state
+        return self._commander.state
+
+    def last_poll(self) -> datetime | None:
+        """Return when the newest poll ended that every endpoint took part in; failed ones count.
+
+        None until every endpoint was polled once.
+        """
+        times = [poller.last_poll for poller in self._pollers]
+        known = [ts for ts in times if ts is not None]
+        return min(known) if len(known) == len(times) else None
+
+    def poll_health(self) -> StepHealth:
+        """Return the supervision record: ok only when the newest poll of every device succeeded."""
+        failing = [device for device in self._devices if device.failures_in_a_row]
+        successes = [device.last_success for device in self._devices]
+        known = [ts for ts in successes if ts is not None]
+        complete = len(known) == len(successes)
+        return StepHealth(
+            name="poll",
+            ok=not failing and complete,
+            last_success=min(known) if complete else None,
+            failures=max((device.failures_in_a_row for device in failing), default=0),
+            restarts=sum(device.failures_total for device in self._devices),
+            last_error=failing[0].last_error if failing else None,
+        )
+
+    def configured_signals(self) -> frozenset[str]:
+        """Return the canonical signals that the devices are meant to supply."""
+        return frozenset(
+            signal
+            for device in self._devices
+            for signal in device.spec.profile.signals
+            if signal in SIGNALS
+        )
+
+    def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
+        """Write the safe setpoint if writing is enabled, then close everything.
+
+        Returns within about `timeout_s` of real time even when a device does not answer; the
+        log then says that the setpoint was not written. Calling it again does nothing.
+
+        Args:
+            safe_power_kw: Setpoint to leave behind, or None to leave the last one.
+            timeout_s: Time for all of it, in seconds.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        deadline_s = time.monotonic() + timeout_s
+        for poller in self._pollers:
+            poller.request_stop(safe_power_kw, deadline_s)
+        for poller in self._pollers:
+            if not poller.finish():
+                log.error("%s did not stop within %g s", poller.endpoint, timeout_s)
+
+    def _check_not_stopped(self) -> None:
+        if self._stopped:
+            raise DeviceError("the device group was stopped.", hint="Create a new group.")
+
+
+def _takes_commands(spec: DeviceSpec) -> bool:
+    return spec.writable and "set_power_kw" in spec.profile.commands
+
+
+def _check_specs(specs: Sequence[DeviceSpec]) -> None:
+    if not specs:
+        raise DeviceError("a device group needs at least one device.", field="devices", value=[])
+    if len({spec.simulated for spec in specs}) > 1:
+        simulated = ", ".join(spec.name for spec in specs if spec.simulated)
+        raise DeviceError(
+            f"simulated and real devices must not be mixed ({simulated} simulated).",
+            field="devices.simulated",
+            value=True,
+            hint="Use only real devices, or only the demo plant.",
+        )
+    names: set[str] = set()
+    units: set[tuple[str, int, int]] = set()
+    suppliers: dict[str, str] = {}
+    for spec in specs:
+        if spec.name in names:
+            raise DeviceError(
+                f"two devices have the same name (got {spec.name!r}).",
+                field="devices.name",
+                value=spec.name,
+                hint="Rename one.",
+            )
+        names.add(spec.name)
+        unit = (spec.host, spec.port, spec.unit_id)
+        if unit in units:
+            raise DeviceError(
+                f"unit {spec.unit_id} at {spec.host}:{spec.port} is configured twice.",
+                field=f"devices.{spec.name}.unit_id",
+                value=spec.unit_id,
+                hint="Remove one or correct its unit id.",
+            )
+        units.add(unit)
+        _check_spec(spec)
+        for signal in sorted(spec.profile.signals):
+            if signal in SIGNALS and signal in suppliers:
+                raise DeviceError(
+                    f"{signal} comes from two devices, {suppliers[signal]} and {spec.name}.",
+                    field=f"devices.{spec.name}.registers.{signal}",
+                    value=signal,
+                    hint="Set it to null in the register overrides of one of them.",
+                )
+            suppliers[signal] = spec.name
+    commanded = [spec.name for spec in specs if _takes_commands(spec)]
+    if len(commanded) > 1:
+        raise DeviceError(
+            f"more than one device takes power commands ({', '.join(commanded)}).",
+            field="devices.writable",
+            value=commanded,
+            hint="Enable writing for one of them.",
+        )
+
+
+def _check_spec(spec: DeviceSpec) -> None:
+    checks = (
+        ("port", spec.port, 1 <= spec.port <= 65535, "Give 1 to 65535."),
+        ("unit_id", spec.unit_id, 0 <= spec.unit_id <= 255, "Give 0 to 255."),
+        ("timeout_s", spec.timeout_s, 0 < spec.timeout_s <= 60, "Give more than 0, at most 60."),
+        (
+            "poll_interval_s",
+            spec.poll_interval_s,
+            0 < spec.poll_interval_s <= 3600,
+            "Give more than 0, at most 3600.",
+        ),
+    )
+    for name, value, fine, hint in checks:
+        if not fine:
+            raise DeviceError(
+                f"{name} of {spec.name} is out of range (got {value!r}).",
+                field=f"devices.{spec.name}.{name}",
+                value=value,
+                hint=hint,
+            )

@@ -1,0 +1,463 @@
+"""One Modbus TCP connection, shared by the unit ids behind it, that trusts no answer blindly.
+
+pymodbus hands out short answers and answers of another function as they
+come, so function code, length and echo of every answer are checked here, and
+the connection is closed after any doubt: what arrives late can then never be
+taken for the answer to the next question. Waiting times grow from 0.5 s to
+30 s, and when they end a single request probes the device.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ModbusPDU
+
+from engine.devices.profile import READ_BITS
+from engine.domain.clock import Clock
+from engine.domain.errors import DeviceError, LinkError, WriteRefusedError
+
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_MAX_S: Final = 30.0
+
+_MBAP_BYTES: Final = 7
+_EXCEPTION_MEANING: Final[Mapping[int, str]] = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledged, still working",
+    6: "device busy",
+    7: "negative acknowledge",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target did not answer",
+}
+
+
+class DeviceAnswerError(DeviceError):
+    """The device answered a request with a Modbus exception.
+
+    Attributes:
+        exception_code: The Modbus exception code.
+    """
+
+    code = "device_answer_error"
+
+    def __init__(self, message: str, exception_code: int, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.exception_code = exception_code
+
+    @property
+    def meaning(self) -> str:
+        """The exception code in words."""
+        return describe_exception(self.exception_code)
+
+    @property
+    def is_illegal_request(self) -> bool:
+        """True for exceptions 1 to 3: the same request will never succeed."""
+        return self.exception_code in (1, 2, 3)
+
+
+def describe_exception(code: int) -> str:
+    """Return a Modbus exception code in words."""
+    return f"{_EXCEPTION_MEANING.get(code, 'unknown exception')} (exception {code})"
+
+
+class ModbusClient(Protocol):
+    """What the link needs of a synchronous client; `ModbusTcpClient` has it."""
+
+    socket: socket.socket | None
+
+    def connect(self) -> bool: ...
+    def close(self) -> None: ...
+    def read_coils(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
+    def read_discrete_inputs(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
+    def read_holding_registers(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
+    def read_input_registers(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
+    def write_register(self, address: int, value: int, *, device_id: int) -> ModbusPDU: ...
+    def write_registers(self, address: int, values: list[int], *, device_id: int) -> ModbusPDU: ...
+
+
+PacketTrace = Callable[[bool, bytes], bytes]
+OpenClient = Callable[[str, int, float, PacketTrace], ModbusClient]
+"""Makes an unconnected client from host, port, timeout in seconds and packet trace."""
+
+
+def open_tcp_client(host: str, port: int, timeout_s: float, trace: PacketTrace) -> ModbusClient:
+    """Return a pymodbus client that asks once and never repeats by itself."""
+    client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, trace_packet=trace)
+    return cast(ModbusClient, client)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSettings:
+    """How one unit id behind the link is treated.
+
+    Attributes:
+        timeout_s: Longest wait for an answer.
+        writable: False refuses every write before anything is sent.
+    """
+
+    timeout_s: float = 3.0
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatistics:
+    """Requests of one unit id since start.
+
+    Attributes:
+        requests: Requests tried.
+        errors: Requests without a valid answer, Modbus exceptions included.
+        latency_ms: Round trip of the last answered request, None before the first.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    latency_ms: float | None = None
+
+
+class _Backoff:
+    """Waiting time that doubles with every failure."""
+
+    def __init__(self) -> None:
+        self._delay_s = BACKOFF_FIRST_S
+        self._until = float("-inf")
+
+    def fail(self, now: float) -> None:
+        self._until = now + self._delay_s
+        self._delay_s = min(2 * self._delay_s, BACKOFF_MAX_S)
+
+    def reset(self) -> None:
+        self._delay_s = BACKOFF_FIRST_S
+        self._until = float("-inf")
+
+    def remaining_s(self, now: float) -> float:
+        return max(0.0, self._until - now)
+
+
+class ModbusLink:
+    """A connection to one endpoint; requests are sent by one thread at a time.
+
+    Args:
+        host: Host name or address.
+        port: TCP port.
+        units: Unit id to its settings; other unit ids are refused.
+        clock: Drives the waiting times.
+        open_client: Makes the client, so that the network can be replaced in tests.
+        stopwatch: Seconds of a timer for the measured latency.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        units: Mapping[int, UnitSettings],
+        clock: Clock,
+        *,
+        open_client: OpenClient = open_tcp_client,
+        stopwatch: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.endpoint = f"{host}:{port}"
+        self._host = host
+        self._port = port
+        self._units = dict(units)
+        self._clock = clock
+        self._open_client = open_client
+        self._stopwatch = stopwatch
+        self._lock = threading.RLock()
+        self._client: ModbusClient | None = None
+        self._session = 0
+        self._received = b""
+        self._connection_backoff = _Backoff()
+        self._unit_backoff = {unit: _Backoff() for unit in units}
+        self._silent_in_a_row = 0
+        self._last_problem = "not connected"
+        self._statistics = {unit: UnitStatistics() for unit in units}
+        self._timeout_cap_s: float | None = None
+
+    @property
+    def session(self) -> int:
+        """Number of connections made so far; a change means that the device may have restarted."""
+        return self._session
+
+    @property
+    def connected(self) -> bool:
+        """True while a connection is open."""
+        return self._client is not None
+
+    def statistics(self, unit_id: int) -> UnitStatistics:
+        """Return the request counts of `unit_id`."""
+        return self._statistics[unit_id]
+
+    def read(self, unit_id: int, function: int, address: int, count: int) -> tuple[int, ...]:
+        """Return `count` registers (0..65535) or bits (0/1) from wire address `address`.
+
+        Args:
+            unit_id: Unit id of the device.
+            function: 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers.
+            address: First wire address, 0-based.
+            count: Number of registers (1..125) or bits (1..2000).
+
+        Raises:
+            LinkError: No trustworthy answer; the connection is closed.
+            DeviceAnswerError: The device answered with a Modbus exception.
+            DeviceError: The request itself is not valid.
+        """
+        is_bits = function in READ_BITS
+        if function not in (1, 2, 3, 4):
+            raise DeviceError(
+                f"function {function} does not read.", field="function", value=function
+            )
+        if not 1 <= count <= (2000 if is_bits else 125):
+            raise DeviceError(
+                f"one request cannot read {count} values.",
+                field="count",
+                value=count,
+                hint="Lower max_registers of the profile.",
+            )
+        payload = (count + 7) // 8 if is_bits else 2 * count
+
+        def send(client: ModbusClient) -> ModbusPDU:
+            reader = {
+                1: client.read_coils,
+                2: client.read_discrete_inputs,
+                3: client.read_holding_registers,
+                4: client.read_input_registers,
+            }[function]
+            return reader(address, count=count, device_id=unit_id)
+
+        with self._lock:
+            answer = self._request(unit_id, function, send, 2 + payload)
+            if is_bits:
+                return tuple(int(bit) for bit in answer.bits[:count])
+            return tuple(answer.registers)
+
+    def write(self, unit_id: int, function: int, address: int, words: Sequence[int]) -> None:
+        """Write registers; the only way to write there is.
+
+        Args:
+            unit_id: Unit id of the device.
+            function: 6 for one register, 16 for several.
+            address: First wire address, 0-based.
+            words: Registers to write, each 0..65535.
+
+        Raises:
+            WriteRefusedError: Writing is not enabled for this unit; nothing was sent.
+            LinkError: No trustworthy confirmation; the write may or may not have arrived.
+            DeviceAnswerError: The device refused it.
+            DeviceError: The request itself is not valid.
+        """
+        if not self._settings(unit_id).writable:
+            raise WriteRefusedError(
+                f"writing to unit {unit_id} at {self.endpoint} is not enabled.",
+                field="writable",
+                value=False,
+                hint="Enable writing for this device in the configuration.",
+            )
+        if (function == 6 and len(words) != 1) or (function == 16 and not 1 <= len(words) <= 123):
+            raise DeviceError(
+                f"function {function} cannot write {len(words)} registers.",
+                field="words",
+                value=len(words),
+            )
+        if function not in (6, 16):
+            raise DeviceError(
+                f"function {function} does not write registers.", field="function", value=function
+            )
+
+        def send(client: ModbusClient) -> ModbusPDU:
+            if function == 6:
+                return client.write_register(address, words[0], device_id=unit_id)
+            return client.write_registers(address, list(words), device_id=unit_id)
+
+        with self._lock:
+            answer = self._request(unit_id, function, send, 5)
+            echo = answer.registers[0] if function == 6 else answer.count
+            expected = words[0] if function == 6 else len(words)
+            if answer.address != address or echo != expected:
+                raise self._distrust(
+                    unit_id,
+                    f"confirmed a write to {answer.address} ({echo}) "
+                    f"instead of {address} ({expected})",
+                )
+
+    def close(self) -> None:
+        """Close the connection; the next request opens a new one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def abort(self) -> None:
+        """End a request that another thread is waiting for; it fails with LinkError."""
+        client = self._client
+        open_socket = None if client is None else client.socket
+        if open_socket is not None:
+            try:
+                open_socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # The socket is closed already, so nobody waits on it any more.
+                return
+
+    def hurry(self, timeout_s: float) -> None:
+        """Make the next requests at once and wait at most `timeout_s` for each (used on stop)."""
+        with self._lock:
+            self._timeout_cap_s = timeout_s
+            self._connection_backoff.reset()
+            for backoff in self._unit_backoff.values():
+                backoff.reset()
+            self.close()
+
+    def _settings(self, unit_id: int) -> UnitSettings:
+        settings = self._units.get(unit_id)
+        if settings is None:
+            raise DeviceError(
+                f"unit {unit_id} is not configured at {self.endpoint}.",
+                field="unit_id",
+                value=unit_id,
+                hint=f"Configured are {', '.join(str(unit) for unit in sorted(self._units))}.",
+            )
+        return settings
+
+    def _error(self, unit_id: int, problem: str) -> LinkError:
+        self._last_problem = problem
+        return LinkError(f"unit {unit_id} at {self.endpoint}: {problem}.")
+
+    def _distrust(self, unit_id: int, problem: str) -> LinkError:
+        """Close the connection, lengthen the waiting times and return the error to raise."""
+        self.close()
+        self._count_error(unit_id)
+        now = self._clock.monotonic()
+        self._unit_backoff[unit_id].fail(now)
+        self._silent_in_a_row += 1
+        if self._silent_in_a_row >= len(self._units):
+            # Every unit had its turn in vain: the endpoint itself is in doubt.
+            self._connection_backoff.fail(now)
+        return self._error(unit_id, problem)
+
+    def _count_error(self, unit_id: int) -> None:
+        old = self._statistics[unit_id]
+        self._statistics[unit_id] = UnitStatistics(old.requests, old.errors + 1, old.latency_ms)
+
+    def _request(
+        self,
+        unit_id: int,
+        function: int,
+        send: Callable[[ModbusClient], ModbusPDU],
+        pdu_bytes: int,
+    ) -> ModbusPDU:
+        """Send one request and return its answer once function code and length are right."""
+        settings = self._settings(unit_id)
+        now = self._clock.monotonic()
+        wait_s = max(
+            self._connection_backoff.remaining_s(now), self._unit_backoff[unit_id].remaining_s(now)
+        )
+        if wait_s > 0:
+            raise LinkError(
+                f"unit {unit_id} at {self.endpoint}: {self._last_problem}, "
+                f"next attempt in {wait_s:.1f} s."
+            )
+        old = self._statistics[unit_id]
+        self._statistics[unit_id] = UnitStatistics(old.requests + 1, old.errors, old.latency_ms)
+        timeout_s = settings.timeout_s
+        if self._timeout_cap_s is not None:
+            timeout_s = min(timeout_s, self._timeout_cap_s)
+        client = self._connect(unit_id, timeout_s)
+        self._received = b""
+        started = self._stopwatch()
+        try:
+            answer = send(client)
+        except (ModbusException, ValueError, OSError) as exc:
+            raise self._distrust(unit_id, self._why(client, timeout_s)) from exc
+        latency_ms = (self._stopwatch() - started) * 1000.0
+        if answer.isError():
+            pdu_bytes = 2
+        if answer.function_code & 0x7F != function:
+            raise self._distrust(
+                unit_id, f"answered function {answer.function_code} instead of {function}"
+            )
+        if len(self._received) != _MBAP_BYTES + pdu_bytes:
+            raise self._distrust(
+                unit_id,
+                f"answered {len(self._received)} bytes instead of {_MBAP_BYTES + pdu_bytes}",
+            )
+        self._silent_in_a_row = 0
+        self._connection_backoff.reset()
+        old = self._statistics[unit_id]
+        self._statistics[unit_id] = UnitStatistics(old.requests, old.errors, latency_ms)
+        if answer.isError():
+            self._raise_exception_answer(unit_id, answer.exception_code)
+        self._unit_backoff[unit_id].reset()
+        return answer
+
+    def _raise_exception_answer(self, unit_id: int, exception_code: int) -> None:
+        self._count_error(unit_id)
+        self._last_problem = describe_exception(exception_code)
+        error = DeviceAnswerError(
+            f"unit {unit_id} at {self.endpoint}: {describe_exception(exception_code)}.",
+            exception_code,
+        )
+        if error.is_illegal_request:
+            self._unit_backoff[unit_id].reset()
+        else:
+            self._unit_backoff[unit_id].fail(self._clock.monotonic())
+        raise error
+
+    def _why(self, client: ModbusClient, timeout_s: float) -> str:
+        if self._received:
+            return "the answer is not readable"
+        if client.socket is None:
+            return "the device closed the connection"
+        return f"no answer within {timeout_s:g} s"
+
+    def _connect(self, unit_id: int, timeout_s: float) -> ModbusClient:
+        if self._client is not None:
+            surplus = _unread(self._client.socket)
+            if surplus is None:
+                self._set_timeout(self._client, timeout_s)
+                return self._client
+            self.close()
+            if surplus:
+                raise self._distrust(unit_id, "sent data that nobody asked for")
+        client = self._open_client(self._host, self._port, timeout_s, self._trace)
+        if not client.connect():
+            self._count_error(unit_id)
+            self._connection_backoff.fail(self._clock.monotonic())
+            raise self._error(unit_id, "no connection, nothing listens there or it is unreachable")
+        self._client = client
+        self._session += 1
+        return client
+
+    @staticmethod
+    def _set_timeout(client: ModbusClient, timeout_s: float) -> None:
+        parameters = getattr(client, "comm_params", None)
+        if parameters is not None:
+            parameters.timeout_connect = timeout_s
+
+    def _trace(self, sending: bool, data: bytes) -> bytes:
+        if not sending:
+            self._received = data
+        return data
+
+
+def _unread(open_socket: socket.socket | None) -> bool | None:
+    """None: quiet and open. True: bytes wait that belong to no request. False: closed."""
+    if open_socket is None:
+        return False
+    try:
+        # With a timeout set, Python would wait for data before it looks at MSG_DONTWAIT.
+        open_socket.setblocking(False)
+        return bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False

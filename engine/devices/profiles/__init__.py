@@ -1,0 +1,1 @@
+"""Profile data: one YAML file per device, named after its key."""

@@ -1,0 +1,1 @@
+"""The demo plant: physics of battery, converter and meter behind real Modbus TCP."""

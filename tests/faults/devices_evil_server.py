@@ -1,0 +1,136 @@
+"""A raw Modbus TCP server that can lie, stay silent, answer late or send garbage.
+
+pymodbus's own server cannot misbehave in these ways, so this one is written on
+a bare socket. Register `a` of an honest answer holds ``1000 + a``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+HONEST_OFFSET = 1000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in."""
+
+    number: int
+    tid: int
+    unit: int
+    function: int
+    address: int
+    count: int
+
+
+Behaviour = Callable[[Request], list[bytes]]
+"""Returns the packets to send; an empty list is silence, `CLOSE` ends the connection."""
+
+CLOSE = b"<close>"
+
+
+def frame(tid: int, unit: int, pdu: bytes) -> bytes:
+    return struct.pack(">HHHB", tid, 0, len(pdu) + 1, unit) + pdu
+
+
+def honest_pdu(request: Request) -> bytes:
+    if request.function in (6, 16):
+        return struct.pack(">BHH", request.function, request.address, request.count)
+    if request.function in (1, 2):
+        return bytes([request.function, (request.count + 7) // 8]) + bytes((request.count + 7) // 8)
+    words = [HONEST_OFFSET + request.address + i for i in range(request.count)]
+    return struct.pack(f">BB{len(words)}H", request.function, 2 * len(words), *words)
+
+
+def honest(request: Request) -> list[bytes]:
+    return [frame(request.tid, request.unit, honest_pdu(request))]
+
+
+def silent(_: Request) -> list[bytes]:
+    return []
+
+
+class EvilServer:
+    """Answers every request on 127.0.0.1 the way `behaviour` says; it can be changed any time."""
+
+    def __init__(self, behaviour: Behaviour = honest) -> None:
+        self.behaviour = behaviour
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.asked = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def push(self, data: bytes) -> None:
+        """Send data on the newest connection without being asked."""
+        self._open[-1].sendall(data)
+
+    def close(self) -> None:
+        """Stop and wait until every thread has ended."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join(10)
+        for connection in self._open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                for request in self._read(connection):
+                    for packet in self.behaviour(request):
+                        if packet == CLOSE:
+                            return
+                        connection.sendall(packet)
+            except OSError:
+                return
+
+    def _read(self, connection: socket.socket) -> Iterator[Request]:
+        buffer = b""
+        while data := connection.recv(4096):
+            buffer += data
+            while len(buffer) >= 7:
+                tid, _, length, unit = struct.unpack(">HHHB", buffer[:7])
+                if len(buffer) < 6 + length:
+                    break
+                pdu, buffer = buffer[7 : 6 + length], buffer[6 + length :]
+                function, address, count = struct.unpack(">BHH", pdu[:5])
+                request = Request(len(self.requests) + 1, tid, unit, function, address, count)
+                self.requests.append(request)
+                self.asked.set()
+                yield request
+
+
+@contextmanager
+def evil_server(behaviour: Behaviour = honest) -> Iterator[EvilServer]:
+    server = EvilServer(behaviour)
+    try:
+        yield server
+    finally:
+        server.close()
