@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     # pymodbus logs every reconnect of its own; the link reports them once, in our words.
-    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     try:
         return int(arguments.action(arguments))
     except EmsError as exc:

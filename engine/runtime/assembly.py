@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
 from pathlib import Path
@@ -187,7 +187,7 @@ def _assemble(
     if config.demo:
         soc = last.values.get("soc_percent") if last and last.simulated else None
         plant = plant or make_demo_plant(config, recording, clock, soc)
-        connected = _demo_devices(plant, clock, config.ems.timestep_s)
+        connected = _demo_devices(plant, clock, config)
     else:
         connected = _real_devices(config, clock)
     undo.extend(connected.on_stop)
@@ -239,7 +239,7 @@ def _assemble(
         clock=clock,
         price_at=price_at,
         max_age_s=STALE_AFTER_POLLS * _poll_interval_s(config),
-        dispatch=config.ems.mode == "auto" and connected.devices.commandable,
+        dispatch=connected.devices.commandable,
         simulated=config.demo,
     )
     now = clock.now()
@@ -312,13 +312,20 @@ def make_demo_plant(
     )
 
 
-def _demo_devices(plant: DemoPlant, clock: Clock, poll_interval_s: float) -> _Connected:
+def _demo_devices(plant: DemoPlant, clock: Clock, config: Config) -> _Connected:
     server = DemoPlantServer(plant)
     port = server.start()
     log.info("demo plant answers on 127.0.0.1:%d (Modbus TCP, simulated)", port)
-    return _Connected(
-        DeviceGroup(specs(port, poll_interval_s=poll_interval_s), clock), (server.stop,)
-    )
+    devices = [
+        replace(spec, writable=spec.writable and _may_write(config))
+        for spec in specs(port, poll_interval_s=config.ems.timestep_s)
+    ]
+    return _Connected(DeviceGroup(devices, clock), (server.stop,))
+
+
+def _may_write(config: Config) -> bool:
+    # Read-only on the link itself: in monitor mode no code path can write, not even the stop.
+    return config.ems.mode == "auto"
 
 
 def _pv_factor(config: Config) -> float:
@@ -340,7 +347,7 @@ def _real_devices(config: Config, clock: Clock) -> _Connected:
         unit_id=modbus.slave_id,
         timeout_s=modbus.timeout,
         poll_interval_s=modbus.poll_interval_s,
-        writable=modbus.write_enabled,
+        writable=modbus.write_enabled and _may_write(config),
         simulated=False,
     )
     return _Connected(DeviceGroup([spec], clock), ())

@@ -17,6 +17,7 @@ from datetime import time as wall_time
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.clock import Clock
 from engine.domain.control import EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
@@ -54,6 +55,11 @@ class DeviceLayer(Devices, Protocol):
     def links(self) -> tuple[LinkStatus, ...]: ...
 
     def poll_health(self) -> StepHealth: ...
+
+    def command_state(self) -> CommandState: ...
+
+    @property
+    def commandable(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +318,15 @@ class Engine:
             failures=history.failures,
             last_error=history.last_error,
         )
-        return (
+        records = [
             self._control.health(),
             self._parts.devices.poll_health(),
             self._planning.health(),
             stored,
-        )
+        ]
+        if self._parts.devices.commandable:
+            records.append(_command_health(self._parts.devices.command_state()))
+        return tuple(records)
 
     def _command_safe(self) -> None:
         try:
@@ -337,3 +346,14 @@ class Engine:
     def _where(self) -> str:
         plan = self._plan.plan_id if self._plan else "none"
         return f"site {self._parts.site.site_id}, plan {plan}"
+
+
+def _command_health(command: CommandState) -> StepHealth:
+    failed = command.state in (CommandPhase.REFUSED, CommandPhase.NO_EFFECT)
+    return StepHealth(
+        name="command",
+        ok=not failed,
+        last_success=command.ts if command.state is CommandPhase.CONFIRMED else None,
+        failures=int(failed),
+        last_error=command.reason if failed else None,
+    )

@@ -98,6 +98,22 @@ def test_monitor_mode_plans_but_never_writes(build: Build) -> None:
     assert demo.setpoint_kw == 0
     assert demo.plant.truth.total.discharged_kwh == 0
     assert "monitor_mode" in {n.code for n in snapshot.notices}
+    assert not any(link.writable for link in snapshot.links)
+    demo.plant.set_power_kw(10.0)
+    demo.engine.stop()
+    assert demo.setpoint_kw == 10.0, "not even the stop writes"
+
+
+@pytest.mark.parametrize("fault", ["setpoints_refused", "setpoints_ignored"])
+def test_a_converter_that_does_not_obey_is_reported(build: Build, fault: str) -> None:
+    demo = build()
+    demo.run(30)
+    setattr(demo.plant.faults, fault, True)
+    demo.plant.faults.discharge_limit_kw = 2.0
+    demo.run(60)
+    health = {h.name: h for h in demo.engine.snapshot().health}
+    assert not health["command"].ok
+    assert health["command"].last_error
 
 
 def test_a_silent_plant_means_zero_and_says_so(build: Build) -> None:

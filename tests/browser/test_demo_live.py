@@ -1,0 +1,45 @@
+"""The demo as a newcomer sees it: the whole program, a real Chromium, moving numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.support.process import running
+
+pytestmark = pytest.mark.browser
+
+DEADLINE_S = 60
+
+
+def test_state_of_charge_and_power_move_and_the_console_is_clean(
+    dash_br: Any, tmp_path: Path
+) -> None:
+    # Sixty times real time: a tick of 2 s is two minutes of the plant.
+    with running(tmp_path, "demo_plant: {speed: 60}\n") as program:
+        program.wait_for_plan()
+        driver = dash_br.driver
+        url = f"http://127.0.0.1:{program.port}/"
+        driver.get(url)
+        driver.add_cookie({"name": "ems_lang", "value": "de"})
+        driver.get(url)
+        wait = WebDriverWait(driver, DEADLINE_S)
+
+        def text(selector: str) -> str:
+            return str(driver.find_element("css selector", selector).text)
+
+        dash_br.wait_for_element("#soc-v", timeout=DEADLINE_S)
+        wait.until(lambda _: len(driver.find_elements("css selector", ".main-svg")) >= 2)
+        first_soc, first_power, first_time = text("#soc-v"), text("#pow-v"), text("#hdr-time")
+        wait.until(lambda _: text("#hdr-time") != first_time)
+        wait.until(lambda _: text("#pow-v") != first_power)
+        wait.until(lambda _: text("#soc-v") != first_soc)
+        page = text("body")
+        assert "simuliert" in page
+        assert "Aufzeichnung" in page
+        log = driver.get_log("browser")
+        assert [entry for entry in log if entry["level"] != "INFO"] == []
+        assert "Traceback" not in program.log_text()
