@@ -18,7 +18,7 @@ from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import AcceleratedClock, Clock, SystemClock
-from engine.domain.errors import ConfigError, EmsError
+from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import Notice, PriceNow
@@ -334,14 +334,23 @@ def _pv_factor(config: Config) -> float:
 
 def _real_devices(config: Config, clock: Clock) -> _Connected:
     modbus = config.modbus
-    profile = MODBUS_PROFILES[modbus.profile]
     overrides = {
         signal: register.model_dump(exclude_unset=True)
         for signal, register in modbus.registers.items()
     }
+    try:
+        profile = with_overrides(
+            MODBUS_PROFILES[modbus.profile],
+            overrides,
+            status_codes=dict(modbus.status_codes) or None,
+        )
+    except DeviceError as exc:
+        raise ConfigError(
+            exc.message, field=f"modbus.{exc.field}", value=exc.value, hint=exc.hint
+        ) from exc
     spec = DeviceSpec(
         name="bms",
-        profile=with_overrides(profile, overrides) if overrides else profile,
+        profile=profile,
         host=modbus.host,
         port=modbus.port,
         unit_id=modbus.slave_id,

@@ -15,7 +15,7 @@ from engine.config.schema import Config
 from engine.devices.simulator.plant import DemoPlant
 from engine.domain.clock import ManualClock
 from engine.domain.control import EngineState
-from engine.domain.errors import MarketError
+from engine.domain.errors import ConfigError, MarketError
 from engine.history.duckdb_store import DuckDbHistory
 from engine.market.recorded_prices import RecordedPrices
 from engine.optimization import check as check_module
@@ -23,6 +23,8 @@ from engine.recorded.recording import Recording
 from engine.runtime import assembly, planner
 from engine.runtime.assembly import build_engine, make_demo_plant
 from engine.runtime.engine import Engine
+from tests.support.design_yaml import DESIGN_YAML
+from tests.support.process import free_port
 
 # A November evening at high prices: the battery serves the load.
 START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
@@ -241,3 +243,31 @@ def test_a_failed_build_gives_everything_back(
     assert threading.active_count() == before
     engine = build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
     engine.stop()
+
+
+def test_a_real_battery_that_does_not_answer_is_waited_for_and_never_replaced_by_the_demo(
+    tmp_path: Path,
+) -> None:
+    text = DESIGN_YAML.replace("enabled: false", "enabled: true").replace(
+        "port: 502", f"port: {free_port()}"
+    )
+    engine = build_engine(parse_config(text), tmp_path / "data", ManualClock(START))
+    engine.run_once()
+    snapshot = engine.snapshot()
+    engine.stop()
+    assert snapshot.state in (EngineState.SAFE, EngineState.MONITORING)
+    assert not snapshot.image.simulated
+    assert [(link.name, link.state, link.writable) for link in snapshot.links] == [
+        ("bms", "offline", False)
+    ]
+    assert "demo_plant" not in {n.code for n in snapshot.notices}
+    assert "mqtt_not_available" in {n.code for n in snapshot.notices}
+    assert all(sample.value is None for sample in snapshot.image.samples.values())
+
+
+def test_a_register_that_cannot_be_is_a_configuration_mistake(tmp_path: Path) -> None:
+    text = "modbus: {enabled: true, registers: {soc_percent: {address: 65535, type: uint32}}}"
+    with pytest.raises(ConfigError) as caught:
+        build_engine(parse_config(text), tmp_path / "data", ManualClock(START))
+    assert str(caught.value.field).startswith("modbus.registers.soc_percent")
+    assert caught.value.hint
