@@ -12,15 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from engine.devices.profile import (
-    READ_BITS,
-    DataType,
-    DeviceProfile,
-    Encoding,
-    RegisterDef,
-    WordOrder,
-    is_plausible,
-)
+from engine.devices.encoding import DataType, Encoding, WordOrder
+from engine.devices.profile import READ_BITS, DeviceProfile, RegisterDef, is_plausible
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample
 

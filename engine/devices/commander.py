@@ -17,8 +17,8 @@ from enum import StrEnum
 from typing import Final
 
 from engine.devices.codec import decode, encode
+from engine.devices.command_def import CommandDef, CommandStep
 from engine.devices.link import DeviceAnswerError, ModbusLink
-from engine.devices.profile import CommandDef, CommandStep
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import Clock
 from engine.domain.errors import DeviceError, LinkError, WriteRefusedError

@@ -15,68 +15,26 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from engine.devices.command_def import CommandDef
+from engine.devices.encoding import (
+    Address,
+    DataType,
+    Encoding,
+    Finite,
+    Name,
+    PositiveMeans,
+    ProfileData,
+    WordOrder,
+)
 from engine.domain.errors import DeviceError
 from engine.domain.signals import ALARMS, SIGNALS
 
 READ_BITS: Final = frozenset({1, 2})
 """Function codes that read single bits (coils, discrete inputs)."""
-
-
-class DataType(StrEnum):
-    """How a number is laid out in registers of 16 bits."""
-
-    INT16 = "int16"
-    UINT16 = "uint16"
-    INT32 = "int32"
-    UINT32 = "uint32"
-    INT64 = "int64"
-    UINT64 = "uint64"
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-
-    @property
-    def width(self) -> int:
-        """Number of registers."""
-        return self.bits // 16
-
-    @property
-    def bits(self) -> int:
-        """Number of bits."""
-        return int(self.value.lstrip("uintfloa"))
-
-    @property
-    def is_float(self) -> bool:
-        """True for IEEE 754 numbers."""
-        return self.value.startswith("float")
-
-    @property
-    def raw_range(self) -> tuple[int, int]:
-        """Smallest and largest raw integer; not defined for floats."""
-        if self.value.startswith("uint"):
-            return 0, (1 << self.bits) - 1
-        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
-
-
-class WordOrder(StrEnum):
-    """Order of the registers of one number; bytes inside a register are always high first."""
-
-    BIG = "big"
-    LITTLE = "little"
-
-
-class PositiveMeans(StrEnum):
-    """What a positive number of the device stands for."""
-
-    DISCHARGE = "discharge"
-    CHARGE = "charge"
-    IMPORT = "import"
-    EXPORT = "export"
-    GENERATION = "generation"
-    CONSUMPTION = "consumption"
 
 
 class DeviceKind(StrEnum):
@@ -95,15 +53,6 @@ class Severity(StrEnum):
     LIMIT = "limit"
 
 
-_CANONICAL_SIGN: Final = {
-    PositiveMeans.DISCHARGE: 1.0,
-    PositiveMeans.CHARGE: -1.0,
-    PositiveMeans.IMPORT: 1.0,
-    PositiveMeans.EXPORT: -1.0,
-    PositiveMeans.GENERATION: 1.0,
-    PositiveMeans.CONSUMPTION: -1.0,
-}
-
 _BATTERY_SIGNS: Final = frozenset({PositiveMeans.DISCHARGE, PositiveMeans.CHARGE})
 _GRID_SIGNS: Final = frozenset({PositiveMeans.IMPORT, PositiveMeans.EXPORT})
 _PV_SIGNS: Final = frozenset({PositiveMeans.GENERATION, PositiveMeans.CONSUMPTION})
@@ -116,10 +65,6 @@ _SIGNED_SIGNALS: Final[Mapping[str, frozenset[PositiveMeans]]] = {
     "pv_kw": _PV_SIGNS,
 }
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Address = Annotated[int, Field(ge=0, le=65536)]
-
 
 def _frozen(mapping: Mapping[Any, Any]) -> Mapping[Any, Any]:
     return MappingProxyType(dict(mapping))
@@ -127,41 +72,6 @@ def _frozen(mapping: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 def _nothing() -> Mapping[Any, Any]:
     return MappingProxyType({})
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Encoding(_Data):
-    """How one number is coded: canonical value = sign * (raw * scale + offset).
-
-    Attributes:
-        type: Layout in registers.
-        scale: Factor from raw to engineering units, not 0.
-        offset: Added after scaling, in engineering units.
-        positive_means: Meaning of a positive number of the device; sets the sign.
-        sentinel: Bit pattern that means "not available" (a negative number is taken as the
-            two's complement of the type).
-        word_order: Differs from the profile's order when given.
-    """
-
-    type: DataType = DataType.UINT16
-    scale: Finite = 1.0
-    offset: Finite = 0.0
-    positive_means: PositiveMeans | None = None
-    sentinel: int | None = None
-    word_order: WordOrder | None = None
-
-    @property
-    def sign(self) -> float:
-        """+1 when the device's sign is ours, -1 when it is the opposite."""
-        return 1.0 if self.positive_means is None else _CANONICAL_SIGN[self.positive_means]
-
-    @property
-    def sentinel_bits(self) -> int | None:
-        """The sentinel as an unsigned bit pattern of the type's width."""
-        return None if self.sentinel is None else self.sentinel & ((1 << self.type.bits) - 1)
 
 
 class RegisterDef(Encoding):
@@ -184,7 +94,7 @@ class RegisterDef(Encoding):
     description: str = ""
 
 
-class AlarmDef(_Data):
+class AlarmDef(ProfileData):
     """One alarm: a coil (function 1) or discrete input (function 2) that is set while active."""
 
     address: Address
@@ -192,47 +102,7 @@ class AlarmDef(_Data):
     severity: Severity
 
 
-class CommandStep(Encoding):
-    """One write of a command.
-
-    Attributes:
-        address: Address as the manufacturer writes it.
-        function: 6 (one register) or 16 (several registers).
-        value: ``"power_kw"`` for the commanded power, or a constant in engineering units.
-    """
-
-    address: Address
-    function: Literal[6, 16]
-    value: Literal["power_kw"] | Finite = "power_kw"
-
-
-class CommandDef(_Data):
-    """How a power setpoint is written and checked.
-
-    Attributes:
-        steps: Writes in the order the device needs them.
-        readback: Signal that shows the setpoint as the device holds it.
-        clamp_charge: Charge nameplate: kW, or the name of the signal that carries it.
-        clamp_discharge: Discharge nameplate: kW, or the name of the signal that carries it.
-        tolerance_kw: Largest difference between written and read-back power.
-        settle_s: Time the read-back may take before it counts as without effect.
-        deadband_kw: A change up to this size is not written.
-        refresh_s: Write again after this time although nothing changed; None for never.
-        watchdog_s: The device falls back to 0 without a write for this long; None if it does not.
-    """
-
-    steps: Annotated[tuple[CommandStep, ...], Field(min_length=1)]
-    readback: Name
-    clamp_charge: Name | Annotated[Finite, Field(ge=0)]
-    clamp_discharge: Name | Annotated[Finite, Field(ge=0)]
-    tolerance_kw: Annotated[Finite, Field(gt=0)] = 0.1
-    settle_s: Annotated[Finite, Field(ge=0)] = 2.0
-    deadband_kw: Annotated[Finite, Field(ge=0)] = 0.0
-    refresh_s: Annotated[Finite, Field(gt=0)] | None = None
-    watchdog_s: Annotated[Finite, Field(gt=0)] | None = None
-
-
-class DeviceProfile(_Data):
+class DeviceProfile(ProfileData):
     """Everything the program knows about one type of device; immutable.
 
     Attributes:

@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.devices.codec import decode, decode_raw, decode_sample, encode, encode_raw
-from engine.devices.profile import (
-    DataType,
-    Encoding,
-    PositiveMeans,
-    WordOrder,
-    parse_profile,
-)
+from engine.devices.encoding import DataType, Encoding, PositiveMeans, WordOrder
+from engine.devices.profile import parse_profile
 from engine.domain.sample import Quality
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)

@@ -5,13 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.devices.codec import decode, decode_raw, decode_sample, encode
-from engine.devices.profile import (
-    MODBUS_PROFILES,
-    DataType,
-    Encoding,
-    PositiveMeans,
-    WordOrder,
-)
+from engine.devices.encoding import DataType, Encoding, PositiveMeans, WordOrder
+from engine.devices.profile import MODBUS_PROFILES
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality
 

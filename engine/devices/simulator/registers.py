@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.devices.codec import decode, encode, register_width
+from engine.devices.command_def import CommandStep
 from engine.devices.planner import Point
-from engine.devices.profile import READ_BITS, CommandStep, DeviceProfile
+from engine.devices.profile import READ_BITS, DeviceProfile
 
 WRITE_FUNCTIONS: Final = frozenset({6, 16})
 
