@@ -1,0 +1,337 @@
+/* Client-side half of the live pages: applies deltas, moves the "now" line, repaints charts for
+   the other theme by the roles their traces carry, and notices when the server is silent. */
+(function () {
+  "use strict";
+
+  var MAX_POINTS = 720;
+  var OFFLINE_AFTER_MS = 6000;
+  var YEAR_S = 31536000;
+  var NO_UPDATE = window.dash_clientside ? window.dash_clientside.no_update : undefined;
+
+  function noUpdate() {
+    return NO_UPDATE || window.dash_clientside.no_update;
+  }
+
+  function setCookie(name, value) {
+    document.cookie = name + "=" + value + "; path=/; max-age=" + YEAR_S + "; SameSite=Lax";
+  }
+
+  // --- texts -----------------------------------------------------------------------------
+
+  function applyFields(fields) {
+    var byId = {};
+    Object.keys(fields).forEach(function (key) {
+      var dot = key.indexOf(".");
+      var id = dot < 0 ? key : key.slice(0, dot);
+      var prop = dot < 0 ? "children" : key.slice(dot + 1);
+      (byId[id] = byId[id] || {})[prop] = fields[key];
+    });
+    Object.keys(byId).forEach(function (id) {
+      if (document.getElementById(id)) {
+        window.dash_clientside.set_props(id, byId[id]);
+      }
+    });
+  }
+
+  // --- charts ----------------------------------------------------------------------------
+
+  function plotOf(name) {
+    var host = document.getElementById('{"id":"' + name + '","type":"chart"}');
+    return host ? host.querySelector(".js-plotly-plot") : null;
+  }
+
+  function rgba(hex, alpha) {
+    var n = parseInt(hex.slice(1), 16);
+    return "rgba(" + (n >> 16) + "," + ((n >> 8) & 255) + "," + (n & 255) + "," + alpha + ")";
+  }
+
+  function repaintTrace(trace, roles) {
+    var meta = trace.meta || {};
+    var hex = roles[meta.role];
+    if (!hex) {
+      return trace;
+    }
+    var out = Object.assign({}, trace);
+    if (meta.line !== undefined) {
+      out.line = Object.assign({}, trace.line, { color: rgba(hex, meta.line) });
+    }
+    if (meta.fill !== undefined) {
+      out.fillcolor = rgba(hex, meta.fill);
+    }
+    if (meta.marker !== undefined) {
+      out.marker = Object.assign({}, trace.marker, { color: rgba(hex, meta.marker) });
+      if (meta.pattern !== undefined) {
+        out.marker.pattern = Object.assign({}, trace.marker.pattern, {
+          fgcolor: rgba(hex, meta.pattern),
+        });
+      }
+    }
+    return out;
+  }
+
+  // Shapes and annotations have no meta; their name reads "what:role:opacity".
+  function namedColour(name, roles) {
+    var parts = (name || "").split(":");
+    return parts.length === 3 && roles[parts[1]] ? rgba(roles[parts[1]], parts[2]) : null;
+  }
+
+  function repaintShape(shape, roles) {
+    var colour = namedColour(shape.name, roles);
+    if (!colour) {
+      return shape;
+    }
+    return shape.type === "rect"
+      ? Object.assign({}, shape, { fillcolor: colour })
+      : Object.assign({}, shape, { line: Object.assign({}, shape.line, { color: colour }) });
+  }
+
+  function repaintAnnotation(note, roles) {
+    var colour = namedColour(note.name, roles);
+    return colour
+      ? Object.assign({}, note, { font: Object.assign({}, note.font, { color: colour }) })
+      : note;
+  }
+
+  function repaintFigure(figure, look) {
+    var layout = Object.assign({}, figure.layout, { template: look.template });
+    layout.shapes = (layout.shapes || []).map(function (shape) {
+      return repaintShape(shape, look.roles);
+    });
+    layout.annotations = (layout.annotations || []).map(function (note) {
+      return repaintAnnotation(note, look.roles);
+    });
+    return {
+      data: figure.data.map(function (trace) {
+        return repaintTrace(trace, look.roles);
+      }),
+      layout: layout,
+    };
+  }
+
+  function moveNow(name, nowMs) {
+    var plot = plotOf(name);
+    if (!plot || !plot.layout || !plot.layout.meta || !window.Plotly) {
+      return;
+    }
+    var x = nowMs + plot.layout.meta.offset_ms;
+    // Not Plotly.relayout: its event makes dcc.Graph set a new figure, and Dash drops extendData
+    // that arrives together with one.
+    window.Plotly.update(
+      plot,
+      {},
+      {
+        "shapes[0].x1": x,
+        "shapes[1].x0": x,
+        "shapes[1].x1": x,
+        "annotations[0].x": x,
+      }
+    );
+  }
+
+  // A point is [utc_ms, pv, load, grid, battery, soc]; order of traces as in figures.py.
+  function extensions(points, planMeta, priceMeta) {
+    var power = { x: [[], [], [], [], [], []], y: [[], [], [], [], [], []] };
+    var soc = { x: [[]], y: [[]] };
+    points.forEach(function (point) {
+      var kw = point[4];
+      var values = [
+        kw === null ? null : Math.max(0, kw),
+        kw === null ? null : Math.min(0, kw),
+        point[1],
+        point[3],
+        point[2],
+        kw,
+      ];
+      values.forEach(function (value, trace) {
+        power.x[trace].push(point[0] + planMeta.offset_ms);
+        power.y[trace].push(value);
+      });
+      soc.x[0].push(point[0] + priceMeta.offset_ms);
+      soc.y[0].push(point[5]);
+    });
+    return {
+      power: [power, [0, 1, 2, 3, 4, 5], MAX_POINTS],
+      soc: [soc, [0], MAX_POINTS],
+    };
+  }
+
+  function leavesRange(points, range) {
+    return points.some(function (point) {
+      return point.slice(1, 5).some(function (value) {
+        return value !== null && (value < range[0] || value > range[1]);
+      });
+    });
+  }
+
+  // A missing minute must stay a hole in the line.
+  function withGaps(points, minute) {
+    var out = [];
+    points.forEach(function (point) {
+      if (minute && point[0] - minute > 90000) {
+        out.push([minute + 60000, null, null, null, null, null]);
+      }
+      out.push(point);
+      minute = point[0];
+    });
+    return out;
+  }
+
+  var drawn = { charts: null, minute: 0, nowMinute: 0, widened: null };
+
+  function applyDelta(delta, state, planFigure, priceFigure) {
+    var none = noUpdate();
+    if (!delta) {
+      return [none, none, none, none, none];
+    }
+    var next = Object.assign({}, state, { seq: delta.seq, token: delta.token });
+    if (delta.set) {
+      applyFields(delta.set);
+    }
+
+    var planMeta = planFigure && planFigure.layout && planFigure.layout.meta;
+    var priceMeta = priceFigure && priceFigure.layout && priceFigure.layout.meta;
+    var extendPlan = none;
+    var extendPrice = none;
+    var charts = none;
+    var lists = none;
+
+    if (planMeta && planMeta.made !== drawn.charts) {
+      drawn = { charts: planMeta.made, minute: planMeta.minute, nowMinute: 0, widened: null };
+    }
+    // Points are left out when the charts are about to be drawn anew; they come with those.
+    if (delta.add && !delta.charts && planMeta && priceMeta) {
+      var fresh = delta.add.filter(function (point) {
+        return point[0] > drawn.minute;
+      });
+      if (fresh.length) {
+        var ext = extensions(withGaps(fresh, drawn.minute), planMeta, priceMeta);
+        extendPlan = ext.power;
+        extendPrice = ext.soc;
+        if (leavesRange(fresh, planMeta.y) && drawn.widened !== drawn.charts) {
+          drawn.widened = drawn.charts;
+          charts = "range|" + delta.seq;
+        }
+        drawn.minute = fresh[fresh.length - 1][0];
+      }
+    }
+    if (planMeta) {
+      next.minute = drawn.minute; // asked for again when a new figure ends earlier
+    }
+
+    var nowMinute = Math.floor(delta.now / 60000);
+    if (nowMinute !== drawn.nowMinute && !delta.charts) {
+      drawn.nowMinute = nowMinute;
+      moveNow("plan", delta.now);
+      moveNow("price-soc", delta.now);
+    }
+    if (delta.charts) {
+      charts = delta.charts;
+      next.charts = delta.charts.replace("|late", "");
+    }
+    if (delta.lists) {
+      lists = next.lists = delta.lists;
+    }
+    return [next, extendPlan, extendPrice, charts, lists];
+  }
+
+  // --- header ----------------------------------------------------------------------------
+
+  function toggleTheme(clicks, current) {
+    var theme = current === "dark" ? "light" : "dark";
+    document.documentElement.setAttribute("data-bs-theme", theme);
+    try {
+      window.localStorage.setItem("ems_theme", theme);
+    } catch (error) {
+      console.info("The theme is kept in a cookie only: " + error.message);
+    }
+    setCookie("ems_theme", theme);
+    return theme;
+  }
+
+  function repaint(theme, palette, figures) {
+    drawn.nowMinute = 0; // the figures know only where "now" was when they were made
+    return figures.map(function (figure) {
+      return figure && figure.data ? repaintFigure(figure, palette[theme]) : noUpdate();
+    });
+  }
+
+  function switchLanguage(clicks, lang, title) {
+    setCookie("ems_lang", lang === "de" ? "en" : "de");
+    window.location.reload();
+    return title;
+  }
+
+  function markNav(pathname) {
+    document.querySelectorAll("#nav .nav-item").forEach(function (link) {
+      if (new URL(link.href).pathname === pathname) {
+        link.setAttribute("aria-current", "page");
+      } else {
+        link.removeAttribute("aria-current");
+      }
+    });
+    return "nav-main";
+  }
+
+  // --- is the server there? --------------------------------------------------------------
+
+  var lastAnswer = Date.now();
+  var offline = false;
+
+  function textOf(id) {
+    var element = document.getElementById(id);
+    return element ? element.textContent : "–";
+  }
+
+  function showOffline(yes) {
+    var bar = document.getElementById("offline-bar");
+    if (!bar || yes === offline) {
+      return;
+    }
+    offline = yes;
+    document.body.classList.toggle("is-offline", yes);
+    window.dash_clientside.set_props("offline-bar", {
+      hidden: !yes,
+      children: yes ? bar.dataset.text.replace("{time}", textOf("hdr-time")) : "",
+    });
+  }
+
+  function watch() {
+    var isLivePage = document.getElementById("ov-root") !== null;
+    var silent = Date.now() - lastAnswer > OFFLINE_AFTER_MS;
+    showOffline(isLivePage && silent && !document.hidden);
+    if (isLivePage && silent) {
+      // Dash leaves what `running` switched off as it is when a request finds no server.
+      window.dash_clientside.set_props("ov-tick", { disabled: false });
+    }
+  }
+
+  document.addEventListener("visibilitychange", function () {
+    // Browsers stretch timers of hidden tabs: give the first request time to come back.
+    lastAnswer = Math.max(lastAnswer, Date.now() - OFFLINE_AFTER_MS / 2);
+  });
+  window.setInterval(watch, 1000);
+
+  window.emsLive = {
+    /* Called by the Dash renderer after every callback, whether or not it changed anything. */
+    resolved: function (callback, result) {
+      var byServer = callback && !callback.clientside_function;
+      if (!byServer || !result || result.error) {
+        return;
+      }
+      lastAnswer = Date.now();
+      if (offline) {
+        showOffline(false);
+      }
+    },
+  };
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    ems: {
+      applyDelta: applyDelta,
+      toggleTheme: toggleTheme,
+      repaint: repaint,
+      switchLanguage: switchLanguage,
+      markNav: markNav,
+    },
+  });
+})();

@@ -1,0 +1,5 @@
+"""German and English texts from plain JSON catalogues."""
+
+from ems_dash.i18n.catalogue import DEFAULT_LANG, LANGS, catalogue, label, negotiate, t
+
+__all__ = ["DEFAULT_LANG", "LANGS", "catalogue", "label", "negotiate", "t"]

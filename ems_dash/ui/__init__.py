@@ -1,0 +1,1 @@
+"""Building blocks of the pages: theme, formats, components, figures and view models."""

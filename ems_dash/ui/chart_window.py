@@ -1,0 +1,97 @@
+"""The time axis of the overview's charts.
+
+Plotly knows no time zones, so instants are drawn as UTC milliseconds shifted by one offset per
+chart: the axis stays even in time. Where the clock changes inside the window the ticks are
+written out with the true local times instead of being left to Plotly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems_dash.ui import format as fmt
+from engine.domain.quarter_hour import quarter_start
+
+PAST = timedelta(hours=6)
+FUTURE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartWindow:
+    """The window of a chart; it stands still for a quarter-hour.
+
+    Attributes:
+        start: Left edge, UTC.
+        end: Right edge, UTC.
+        now: The moment the chart was made, UTC.
+        tz: Time zone of the site.
+    """
+
+    start: datetime
+    end: datetime
+    now: datetime
+    tz: ZoneInfo
+
+    @property
+    def offset_ms(self) -> int:
+        """Milliseconds added to UTC to read local time at the left edge."""
+        return _offset_ms(self.start, self.tz)
+
+    @property
+    def clock_changes(self) -> bool:
+        """True when the local clock is put forward or back inside the window."""
+        return _offset_ms(self.end, self.tz) != self.offset_ms
+
+    def x(self, ts: datetime) -> int:
+        """Return where `ts` (aware) lies on the axis."""
+        return round(ts.timestamp() * 1000) + self.offset_ms
+
+    def x_axis(self, lang: str, *, narrow: bool = False) -> dict[str, Any]:
+        """Return the Plotly layout of the time axis; `narrow` spaces the ticks for a phone."""
+        hours_apart = 6 if narrow else 3
+        axis: dict[str, Any] = {
+            "type": "date",
+            "range": [self.x(self.start), self.x(self.end)],
+            "autorange": False,
+            "hoverformat": "%a %H:%M",
+            "tick0": 0,
+            "dtick": hours_apart * 3_600_000,
+            "tickformat": "%H:%M\n%a, %d.%m." if lang == "de" else "%H:%M\n%a, %-d %b",
+        }
+        if self.clock_changes:
+            offset_hours = self.offset_ms // 3_600_000
+            axis["hoverformat"] = f"%H:%M (UTC{offset_hours:+d})"
+            ticks = list(self._local_ticks(hours_apart))
+            axis["tickmode"] = "array"
+            axis["tickvals"] = [self.x(tick) for tick in ticks]
+            axis["ticktext"] = [self._tick_text(tick, lang) for tick in ticks]
+        return axis
+
+    def _local_ticks(self, hours_apart: int) -> list[datetime]:
+        out = []
+        step = timedelta(minutes=15)
+        ts = quarter_start(self.start)
+        while ts <= self.end:
+            local = ts.astimezone(self.tz)
+            if ts >= self.start and local.minute == 0 and local.hour % hours_apart == 0:
+                out.append(ts)
+            ts += step
+        return out
+
+    def _tick_text(self, ts: datetime, lang: str) -> str:
+        text = fmt.clock_time(ts, self.tz)
+        return f"{text}<br>{fmt.day_label(ts, self.tz, lang)}" if text == "00:00" else text
+
+
+def chart_window(now: datetime, tz: ZoneInfo) -> ChartWindow:
+    """Return the window around `now`: six hours back, 24 hours ahead, from the quarter-hour."""
+    anchor = quarter_start(now)
+    return ChartWindow(anchor - PAST, anchor + FUTURE, now.astimezone(UTC), tz)
+
+
+def _offset_ms(ts: datetime, tz: ZoneInfo) -> int:
+    offset = ts.astimezone(tz).utcoffset()
+    return round(offset.total_seconds() * 1000) if offset is not None else 0

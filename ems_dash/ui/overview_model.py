@@ -1,0 +1,621 @@
+"""What the overview says about one moment: a pure function from engine state to texts.
+
+The result is a flat mapping of display fields. Its keys name a component and a property
+(``soc-v`` is the text of the component ``soc-v``, ``soc-b.style`` the style of ``soc-b``), so
+two moments can be compared and only the difference sent to the browser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems_dash.i18n import label, t
+from ems_dash.ui import format as fmt
+from engine.domain.control import EngineState, LinkStatus, StepHealth
+from engine.domain.plan import Plan
+from engine.domain.sample import Quality, Sample
+from engine.domain.site import Site
+from engine.domain.snapshot import EngineSnapshot, PriceNow
+
+FieldValue = str | dict[str, str]
+Fields = dict[str, FieldValue]
+
+STALE_AFTER_S = 6.0
+"""Three control cycles without one completed: what the page shows is no longer now."""
+
+IDLE_BELOW_KW = 0.3
+"""Battery power below this reads as idle: converters show a little power at rest."""
+
+PLAN_LATE_AFTER_STEPS = 2
+"""A plan not renewed for this many steps is marked."""
+
+RECORDED = "recorded"
+
+SAID_BY_BADGES = frozenset({"recorded_prices", "demo_plant"})
+"""Notices that the badges beside the page title say already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Everything the texts are made from.
+
+    Attributes:
+        snapshot: State of the engine after its newest cycle.
+        now: The engine's time, UTC.
+        heartbeat_age_s: Seconds since the control loop last completed a cycle.
+        lang: ``"de"`` or ``"en"``.
+    """
+
+    snapshot: EngineSnapshot
+    now: datetime
+    heartbeat_age_s: float
+    lang: str
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """Time zone of the site."""
+        return ZoneInfo(self.snapshot.site.timezone)
+
+    @property
+    def engine_is_late(self) -> bool:
+        """True when the control loop has missed its cycles."""
+        return self.heartbeat_age_s > STALE_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One signal as shown: its number if there is one, and what to say about its trust.
+
+    Attributes:
+        value: The newest number, or None.
+        muted: True when it must not be read as a current measurement.
+        mark: Text of the pill, empty when the value is good.
+        reason: Why, for the pill's tooltip.
+    """
+
+    value: float | None
+    muted: bool
+    mark: str
+    reason: str
+
+
+def reading(sample: Sample | None, now: datetime, lang: str) -> Reading:
+    """Return how to show `sample` at `now` (the time of the cycle, UTC)."""
+    if sample is None:
+        return Reading(None, True, "", "")
+    reason = sample.reason or ""
+    if sample.value is None:
+        return Reading(None, True, t("mark.no_value", lang), reason)
+    if sample.quality is Quality.STALE:
+        age = fmt.age((now - sample.ts).total_seconds())
+        return Reading(sample.value, True, t("mark.stale", lang, age=age), reason)
+    if sample.quality is Quality.GOOD:
+        return Reading(sample.value, False, "", "")
+    if sample.quality is Quality.BAD:
+        return Reading(None, True, t("mark.no_value", lang), reason)
+    return Reading(
+        sample.value,
+        sample.quality is Quality.SUBSTITUTED,
+        t(f"mark.{sample.quality.value}", lang),
+        reason,
+    )
+
+
+def fields(moment: Moment) -> Fields:
+    """Return every text of the overview that may change from one cycle to the next."""
+    out: Fields = {}
+    _header(moment, out)
+    _kpi_soc(moment, out)
+    _kpi_power(moment, out)
+    _kpi_strategy(moment, out)
+    _kpi_profit(moment, out)
+    _status_rows(moment, out)
+    _flow(moment, out)
+    out["ftr-data"] = data_attribution(moment.snapshot, moment.lang)
+    return out
+
+
+def changed(old: Fields | None, new: Fields) -> Fields:
+    """Return the fields of `new` that differ from `old`; all of them when `old` is None."""
+    if old is None:
+        return new
+    return {key: value for key, value in new.items() if old.get(key) != value}
+
+
+def token(shown: Fields) -> str:
+    """Return a short name for exactly these texts, equal for equal texts."""
+    text = json.dumps(shown, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+# --- header -----------------------------------------------------------------------------------
+
+
+def _header(moment: Moment, out: Fields) -> None:
+    lang = moment.lang
+    date = fmt.date(moment.now, moment.tz, lang)
+    out["hdr-date"] = date
+    out["hdr-time"] = fmt.clock_time(moment.now, moment.tz, seconds=True)
+    if moment.engine_is_late:
+        out["hdr-conn"] = t("conn.stale", lang, age=fmt.age(moment.heartbeat_age_s))
+        out["hdr-conn.className"] = "pill pill-warn"
+        out["ov-root.className"] = "overview is-stale"
+    else:
+        out["hdr-conn"] = t("conn.live", lang)
+        out["hdr-conn.className"] = "pill pill-ok pill-dot"
+        out["ov-root.className"] = "overview"
+
+
+# --- KPI cards --------------------------------------------------------------------------------
+
+
+def _kpi_soc(moment: Moment, out: Fields) -> None:
+    lang, battery = moment.lang, moment.snapshot.site.battery
+    soc = _read(moment, "soc_percent")
+    out["soc-v"] = fmt.percent(soc.value, lang).text
+    out["soc-p"], out["soc-p.title"] = soc.mark, soc.reason
+    out["soc.className"] = _card_class(soc.muted)
+    out["soc-b.style"] = {"width": f"{min(100.0, max(0.0, soc.value or 0.0)):.0f}%"}
+    window = t(
+        "kpi.soc_window",
+        lang,
+        low=fmt.number(battery.soc_min_percent, 0, lang),
+        high=fmt.percent(battery.soc_max_percent, lang),
+    )
+    capacity = fmt.capacity(battery.energy_capacity_kwh, lang)
+    if soc.value is None:
+        out["soc-s"] = t("kpi.soc_unknown", lang, capacity=capacity, window=window)
+    else:
+        stored = fmt.number(battery.energy_capacity_kwh * soc.value / 100.0, 0, lang)
+        out["soc-s"] = t("kpi.soc_sub", lang, stored=stored, capacity=capacity, window=window)
+
+
+def _kpi_power(moment: Moment, out: Fields) -> None:
+    lang, snapshot = moment.lang, moment.snapshot
+    power = _read(moment, "battery_kw")
+    out["pow-v"] = fmt.number(power.value, 1, lang, signed=True)
+    out["pow-p"], out["pow-p.title"] = power.mark, power.reason
+    out["pow.className"] = _card_class(power.muted)
+    out["pow-b.style"] = _bar_from_middle(power.value, snapshot.site)
+    out["pow-s"] = f"{battery_word(power, lang)} · {limit_text(snapshot, power.value, lang)}"
+
+
+def battery_word(power: Reading, lang: str) -> str:
+    """Return what the battery does in a word; for no value that it is unknown."""
+    if power.value is None:
+        return t("battery.unknown", lang)
+    if abs(power.value) < IDLE_BELOW_KW:
+        return t("battery.idle", lang)
+    return t("battery.discharging" if power.value > 0 else "battery.charging", lang)
+
+
+def limit_text(snapshot: EngineSnapshot, power_kw: float | None, lang: str) -> str:
+    """Return the limit of the direction in use and what sets it; both directions when idle."""
+    limits = snapshot.limits
+    if limits is None:
+        return t("limit.unknown", lang)
+    charge = (limits.charge_kw, limits.charge_binding)
+    discharge = (limits.discharge_kw, limits.discharge_binding)
+    if power_kw is not None and abs(power_kw) >= IDLE_BELOW_KW:
+        value, binding = charge if power_kw < 0 else discharge
+        return t(
+            "limit.one", lang, limit=fmt.rating(value, lang), why=label("binding", binding, lang)
+        )
+    if charge == discharge:
+        return t(
+            "limit.one",
+            lang,
+            limit=fmt.rating(charge[0], lang),
+            why=label("binding", charge[1], lang),
+        )
+    # The direction that is held back says why; "nameplate" needs no words.
+    why = [
+        label("binding", binding, lang)
+        for _, binding in (charge, discharge)
+        if binding != "nameplate"
+    ]
+    both = t(
+        "limit.both",
+        lang,
+        charge=fmt.rating(charge[0], lang).text,
+        discharge=fmt.rating(discharge[0], lang),
+    )
+    return f"{both} ({', '.join(dict.fromkeys(why))})" if why else both
+
+
+def _kpi_strategy(moment: Moment, out: Fields) -> None:
+    lang, snapshot = moment.lang, moment.snapshot
+    plan = snapshot.plan
+    if plan is None:
+        out["strat-v"] = t("plan.none", lang)
+        out["strat-s"] = why_no_plan(snapshot, lang)
+        out["strat-p"] = ""
+        out["strat.className"] = _card_class(True)
+        return
+    late = plan_is_late(plan, moment.now)
+    out["strat-v"] = label("strategy", plan.strategy, lang)
+    out["strat-s"] = t(
+        "kpi.strategy_sub",
+        lang,
+        mode=t(mode_key(snapshot.state), lang),
+        time=fmt.clock_time(plan.created_at, moment.tz),
+    )
+    age = fmt.age((moment.now - plan.created_at).total_seconds())
+    out["strat-p"] = t("mark.stale", lang, age=age) if late else ""
+    out["strat.className"] = _card_class(late)
+
+
+def mode_key(state: EngineState) -> str:
+    """Return the key of the words that say whether the strategy acts on the battery."""
+    return "mode.auto" if state is EngineState.AUTOMATIC else "mode.not_applied"
+
+
+def _kpi_profit(moment: Moment, out: Fields) -> None:
+    lang, snapshot = moment.lang, moment.snapshot
+    plan = snapshot.plan
+    late = plan is not None and plan_is_late(plan, moment.now)
+    out["profit-v"] = fmt.money(None if plan is None else plan.profit_24h_eur, lang)
+    out["profit-t"] = fmt.money(snapshot.energy_cost_today_eur, lang)
+    out["profit.className"] = _card_class(plan is None or late)
+
+
+def plan_is_late(plan: Plan, now: datetime) -> bool:
+    """Return True when the plan should have been renewed by `now`."""
+    return now - plan.created_at > PLAN_LATE_AFTER_STEPS * plan.step
+
+
+def why_no_plan(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return why there is no plan: the failed step, else the state's reason, else that it runs."""
+    for step in snapshot.health:
+        if not step.ok and step.last_error and step.name in ("plan", "prices", "forecast"):
+            return f"{label('step', step.name, lang)}: {step.last_error}"
+    if snapshot.state_reason and snapshot.state_reason != "no_plan":
+        return label("reason", snapshot.state_reason, lang)
+    return t("plan.first_running", lang)
+
+
+def _bar_from_middle(power_kw: float | None, site: Site) -> dict[str, str]:
+    """Return left and width of a bar that grows from the middle: right discharge, left charge."""
+    if power_kw is None:
+        return {"left": "50%", "width": "0%"}
+    full = site.battery.power_discharge_max_kw if power_kw > 0 else site.battery.power_charge_max_kw
+    half = min(50.0, 50.0 * abs(power_kw) / full) if full > 0 else 0.0
+    left = 50.0 if power_kw > 0 else 50.0 - half
+    return {"left": f"{left:.1f}%", "width": f"{half:.1f}%"}
+
+
+# --- system status ----------------------------------------------------------------------------
+
+
+def _status_rows(moment: Moment, out: Fields) -> None:
+    lang, site = moment.lang, moment.snapshot.site
+    pv = _read(moment, "pv_kw")
+    _row(out, "pv", fmt.power(pv.value, lang).text, _pv_word(moment, pv, site), pv)
+    load = _read(moment, "load_kw")
+    _row(out, "load", fmt.power(load.value, lang).text, _presence(moment, "load_kw", "load"), load)
+    grid = _read(moment, "grid_kw")
+    _row(
+        out,
+        "grid",
+        fmt.power(grid.value, lang, signed=True).text,
+        grid_word(grid.value, lang),
+        grid,
+    )
+    battery = _read(moment, "battery_kw")
+    _row(
+        out,
+        "bat",
+        fmt.power(battery.value, lang, signed=True).text,
+        _battery_row_word(moment, battery),
+        battery,
+    )
+    _price_row(moment, out)
+    _engine_row(moment, out)
+
+
+def _row(out: Fields, name: str, value: str, word: str, shown: Reading) -> None:
+    out[f"{name}-v"] = value
+    out[f"{name}-w"] = word
+    out[f"{name}-p"], out[f"{name}-p.title"] = shown.mark, shown.reason
+    out[f"{name}.className"] = "row-item is-muted" if shown.muted else "row-item"
+
+
+def _pv_word(moment: Moment, pv: Reading, site: Site) -> str:
+    lang = moment.lang
+    if moment.snapshot.image.sample("pv_kw") is None:
+        return t("row.not_fitted", lang)
+    if site.pv_peak_kw is not None:
+        return t("row.pv_peak", lang, peak=fmt.number(site.pv_peak_kw, 0, lang))
+    if pv.value is None:
+        return t("row.unknown", lang)
+    return t("row.pv_producing" if pv.value >= IDLE_BELOW_KW else "row.pv_idle", lang)
+
+
+def _presence(moment: Moment, signal: str, name: str) -> str:
+    sample = moment.snapshot.image.sample(signal)
+    if sample is None:
+        return t("row.not_measured", moment.lang)
+    return t(f"row.{name}", moment.lang)
+
+
+def grid_word(power_kw: float | None, lang: str) -> str:
+    """Return what the grid connection does in a word: import, export or balanced."""
+    if power_kw is None:
+        return t("row.unknown", lang)
+    if abs(power_kw) < IDLE_BELOW_KW:
+        return t("grid.balanced", lang)
+    return t("grid.import" if power_kw > 0 else "grid.export", lang)
+
+
+def _battery_row_word(moment: Moment, power: Reading) -> str:
+    words = [battery_word(power, moment.lang)]
+    temperature = moment.snapshot.image.value("temperature_c")
+    if temperature is not None:
+        words.append(fmt.temperature(temperature, moment.lang))
+    return ", ".join(words)
+
+
+def _price_row(moment: Moment, out: Fields) -> None:
+    lang, price = moment.lang, moment.snapshot.price
+    if price is None:
+        _row(out, "price", fmt.NO_VALUE, t("price.none", lang), Reading(None, True, "", ""))
+        return
+    level = price_level(price, moment.snapshot.plan, moment.now)
+    words = [t(f"price.{level}", lang)] if level else []
+    words.append(t("price.buy", lang, buy=fmt.price(price.buy_eur_per_kwh, lang)))
+    mark = t("mark.forecast", lang) if price.is_forecast else ""
+    if not mark and price.fetched_at is not None and price.source != RECORDED:
+        since = moment.now - price.fetched_at
+        if since > timedelta(hours=24):
+            mark = t("mark.stale", lang, age=fmt.age(since.total_seconds()))
+    shown = Reading(
+        price.spot_eur_per_kwh, bool(mark), mark, fmt.price_per_mwh(price.spot_eur_per_kwh, lang)
+    )
+    _row(out, "price", fmt.price(price.spot_eur_per_kwh, lang).text, " · ".join(words), shown)
+
+
+def price_level(price: PriceNow, plan: Plan | None, now: datetime) -> str | None:
+    """Return ``"cheap"``, ``"medium"`` or ``"dear"``: where the price stands in the next 24 h.
+
+    Cheap is the lowest, dear the highest quarter of the plan's day-ahead prices from `now` on;
+    None without at least six hours of prices to compare with.
+    """
+    if plan is None:
+        return None
+    first = plan.step_at(now)
+    if first is None:
+        return None
+    last = first + int(timedelta(hours=24) / plan.step)
+    ahead = plan.spot_eur_per_kwh[first:last]
+    if ahead.shape[0] < timedelta(hours=6) / plan.step:
+        return None
+    low, high = np.quantile(ahead, (0.25, 0.75))
+    if price.spot_eur_per_kwh <= low:
+        return "cheap"
+    return "dear" if price.spot_eur_per_kwh >= high else "medium"
+
+
+_STATE_PILL = {
+    EngineState.STARTING: "pill pill-info",
+    EngineState.AUTOMATIC: "pill pill-ok pill-dot",
+    EngineState.MONITORING: "pill pill-info",
+    EngineState.DEGRADED: "pill pill-warn",
+    EngineState.SAFE: "pill pill-alarm",
+    EngineState.STOPPED: "pill pill-alarm",
+}
+
+
+def _engine_row(moment: Moment, out: Fields) -> None:
+    snapshot = moment.snapshot
+    out["eng-v"] = t(f"state.{snapshot.state.value}", moment.lang)
+    out["eng-v.className"] = _STATE_PILL[snapshot.state]
+    reason = snapshot.state_reason
+    out["eng-w"] = label("reason", reason, moment.lang) if reason else t("row.engine", moment.lang)
+
+
+# --- energy flow ------------------------------------------------------------------------------
+
+
+def _flow(moment: Moment, out: Fields) -> None:
+    """Add which way energy flows on each line of the small plant diagram."""
+    for name, signal, forward in (
+        ("pv", "pv_kw", "in"),
+        ("load", "load_kw", "out"),
+        ("grid", "grid_kw", "in"),
+        ("bat", "battery_kw", "in"),
+    ):
+        shown = _read(moment, signal)
+        direction = "idle"
+        if shown.value is not None and not shown.muted and abs(shown.value) >= IDLE_BELOW_KW:
+            direction = forward if shown.value > 0 else "out" if forward == "in" else "in"
+        out[f"flow-{name}.className"] = f"flow-line is-{direction}"
+
+
+# --- standing lists ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A standing remark beside the page title."""
+
+    text: str
+    kind: str
+    title: str = ""
+
+
+def badges(snapshot: EngineSnapshot, lang: str) -> list[Badge]:
+    """Return what must be said about the data on the page before any figure is read."""
+    out: list[Badge] = []
+    if plant_is_simulated(snapshot):
+        out.append(Badge(t("badge.simulated", lang), "info", t("badge.simulated_title", lang)))
+    if prices_are_recorded(snapshot):
+        out.append(Badge(t("badge.recorded", lang), "info", t("badge.recorded_title", lang)))
+    if snapshot.time_factor != 1.0:
+        decimals = 0 if float(snapshot.time_factor).is_integer() else 1
+        factor = fmt.number(snapshot.time_factor, decimals, lang)
+        out.append(
+            Badge(
+                t("badge.time_factor", lang, factor=factor),
+                "warn",
+                t("badge.time_factor_title", lang, factor=factor),
+            )
+        )
+    return out
+
+
+def plant_is_simulated(snapshot: EngineSnapshot) -> bool:
+    """Return True when readings on the page come from a simulator."""
+    return snapshot.image.simulated or _has_notice(snapshot, "demo_plant")
+
+
+def prices_are_recorded(snapshot: EngineSnapshot) -> bool:
+    """Return True when the prices on the page come from a recording."""
+    if snapshot.price is not None and snapshot.price.source == RECORDED:
+        return True
+    source = snapshot.plan.forecast_sources.get("price", "") if snapshot.plan else ""
+    return RECORDED in source or _has_notice(snapshot, "recorded_prices")
+
+
+def _has_notice(snapshot: EngineSnapshot, code: str) -> bool:
+    return any(notice.code == code for notice in snapshot.notices)
+
+
+def data_attribution(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return the attribution of recorded data shown on the page; empty when none is shown."""
+    if plant_is_simulated(snapshot) and prices_are_recorded(snapshot):
+        return t("footer.attribution", lang)
+    if prices_are_recorded(snapshot):
+        return t("footer.attribution_prices", lang)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """One line of the notices, steps or devices.
+
+    Attributes:
+        title: What it is about.
+        text: What is the matter, empty when nothing is.
+        kind: ``"ok"``, ``"info"``, ``"warn"`` or ``"alarm"``.
+        word: The state in a word.
+        hint: More, for the tooltip.
+    """
+
+    title: str
+    text: str
+    kind: str
+    word: str
+    hint: str = ""
+
+
+_SEVERITY = {"info": "info", "warning": "warn", "alarm": "alarm"}
+
+
+def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
+    """Return standing remarks and failed steps of the engine, gravest first."""
+    entries = [
+        ListEntry(
+            title=label("notice", notice.code, lang),
+            text=notice.detail or "",
+            kind=_SEVERITY.get(notice.severity, "warn"),
+            word=label("severity", notice.severity, lang),
+        )
+        for notice in snapshot.notices
+        if notice.code not in SAID_BY_BADGES
+    ]
+    entries += [_failed_step(step, snapshot, lang) for step in snapshot.health if not step.ok]
+    if snapshot.plan is not None:
+        entries += [
+            _gave_way(name, amount, lang) for name, amount in snapshot.plan.gave_way.items()
+        ]
+        if not snapshot.plan.check.passed:
+            entries.append(
+                ListEntry(
+                    t("plan.check_failed", lang),
+                    "; ".join(snapshot.plan.check.messages),
+                    "alarm",
+                    label("severity", "alarm", lang),
+                )
+            )
+    order = {"alarm": 0, "warn": 1, "info": 2}
+    return sorted(entries, key=lambda entry: order.get(entry.kind, 3))
+
+
+def _failed_step(step: StepHealth, snapshot: EngineSnapshot, lang: str) -> ListEntry:
+    tz = ZoneInfo(snapshot.site.timezone)
+    since = (
+        t("step.never", lang)
+        if step.last_success is None
+        else t("step.last_ok", lang, time=fmt.clock_time(step.last_success, tz))
+    )
+    name = label("step", step.name, lang)
+    return ListEntry(
+        title=t("step.failed", lang, step=name),
+        text=f"{step.last_error or t('step.no_message', lang)} ({since})",
+        kind="alarm" if step.name == "control" else "warn",
+        word=label("severity", "alarm" if step.name == "control" else "warning", lang),
+    )
+
+
+def _gave_way(name: str, amount: float, lang: str) -> ListEntry:
+    unit = "kWh" if name.endswith("kwh") else "kW"
+    wish = label("wish", name.removesuffix("_kwh").removesuffix("_kw"), lang)
+    text = t("plan.gave_way_by", lang, amount=fmt.Quantity(fmt.number(amount, 1, lang), unit))
+    return ListEntry(
+        t("plan.gave_way", lang, wish=wish), text, "warn", label("severity", "warning", lang)
+    )
+
+
+_LINK_KIND = {"online": "ok", "connecting": "info", "degraded": "warn", "offline": "alarm"}
+
+
+def devices(links: tuple[LinkStatus, ...], lang: str) -> list[ListEntry]:
+    """Return every device connection with its state, reason and whether it is real."""
+    out = []
+    for link in links:
+        facts = [t("device.writable" if link.writable else "device.read_only", lang)]
+        if link.simulated:
+            facts.insert(0, t("device.simulated", lang))
+        out.append(
+            ListEntry(
+                title=link.name,
+                text=link.reason if link.reason and link.state != "online" else " · ".join(facts),
+                kind=_LINK_KIND.get(link.state, "warn"),
+                word=label("link", link.state, lang),
+                hint=" · ".join([link.endpoint, *facts]),
+            )
+        )
+    return out
+
+
+def lists_key(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return a short name for the standing lists; it changes when they must be drawn anew."""
+    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot.links, lang)))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def site_line(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return the line under the page title: site, capacity and power of its battery."""
+    site = snapshot.site
+    power = max(site.battery.power_charge_max_kw, site.battery.power_discharge_max_kw)
+    return " · ".join(
+        (
+            site.name,
+            str(fmt.capacity(site.battery.energy_capacity_kwh, lang)),
+            str(fmt.rating(power, lang)),
+        )
+    )
+
+
+def _read(moment: Moment, signal: str) -> Reading:
+    return reading(moment.snapshot.image.sample(signal), moment.snapshot.ts, moment.lang)
+
+
+def _card_class(muted: bool) -> str:
+    return "card kpi is-muted" if muted else "card kpi"

@@ -1,0 +1,484 @@
+"""The parts of the overview page as components, from state to layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dash import dcc, html
+
+from ems_dash.i18n import t
+from ems_dash.ui import components as ui
+from ems_dash.ui import figures as fig
+from ems_dash.ui import format as fmt
+from ems_dash.ui import overview_model as model
+from ems_dash.ui.chart_window import chart_window
+from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
+from engine.domain.series import MeasuredPoint
+
+TICK_MS = 2000
+
+STATUS_ROWS = (
+    ("pv", "row.pv", "sun", "pv", "kW"),
+    ("load", "row.load_label", "house-door", "load", "kW"),
+    ("grid", "row.grid", "plug", "grid", "kW"),
+    ("bat", "row.battery", "battery-charging", "battery", "kW"),
+    ("price", "row.price", "currency-euro", "price", "ct/kWh"),
+)
+"""Field stem, label, icon, role and unit of the rows of the system status."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPart:
+    """What changes with the plan: charts with captions and summaries, steps, day strip."""
+
+    plan_figure: fig.Figure
+    price_figure: fig.Figure
+    plan_caption: str
+    price_caption: str
+    plan_summary: str
+    price_summary: str
+    steps: Any
+    strip: Any
+
+
+def plan_part(
+    moment: model.Moment,
+    points: Sequence[MeasuredPoint],
+    prices: Sequence[fig.PriceBar],
+    steps: Sequence[NextStep],
+    theme: str,
+    *,
+    narrow: bool = False,
+) -> PlanPart:
+    """Return everything that changes when a plan is published or a quarter-hour begins.
+
+    Args:
+        moment: The state of the engine.
+        points: One-minute means of the last six hours.
+        prices: Prices from before the plan.
+        steps: Next steps, first one first.
+        theme: ``"light"`` or ``"dark"``.
+        narrow: True on a phone.
+    """
+    snapshot, lang = moment.snapshot, moment.lang
+    window = chart_window(moment.now, moment.tz)
+    plan_figure = fig.plan_figure(
+        window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow
+    )
+    newest = points[-1].ts if points else window.start
+    meta = plan_figure["layout"]["meta"]
+    meta["minute"] = round(newest.timestamp() * 1000)
+    # Tells the browser that the figure was rebuilt and begins anew at that minute.
+    meta["made"] = f"{snapshot.seq}|{meta['minute']}"
+    return PlanPart(
+        plan_figure=plan_figure,
+        price_figure=fig.price_soc_figure(
+            window,
+            points,
+            snapshot.plan,
+            fig.price_bars(snapshot.plan, prices),
+            snapshot.site,
+            theme=theme,
+            lang=lang,
+            narrow=narrow,
+        ),
+        plan_caption=_plan_caption(moment),
+        price_caption=t(
+            "chart.price_sub_recorded"
+            if model.prices_are_recorded(snapshot)
+            else "chart.price_sub",
+            lang,
+        ),
+        plan_summary=_plan_summary(moment, steps),
+        price_summary=_price_summary(moment),
+        steps=steps_list(moment, steps),
+        strip=strip(day_strip(snapshot.plan, moment.now, moment.tz, lang), lang),
+    )
+
+
+def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any]) -> Any:
+    """Return the whole page."""
+    snapshot, lang = moment.snapshot, moment.lang
+    fields = model.fields(moment)
+    return ui.live(
+        html.Div,
+        "ov-root",
+        fields,
+        children=[
+            dcc.Interval(id="ov-tick", interval=TICK_MS),
+            dcc.Store(id="ov-state", data=first_state),
+            dcc.Store(id="ov-delta"),
+            dcc.Store(id="ov-charts"),
+            dcc.Store(id="ov-lists"),
+            html.Div(t("late.bar", lang), className="late-bar", role="status"),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.H1(t("overview.title", lang)),
+                            html.P(model.site_line(snapshot, lang), className="subtitle"),
+                        ]
+                    ),
+                    html.Div(badge_list(moment), id="ov-badges", className="badges"),
+                ],
+                className="page-head",
+            ),
+            html.Ul(
+                notice_list(moment),
+                id="ov-notices",
+                className="notices",
+                **{"aria-label": t("notices.title", lang)},
+            ),
+            _kpis(moment, fields, part),
+            html.Div(
+                [
+                    html.Div(
+                        [_plan_card(moment, part), _price_card(moment, part)], className="column"
+                    ),
+                    html.Div(
+                        [
+                            _status_card(moment, fields),
+                            html.Section(
+                                [
+                                    html.H2(t("steps.title", lang), id="steps-title"),
+                                    html.Div(part.steps, id="ov-steps"),
+                                ],
+                                className="card area-steps",
+                                **{"aria-labelledby": "steps-title"},
+                            ),
+                        ],
+                        className="column",
+                    ),
+                ],
+                className="main-grid",
+            ),
+        ],
+    )
+
+
+def badge_list(moment: model.Moment) -> list[Any]:
+    """Return the badges that say what is not real."""
+    return [ui.badge(entry) for entry in model.badges(moment.snapshot, moment.lang)]
+
+
+def notice_list(moment: model.Moment) -> list[Any]:
+    """Return standing remarks and failed engine steps."""
+    return [ui.notice(entry) for entry in model.notices(moment.snapshot, moment.lang)]
+
+
+def device_list(moment: model.Moment) -> Any:
+    """Return the device connections, or that there are none."""
+    entries = model.devices(moment.snapshot.links, moment.lang)
+    if not entries:
+        return ui.empty(t("devices.none", moment.lang))
+    return html.Ul([ui.device(entry) for entry in entries], className="rows")
+
+
+def steps_list(moment: model.Moment, steps: Sequence[NextStep]) -> Any:
+    """Return the next steps as a list, or why there are none."""
+    lang = moment.lang
+    if moment.snapshot.plan is None:
+        return ui.empty(t("steps.none", lang), model.why_no_plan(moment.snapshot, lang))
+    if not steps:
+        return ui.empty(t("steps.none", lang))
+    return html.Ol([_step(step, lang) for step in steps], className="rows")
+
+
+def _step(step: NextStep, lang: str) -> Any:
+    figures: list[Any] = []
+    running = html.Span(t("steps.running", lang), className="pill pill-ok pill-dot pill-small")
+    if step.power is not None:
+        figures.append(
+            html.Span(
+                [
+                    html.Span(step.power.text, className="row-number"),
+                    html.Span(step.power.unit, className="unit"),
+                ],
+                className="row-value",
+            )
+        )
+    return html.Li(
+        [
+            ui.icon(step.icon, step.role),
+            html.Div(
+                [
+                    html.Div(
+                        [html.Span(step.title), running if step.running else None],
+                        className="row-label",
+                    ),
+                    html.Div(step.detail, className="row-word"),
+                    html.Div(step.why, className="row-word row-why") if step.why else None,
+                ],
+                className="row-text",
+            ),
+            html.Div(figures, className="row-figures"),
+        ],
+        className="row-item is-running" if step.running else "row-item",
+    )
+
+
+def strip(parts: Sequence[StripPart], lang: str) -> Any:
+    """Return the strip of the next 24 h, or nothing without a plan."""
+    if not parts:
+        return None
+    return [
+        html.Div(
+            [
+                html.Span(
+                    className=f"strip-part strip-{part.kind}",
+                    style={"flexGrow": f"{part.share:.4f}"},
+                    title=part.title,
+                )
+                for part in parts
+            ],
+            className="strip",
+            role="img",
+            **{"aria-label": t("strip.label", lang)},
+        ),
+        html.Div(
+            [html.Span(t("strip.from", lang)), html.Span(t("strip.to", lang))],
+            className="bar-ends",
+            **{"aria-hidden": "true"},
+        ),
+    ]
+
+
+def _kpis(moment: model.Moment, fields: model.Fields, part: PlanPart) -> Any:
+    lang, battery = moment.lang, moment.snapshot.site.battery
+    return html.Div(
+        [
+            ui.kpi_card(
+                "soc",
+                t("kpi.soc", lang),
+                "battery-half",
+                "%",
+                fields,
+                middle=ui.progress(
+                    "soc-b", fields, limits=(battery.soc_min_percent, battery.soc_max_percent)
+                ),
+                subs=("soc-s",),
+            ),
+            ui.kpi_card(
+                "pow",
+                t("kpi.power", lang),
+                "arrow-down-up",
+                "kW",
+                fields,
+                middle=ui.middle_bar(
+                    "pow-b", fields, t("battery.charge_end", lang), t("battery.discharge_end", lang)
+                ),
+                subs=("pow-s",),
+            ),
+            ui.kpi_card(
+                "strat",
+                t("kpi.strategy", lang),
+                "diagram-3",
+                "",
+                fields,
+                middle=html.Div(part.strip, id="ov-strip"),
+                subs=("strat-s",),
+                wordy=True,
+            ),
+            ui.kpi_card(
+                "profit",
+                t("kpi.profit", lang),
+                "graph-up-arrow",
+                "",
+                fields,
+                middle=html.Div(t("kpi.profit_sub", lang), className="kpi-note"),
+                foot=html.Div(
+                    [
+                        html.Span(t("kpi.cost_today", lang)),
+                        ui.live(html.Span, "profit-t", fields, "foot-value"),
+                    ],
+                    className="kpi-foot",
+                ),
+            ),
+        ],
+        className="kpis",
+        role="region",
+        **{"aria-label": t("kpi.region", lang)},
+    )
+
+
+def _chart_card(name: str, *, title: str, caption: str, unit: str, legend: Any, chart: Any) -> Any:
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.H2(title, id=f"{name}-title"),
+                    html.Span(caption, id=f"{name}-caption", className="caption"),
+                    html.Span(unit, className="card-unit"),
+                ],
+                className="card-head",
+            ),
+            legend,
+            chart,
+        ],
+        className=f"card area-{name}",
+        **{"aria-labelledby": f"{name}-title"},
+    )
+
+
+def _plan_card(moment: model.Moment, part: PlanPart) -> Any:
+    lang = moment.lang
+    legend = ui.legend(
+        (
+            ("area", "pv", t("legend.pv", lang)),
+            ("line", "load", t("legend.load", lang)),
+            ("line", "grid", t("legend.grid", lang)),
+            ("bar", "battery", t("legend.discharge", lang)),
+            ("bar-pale", "battery", t("legend.charge", lang)),
+        )
+    )
+    return _chart_card(
+        "plan",
+        title=t("chart.plan", lang),
+        caption=part.plan_caption,
+        unit="kW",
+        legend=legend,
+        chart=ui.chart("plan", part.plan_figure, ui.chart_config(lang), part.plan_summary, "main"),
+    )
+
+
+def _price_card(moment: model.Moment, part: PlanPart) -> Any:
+    lang = moment.lang
+    legend = ui.legend(
+        (
+            ("bar", "price", t("legend.price", lang)),
+            ("hatch", "price", t("legend.price_forecast", lang)),
+            ("area", "battery", t("legend.soc", lang)),
+            ("dots", "muted", t("legend.soc_limits", lang)),
+        )
+    )
+    return _chart_card(
+        "price",
+        title=t("chart.price_soc", lang),
+        caption=part.price_caption,
+        unit=f"ct/kWh{fmt.NBSP}· %",
+        legend=legend,
+        chart=ui.chart(
+            "price-soc", part.price_figure, ui.chart_config(lang), part.price_summary, "double"
+        ),
+    )
+
+
+def _status_card(moment: model.Moment, fields: model.Fields) -> Any:
+    lang = moment.lang
+    rows = html.Ul(
+        [
+            *(
+                ui.status_row(name, t(key, lang), icon_name, role=role, unit=unit, fields=fields)
+                for name, key, icon_name, role, unit in STATUS_ROWS
+            ),
+            html.Li(
+                [
+                    ui.icon("cpu"),
+                    html.Div(
+                        [
+                            html.Div(t("row.engine_label", lang), className="row-label"),
+                            ui.live(html.Div, "eng-w", fields, "row-word"),
+                        ],
+                        className="row-text",
+                    ),
+                    ui.live(html.Span, "eng-v", fields),
+                ],
+                className="row-item",
+            ),
+        ],
+        className="rows",
+    )
+    return html.Section(
+        [
+            html.H2(t("status.title", lang), id="status-title"),
+            _flow(fields, lang),
+            rows,
+            html.H3(t("devices.title", lang), className="minor-title"),
+            html.Div(device_list(moment), id="ov-devices"),
+        ],
+        className="card area-status",
+        **{"aria-labelledby": "status-title"},
+    )
+
+
+def _flow(fields: model.Fields, lang: str) -> Any:
+    """Return the plant as a single-line diagram: four feeders on one busbar."""
+    feeders = (
+        ("pv", "sun", "pv"),
+        ("grid", "plug", "grid"),
+        ("bat", "battery-charging", "battery"),
+        ("load", "house-door", "load"),
+    )
+    names = {
+        "pv": t("legend.pv", lang),
+        "grid": t("row.grid", lang),
+        "bat": t("row.battery", lang),
+        "load": t("row.load_label", lang),
+    }
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.Span(names[name], className="flow-name"),
+                    html.Span(ui.icon(icon_name, role), className=f"flow-node role-{role}"),
+                    html.Span(ui.live(html.Span, f"flow-{name}", fields), className=f"role-{role}"),
+                ],
+                className="flow-feeder",
+            )
+            for name, icon_name, role in feeders
+        ],
+        className="flow",
+        role="img",
+        **{"aria-label": t("status.flow", lang)},
+    )
+
+
+def _plan_caption(moment: model.Moment) -> str:
+    plan = moment.snapshot.plan
+    if plan is None:
+        return t("chart.plan_sub_none", moment.lang)
+    made = fmt.clock_time(plan.created_at, moment.tz)
+    return t("chart.plan_sub", moment.lang, time=made)
+
+
+def _plan_summary(moment: model.Moment, steps: Sequence[NextStep]) -> str:
+    lang, image = moment.lang, moment.snapshot.image
+    now = t(
+        "summary.plan",
+        lang,
+        pv=fmt.power(image.value("pv_kw"), lang),
+        load=fmt.power(image.value("load_kw"), lang),
+        grid=fmt.power(image.value("grid_kw"), lang, signed=True),
+        battery=fmt.power(image.value("battery_kw"), lang, signed=True),
+    )
+    if moment.snapshot.plan is None:
+        why = model.why_no_plan(moment.snapshot, lang)
+        return f"{now} {t('summary.no_plan', lang, why=why)}"
+    ahead = "; ".join(
+        f"{step.title} {step.detail}" + (f", {step.power}" if step.power else "") for step in steps
+    )
+    return f"{now} {t('summary.steps', lang, steps=ahead)}" if ahead else now
+
+
+def _price_summary(moment: model.Moment) -> str:
+    snapshot, lang = moment.snapshot, moment.lang
+    soc = fmt.percent(snapshot.image.value("soc_percent"), lang)
+    plan = snapshot.plan
+    first = None if plan is None else plan.step_at(moment.now)
+    if plan is None or first is None:
+        return t("summary.price_soc_none", lang, soc=soc)
+    last = first + int(timedelta(hours=24) / plan.step)
+    spot, stored = plan.spot_eur_per_kwh[first:last], plan.soc_kwh[first:last]
+    full = snapshot.site.battery.energy_capacity_kwh
+    return t(
+        "summary.price_soc",
+        lang,
+        low=fmt.price(float(spot.min()), lang),
+        high=fmt.price(float(spot.max()), lang),
+        soc=soc,
+        soc_low=fmt.percent(float(stored.min()) / full * 100, lang),
+        soc_high=fmt.percent(float(stored.max()) / full * 100, lang),
+    )

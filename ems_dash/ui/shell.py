@@ -1,0 +1,175 @@
+"""What surrounds every page: top bar, offline bar, main region, footer, client-side stores."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import dash
+from dash import ALL, ClientsideFunction, Input, Output, State, dcc, html
+from flask import current_app
+
+from ems_dash.i18n import t
+from ems_dash.services import Services
+from ems_dash.ui import components as ui
+from ems_dash.ui import overview_model as model
+from ems_dash.ui.pages import app_pages
+from ems_dash.ui.request import request_lang, request_theme
+from ems_dash.ui.theme import client_palette
+
+PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+@cache
+def product_version() -> str:
+    """Return the version of EMS Dash, from the installed package or else the source tree."""
+    try:
+        return version("ems-dash")
+    except PackageNotFoundError:
+        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
+        return str(project["project"]["version"])
+
+
+def shell(services: Services) -> Any:
+    """Return the frame around the pages, in the language and theme of the request."""
+    lang = request_lang()
+    moment = model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+    fields = model.fields(moment)
+    return html.Div(
+        [
+            dcc.Store(id="theme", data=request_theme()),
+            dcc.Store(id="lang", data=lang),
+            dcc.Store(id="palette", data=client_palette()),
+            html.A(t("app.skip", lang), href="#main", className="skip-link"),
+            _top_bar(lang, fields),
+            html.Div(
+                t("offline.bar", lang, time="–"),
+                id="offline-bar",
+                className="offline-bar",
+                role="alert",
+                hidden=True,
+                **{"data-text": t("offline.bar", lang, time="{time}")},
+            ),
+            html.Main(dash.page_container, id="main", tabIndex="-1"),
+            _footer(lang, fields),
+        ],
+        id="shell",
+    )
+
+
+def register_shell(app: dash.Dash, services: Services) -> None:
+    """Set the frame as the layout of `app` and register its client-side callbacks."""
+    app.layout = lambda: shell(services)
+    app.clientside_callback(
+        ClientsideFunction("ems", "toggleTheme"),
+        Output("theme", "data"),
+        Input("theme-toggle", "n_clicks"),
+        State("theme", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("ems", "repaint"),
+        Output({"type": "chart", "id": ALL}, "figure"),
+        Input("theme", "data"),
+        State("palette", "data"),
+        State({"type": "chart", "id": ALL}, "figure"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("ems", "switchLanguage"),
+        Output("lang-toggle", "title"),
+        Input("lang-toggle", "n_clicks"),
+        State("lang", "data"),
+        State("lang-toggle", "title"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("ems", "markNav"),
+        Output("nav", "className"),
+        Input("_pages_location", "pathname"),
+    )
+
+
+def _top_bar(lang: str, fields: model.Fields) -> Any:
+    other = "en" if lang == "de" else "de"
+    links = [
+        dcc.Link(t(entry.key, lang), href=entry.path, className="nav-item")
+        for entry in app_pages(current_app).nav
+    ]
+    return html.Header(
+        html.Div(
+            [
+                dcc.Link(
+                    [
+                        html.Img(src=dash.get_asset_url("logo.svg"), alt="", className="logo"),
+                        html.Span(t("app.name", lang), className="brand-name"),
+                    ],
+                    href="/",
+                    className="brand",
+                ),
+                html.Nav(
+                    links, id="nav", className="nav-main", **{"aria-label": t("nav.label", lang)}
+                ),
+                html.Div(
+                    [
+                        html.Div(
+                            [
+                                ui.live(html.Span, "hdr-date", fields, "clock-date"),
+                                ui.live(html.Span, "hdr-time", fields, "clock-time"),
+                            ],
+                            className="clock",
+                            **{"aria-live": "off"},
+                        ),
+                        ui.live(html.Span, "hdr-conn", fields, **{"aria-live": "off"}),
+                        html.Span(
+                            t("conn.offline", lang), id="hdr-offline", className="pill pill-alarm"
+                        ),
+                        html.Button(
+                            html.Span(other.upper(), lang=other),
+                            id="lang-toggle",
+                            className="icon-button",
+                            title=t("header.language", lang),
+                            **{"aria-label": t("header.language", lang)},
+                        ),
+                        html.Button(
+                            ui.icon("circle-half"),
+                            id="theme-toggle",
+                            className="icon-button",
+                            title=t("header.theme", lang),
+                            **{"aria-label": t("header.theme", lang)},
+                        ),
+                    ],
+                    className="tools",
+                ),
+            ],
+            className="topbar-inner",
+        ),
+        className="topbar",
+    )
+
+
+def _footer(lang: str, fields: model.Fields) -> Any:
+    return html.Footer(
+        [
+            html.Span(t("footer.version", lang, version=product_version())),
+            html.Span(t("footer.licence", lang)),
+            ui.live(html.Span, "ftr-data", fields, "attribution"),
+        ],
+        className="footer",
+    )
+
+
+def not_found(**_values: str) -> Any:
+    """Return the page for addresses that do not exist."""
+    lang = request_lang()
+    return html.Div(
+        [
+            html.H1(t("page.not_found", lang)),
+            html.P(t("page.not_found_hint", lang)),
+            dcc.Link(t("page.to_overview", lang), href="/"),
+        ],
+        className="card not-found",
+    )

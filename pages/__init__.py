@@ -1,0 +1,10 @@
+"""The pages, one module each, with ``register(app, services)``."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pages import overview
+
+PAGES: tuple[ModuleType, ...] = (overview,)
+"""In the order of the main navigation."""

@@ -1,0 +1,149 @@
+"""The overview ``/``: is the plant well, what is it doing, why, what comes next, what is it worth.
+
+Callbacks are thin: they fetch from `Services`, call pure functions of `ems_dash.ui` and return.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import dash
+from dash import ClientsideFunction, Input, Output, State, no_update
+
+from ems_dash.i18n import t
+from ems_dash.services import Services
+from ems_dash.ui import live_delta as live
+from ems_dash.ui import overview_model as model
+from ems_dash.ui import overview_view as view
+from ems_dash.ui.chart_window import PAST, chart_window
+from ems_dash.ui.next_steps import next_steps
+from ems_dash.ui.pages import add_page
+from ems_dash.ui.price_memory import PriceMemory
+from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
+from engine.domain.series import MeasuredPoint
+from engine.optimization.explanation import next_actions
+
+STEPS_SHOWN = 6
+
+PLAN_CHART = {"type": "chart", "id": "plan"}
+PRICE_CHART = {"type": "chart", "id": "price-soc"}
+
+
+class _Overview:
+    """The page of one app over its services."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._shown = live.ShownTexts()
+        self._prices = PriceMemory()
+
+    def layout(self, **_values: str) -> Any:
+        moment = self._moment(request_lang())
+        points = self._points(moment)
+        part = self._plan_part(moment, points, request_theme())
+        return view.page(moment, part, live.first_state(moment, points, self._shown))
+
+    def delta(self, _tick: int, state: dict[str, Any] | None, lang: str) -> Any:
+        moment = self._moment(lang)
+        if live.nothing_new(state, moment):
+            return no_update
+        newest = live.since(state)
+        points = [] if newest is None else self._services.measured(newest)
+        return live.delta(state, moment, points, self._shown)
+
+    def charts(self, _key: str, theme: str, lang: str) -> tuple[Any, ...]:
+        moment = self._moment(lang)
+        part = self._plan_part(moment, self._points(moment), theme)
+        return (
+            part.plan_figure,
+            part.price_figure,
+            part.plan_caption,
+            part.price_caption,
+            part.plan_summary,
+            part.price_summary,
+            part.steps,
+            part.strip,
+        )
+
+    def lists(self, _key: str, lang: str) -> tuple[Any, ...]:
+        moment = self._moment(lang)
+        return view.badge_list(moment), view.notice_list(moment), view.device_list(moment)
+
+    def _moment(self, lang: str) -> model.Moment:
+        services = self._services
+        moment = model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+        self._prices.remember(moment.snapshot.plan, moment.now)
+        return moment
+
+    def _points(self, moment: model.Moment) -> list[MeasuredPoint]:
+        start = chart_window(moment.now, moment.tz).start
+        return self._services.measured(start - timedelta(microseconds=1))
+
+    def _plan_part(
+        self, moment: model.Moment, points: list[MeasuredPoint], theme: str
+    ) -> view.PlanPart:
+        plan = moment.snapshot.plan
+        actions = [] if plan is None else next_actions(plan, moment.now, limit=STEPS_SHOWN)
+        steps = next_steps(actions, moment.now, moment.tz, moment.lang)
+        earlier = (
+            self._prices.before(moment.now) if plan is None else self._prices.before(plan.start)
+        )
+        earlier = [bar for bar in earlier if bar.ts > moment.now - PAST - timedelta(hours=1)]
+        return view.plan_part(moment, points, earlier, steps, theme, narrow=request_is_narrow())
+
+
+def register(app: dash.Dash, services: Services) -> None:
+    """Add the overview and its callbacks to `app`."""
+    page = _Overview(services)
+    add_page(
+        app,
+        "overview",
+        "/",
+        page.layout,
+        title=lambda **_values: f"{t('overview.title', request_lang())} · EMS Dash",
+        nav_key="nav.overview",
+    )
+    app.callback(
+        Output("ov-delta", "data"),
+        Input("ov-tick", "n_intervals"),
+        State("ov-state", "data"),
+        State("lang", "data"),
+        running=[(Output("ov-tick", "disabled"), True, False)],
+        prevent_initial_call=True,
+    )(page.delta)
+    app.clientside_callback(
+        ClientsideFunction("ems", "applyDelta"),
+        Output("ov-state", "data"),
+        Output(PLAN_CHART, "extendData"),
+        Output(PRICE_CHART, "extendData"),
+        Output("ov-charts", "data"),
+        Output("ov-lists", "data"),
+        Input("ov-delta", "data"),
+        State("ov-state", "data"),
+        State(PLAN_CHART, "figure"),
+        State(PRICE_CHART, "figure"),
+        prevent_initial_call=True,
+    )
+    app.callback(
+        Output(PLAN_CHART, "figure", allow_duplicate=True),
+        Output(PRICE_CHART, "figure", allow_duplicate=True),
+        Output("plan-caption", "children"),
+        Output("price-caption", "children"),
+        Output("plan-summary", "children"),
+        Output("price-soc-summary", "children"),
+        Output("ov-steps", "children"),
+        Output("ov-strip", "children"),
+        Input("ov-charts", "data"),
+        State("theme", "data"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.charts)
+    app.callback(
+        Output("ov-badges", "children"),
+        Output("ov-notices", "children"),
+        Output("ov-devices", "children"),
+        Input("ov-lists", "data"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.lists)

@@ -1,0 +1,81 @@
+"""Take screenshots of a running EMS Dash: light, dark and phone width.
+
+Usage: python scripts/screenshots.py [--url URL] [--out FOLDER] [--lang de|en]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+SHOTS = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+SETTLE_S = 6.0
+log = logging.getLogger("screenshots")
+
+
+def browser() -> webdriver.Chrome:
+    """Return a headless Chromium."""
+    options = Options()
+    for flag in (
+        *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(service=Service("chromedriver"), options=options)
+
+
+def main() -> None:
+    """Take every shot and report console messages and horizontal overflow."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://localhost:5050/")
+    parser.add_argument("--out", type=Path, default=Path("build/shots"))
+    parser.add_argument("--lang", default="de")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for theme, width in SHOTS:
+        driver = browser()
+        try:
+            # Chromium's window has a minimum width; the emulated device has none.
+            driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": 900, "deviceScaleFactor": 1.5, "mobile": width < 500},
+            )
+            driver.execute_cdp_cmd(
+                "Emulation.setEmulatedMedia",
+                {"features": [{"name": "prefers-color-scheme", "value": theme}]},
+            )
+            driver.get(arguments.url)
+            driver.add_cookie({"name": "ems_lang", "value": arguments.lang})
+            driver.get(arguments.url)
+            time.sleep(SETTLE_S)
+            height = driver.execute_script("return document.documentElement.scrollHeight")
+            overflow = driver.execute_script(
+                "return document.documentElement.scrollWidth - window.innerWidth"
+            )
+            driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {
+                    **{"width": width, "height": height, "deviceScaleFactor": 1.5},
+                    "mobile": width < 500,
+                },
+            )
+            time.sleep(1.0)
+            path = arguments.out / f"overview_{theme}_{width}_{arguments.lang}.png"
+            driver.save_screenshot(str(path))
+            log.info("%s: %d x %d, overflow %d px", path, width, height, max(0, overflow))
+            for entry in driver.get_log("browser"):
+                log.info("  console %s: %s", entry["level"], entry["message"])
+        finally:
+            driver.quit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The overview in a real browser over a fake plant that moves."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes_ui import FakeServices, without_plan
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from ems_dash.app import create_app
+
+pytestmark = pytest.mark.browser
+
+DEADLINE_S = 30
+
+
+@pytest.fixture
+def moving() -> Iterator[FakeServices]:
+    """A plant whose clock makes 40 s per 0.4 s, until the test ends."""
+    services = FakeServices()
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.4):
+            services.advance(40.0)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield services
+    stop.set()
+    thread.join(timeout=5)
+
+
+def open_page(dash_duo: Any, services: FakeServices, lang: str = "de") -> None:
+    dash_duo.start_server(create_app(services), navigate=False)
+    dash_duo.driver.get(dash_duo.server.url)
+    dash_duo.driver.delete_all_cookies()
+    dash_duo.driver.add_cookie({"name": "ems_lang", "value": lang})
+    dash_duo.server_url = dash_duo.server.url
+    dash_duo.wait_for_element("#soc-v", timeout=DEADLINE_S)
+    until(dash_duo, lambda: len(dash_duo.find_elements(".js-plotly-plot .main-svg")) >= 2)
+
+
+def until(dash_duo: Any, condition: Any) -> Any:
+    return WebDriverWait(dash_duo.driver, DEADLINE_S).until(lambda _driver: condition())
+
+
+def text(dash_duo: Any, selector: str) -> str:
+    return str(dash_duo.find_element(selector).text)
+
+
+def js(dash_duo: Any, script: str, *arguments: Any) -> Any:
+    return dash_duo.driver.execute_script(script, *arguments)
+
+
+TRACE = """
+const host = document.getElementById('{"id":"plan","type":"chart"}');
+const plot = host.querySelector('.js-plotly-plot');
+return {points: plot.data[2].x.length, last: plot.data[2].x.slice(-1)[0],
+        now: plot.layout.shapes[1].x0, colour: plot.data[2].line.color,
+        lengths: plot.data.slice(0, 6).map(t => t.x.length + ' ' + t.y.length),
+        made: plot.layout.meta.made, range: plot._fullLayout.yaxis.range.slice()};
+"""
+
+
+def test_live_values_change_and_measured_curve_grows(dash_duo: Any, moving: FakeServices) -> None:
+    open_page(dash_duo, moving)
+    first_power, first_time = text(dash_duo, "#pow-v"), text(dash_duo, "#hdr-time")
+    before = js(dash_duo, TRACE)
+
+    until(dash_duo, lambda: text(dash_duo, "#pow-v") != first_power)
+    until(dash_duo, lambda: text(dash_duo, "#hdr-time") != first_time)
+    first_soc = text(dash_duo, "#soc-v")
+    until(dash_duo, lambda: text(dash_duo, "#soc-v") != first_soc)
+    until(dash_duo, lambda: js(dash_duo, TRACE)["last"] > before["last"])
+    until(dash_duo, lambda: js(dash_duo, TRACE)["now"] > before["now"])
+
+    after = js(dash_duo, TRACE)
+    assert len(set(after["lengths"])) == 1
+    assert re.fullmatch(r"[+−]?\d+,\d", text(dash_duo, "#pow-v"))
+    assert dash_duo.get_logs() == []
+
+
+def test_minutes_are_drawn_once_and_in_order(dash_duo: Any, moving: FakeServices) -> None:
+    open_page(dash_duo, moving)
+    first = js(dash_duo, TRACE)
+    until(dash_duo, lambda: js(dash_duo, TRACE)["made"] != first["made"])
+    rebuilt = js(dash_duo, TRACE)["last"]
+    until(dash_duo, lambda: js(dash_duo, TRACE)["last"] > rebuilt)
+    gaps = js(
+        dash_duo,
+        """const p = document.querySelector('.js-plotly-plot').data[2].x;
+           return p.slice(1).map((x, i) => x - p[i]);""",
+    )
+    assert set(gaps) == {60_000}
+
+
+def test_new_plan_rebuilds_charts_and_caption(dash_duo: Any) -> None:
+    services = FakeServices()
+    open_page(dash_duo, services)
+    assert "13:15" in text(dash_duo, "#plan-caption")
+    services.advance(900)
+    until(dash_duo, lambda: "13:30" in text(dash_duo, "#plan-caption"))
+
+
+def test_theme_button_repaints_page_and_charts_without_reload(
+    dash_duo: Any, moving: FakeServices
+) -> None:
+    open_page(dash_duo, moving)
+    js(dash_duo, "window.notReloaded = true;")
+    theme = js(dash_duo, "return document.documentElement.dataset.bsTheme;")
+    before = js(dash_duo, TRACE)
+
+    dash_duo.find_element("#theme-toggle").click()
+
+    until(
+        dash_duo,
+        lambda: js(dash_duo, "return document.documentElement.dataset.bsTheme;") != theme,
+    )
+    until(dash_duo, lambda: js(dash_duo, TRACE)["colour"] != before["colour"])
+    assert js(dash_duo, "return window.notReloaded;") is True
+    assert js(dash_duo, TRACE)["points"] >= before["points"]
+    # The choice outlives the page, and a new page is drawn in it at once.
+    dash_duo.driver.refresh()
+    until(dash_duo, lambda: len(dash_duo.find_elements(".js-plotly-plot .main-svg")) >= 2)
+    assert js(dash_duo, "return document.documentElement.dataset.bsTheme;") != theme
+    assert js(dash_duo, TRACE)["colour"] != before["colour"]
+
+
+def test_repaint_in_the_browser_equals_the_servers_picture(dash_duo: Any) -> None:
+    services = FakeServices()
+    open_page(dash_duo, services)
+    figures = """
+      return Array.from(document.querySelectorAll('.js-plotly-plot')).map(p => JSON.stringify(
+        {data: p.data.map(t => [t.line && t.line.color, t.fillcolor, t.marker]),
+         shapes: p.layout.shapes.map(s => [s.fillcolor, s.line]),
+         notes: p.layout.annotations.map(a => a.font.color),
+         text: p._fullLayout.font.color, grid: p._fullLayout.yaxis.gridcolor}));
+    """
+    before = js(dash_duo, figures)
+    dash_duo.find_element("#theme-toggle").click()
+    until(dash_duo, lambda: js(dash_duo, figures) != before)
+    until(dash_duo, lambda: all(a != b for a, b in zip(js(dash_duo, figures), before, strict=True)))
+    repainted = js(dash_duo, figures)
+
+    dash_duo.driver.refresh()
+    until(dash_duo, lambda: len(dash_duo.find_elements(".js-plotly-plot .main-svg")) >= 4)
+    assert js(dash_duo, figures) == repainted
+
+
+def test_language_button_switches_the_page(dash_duo: Any) -> None:
+    open_page(dash_duo, FakeServices())
+    assert text(dash_duo, "h1") == "Übersicht"
+    dash_duo.find_element("#lang-toggle").click()
+    until(dash_duo, lambda: dash_duo.find_elements("h1") and text(dash_duo, "h1") == "Overview")
+    assert js(dash_duo, "return document.documentElement.lang;") == "en"
+    assert "." in text(dash_duo, "#pow-v")
+
+
+def test_no_horizontal_overflow_on_a_phone(dash_duo: Any) -> None:
+    dash_duo.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True},
+    )
+    open_page(dash_duo, FakeServices())
+    assert js(dash_duo, "return document.documentElement.scrollWidth;") <= 390
+    spilling = js(
+        dash_duo,
+        """return Array.from(document.querySelectorAll('.card'))
+             .filter(c => c.scrollWidth > c.clientWidth).map(c => c.id || c.className);""",
+    )
+    assert spilling == []
+    too_small = js(
+        dash_duo,
+        """return Array.from(document.querySelectorAll('.topbar button'))
+             .filter(b => b.offsetWidth < 36 || b.offsetHeight < 36).length;""",
+    )
+    assert too_small == 0
+
+
+def test_stalled_control_loop_is_said_and_recovers(dash_duo: Any) -> None:
+    services = FakeServices()
+    open_page(dash_duo, services)
+    assert text(dash_duo, "#hdr-conn") == "Live"
+    services.heartbeat_s = 14.0
+    until(dash_duo, lambda: text(dash_duo, "#hdr-conn").replace("\u00a0", " ") == "veraltet, 14 s")
+    assert dash_duo.find_element(".late-bar").is_displayed()
+    services.heartbeat_s = 0.2
+    services.advance(2)
+    until(dash_duo, lambda: text(dash_duo, "#hdr-conn") == "Live")
+    assert not dash_duo.find_element(".late-bar").is_displayed()
+
+
+def test_missing_plan_says_why(dash_duo: Any) -> None:
+    open_page(dash_duo, FakeServices(change=without_plan))
+    assert "Prices for 2026-06-23 are not available" in text(dash_duo, "#ov-steps")
+    assert text(dash_duo, "#profit-v") == "–"
+    assert "Optimierung gestört" in text(dash_duo, "#ov-notices")
+
+
+def test_device_that_goes_offline_appears_without_reload(dash_duo: Any) -> None:
+    services = FakeServices()
+    open_page(dash_duo, services)
+    assert "offline" not in text(dash_duo, "#ov-devices")
+
+    def unplug(snapshot: Any) -> Any:
+        bms, *others = snapshot.links
+        gone = replace(bms, state="offline", reason="no answer for 12 s")
+        return replace(snapshot, links=(gone, *others))
+
+    services.change = unplug
+    services.advance(2)
+    until(dash_duo, lambda: "no answer for 12 s" in text(dash_duo, "#ov-devices"))
+
+
+def test_silent_server_is_noticed_by_the_page_itself(dash_duo: Any) -> None:
+    open_page(dash_duo, FakeServices())
+    bar = dash_duo.driver.find_element(By.ID, "offline-bar")
+    assert not bar.is_displayed()
+    dash_duo.driver.execute_cdp_cmd("Network.enable", {})
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    dash_duo.driver.execute_cdp_cmd(
+        "Network.emulateNetworkConditions", {"offline": True, **network}
+    )
+    until(dash_duo, bar.is_displayed)
+    assert "Keine Verbindung zum Server" in bar.text
+    dash_duo.driver.execute_cdp_cmd(
+        "Network.emulateNetworkConditions", {"offline": False, **network}
+    )
+    until(dash_duo, lambda: not bar.is_displayed())

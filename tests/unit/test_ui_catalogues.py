@@ -1,0 +1,73 @@
+"""Both languages say the same things."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ems_dash.i18n import LANGS, catalogue, label, negotiate, t
+from engine.domain.control import EngineState
+from engine.optimization.explanation import ActionKind, ReasonCode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+def test_catalogues_have_the_same_keys_and_placeholders() -> None:
+    german, english = catalogue("de"), catalogue("en")
+    assert german.keys() == english.keys()
+    for key, text in german.items():
+        assert placeholders(text) == placeholders(english[key]), key
+        assert text.strip()
+        assert english[key].strip()
+
+
+def test_every_key_in_the_code_is_in_the_catalogue() -> None:
+    known = catalogue("de")
+    for folder in ("ems_dash", "pages"):
+        for path in (ROOT / folder).rglob("*.py"):
+            source = path.read_text(encoding="utf-8")
+            for key in re.findall(r'\bt\(\s*"([a-z_.]+)"', source):
+                assert key in known, f"{path.name}: {key}"
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_words_of_the_engine_are_translated(lang: str) -> None:
+    known = catalogue(lang)
+    for state in EngineState:
+        assert f"state.{state.value}" in known
+    for kind in ActionKind:
+        assert f"action.{kind.value}" in known
+    for code in ReasonCode:
+        assert f"why.{code.value}" in known
+
+
+def test_unknown_words_are_shown_as_they_are() -> None:
+    assert label("binding", "nameplate", "de") == "Nennleistung"
+    assert label("binding", "fuse_too_hot", "de") == "fuse too hot"
+
+
+def test_unknown_language_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match="Use one of de, en"):
+        t("app.name", "fr")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "expected"),
+    [
+        ("en", ["de"], "en"),
+        ("fr", ["en-GB", "de"], "en"),
+        (None, ["fr", "en-US"], "en"),
+        (None, ["fr"], "de"),
+        (None, [], "de"),
+    ],
+)
+def test_language_is_cookie_then_browser_then_german(
+    cookie: str | None, accepted: list[str], expected: str
+) -> None:
+    assert negotiate(cookie, accepted) == expected

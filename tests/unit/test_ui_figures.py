@@ -1,0 +1,201 @@
+"""The charts draw what was measured and planned, and stand still between updates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from ui_builders import NOW, SITE, VALUES, minutes, plan
+
+from ems_dash.ui import figures as fig
+from ems_dash.ui.chart_window import chart_window
+from ems_dash.ui.price_memory import PriceMemory
+from engine.domain.series import MeasuredPoint
+
+VIENNA = ZoneInfo("Europe/Vienna")
+WINDOW = chart_window(NOW, VIENNA)
+
+
+def power(points: list[MeasuredPoint] | None = None, the_plan: Any = "default") -> fig.Figure:
+    points = minutes(120) if points is None else points
+    the_plan = plan() if the_plan == "default" else the_plan
+    return fig.plan_figure(WINDOW, points, the_plan, theme="light", lang="de")
+
+
+def price_soc(theme: str = "light", the_plan: Any = "default") -> fig.Figure:
+    the_plan = plan() if the_plan == "default" else the_plan
+    bars = fig.price_bars(the_plan, [])
+    return fig.price_soc_figure(WINDOW, minutes(120), the_plan, bars, SITE, theme=theme, lang="de")
+
+
+@pytest.mark.parametrize("figure", [power(), power(the_plan=None), price_soc(), power([])])
+def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: fig.Figure) -> None:
+    go.Figure(figure)
+    json.dumps(figure)  # plain lists only: extendData fails on encoded arrays
+    assert "scattergl" not in json.dumps(figure)
+    layout = figure["layout"]
+    for axis in ("xaxis", "yaxis"):
+        assert layout[axis]["autorange"] is False
+        assert len(layout[axis]["range"]) == 2
+    assert layout["uirevision"]
+    assert layout["transition"]["duration"] == 0
+    assert all(trace["meta"]["role"] in fig.th.DATA_ROLES for trace in figure["data"])
+
+
+def test_window_stands_still_for_a_quarter_hour() -> None:
+    later = chart_window(NOW + timedelta(minutes=3), VIENNA)
+    assert (later.start, later.end) == (WINDOW.start, WINDOW.end)
+    assert WINDOW.start == datetime(2026, 11, 23, 6, 15, tzinfo=UTC)
+    assert WINDOW.end == datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
+
+
+def test_axis_reads_local_time() -> None:
+    shown = datetime.fromtimestamp(WINDOW.x(NOW) / 1000, UTC)
+    assert (shown.hour, shown.minute) == (13, 24)
+
+
+def test_clock_change_writes_true_local_ticks() -> None:
+    before_change = datetime(2026, 10, 24, 20, 0, tzinfo=UTC)  # 25-hour day begins
+    window = chart_window(before_change, VIENNA)
+    axis = window.x_axis("de")
+    assert axis["tickmode"] == "array"
+    ticks = dict(zip(axis["ticktext"], axis["tickvals"], strict=True))
+    # 00:00 is still summer time, 06:00 winter time: seven hours apart.
+    assert ticks["06:00"] - ticks["00:00<br>So, 25.10."] == 7 * 3_600_000
+    assert "UTC+2" in axis["hoverformat"]
+
+
+def test_live_traces_come_first_in_the_order_the_browser_extends() -> None:
+    live = power()["data"][:6]
+    last = [trace["y"][-1] for trace in live]
+    assert last == [
+        0.0,
+        VALUES["battery_kw"],
+        VALUES["pv_kw"],
+        VALUES["grid_kw"],
+        VALUES["load_kw"],
+        VALUES["battery_kw"],
+    ]
+    assert {len(trace["x"]) for trace in live} == {120}
+
+
+def test_missing_minutes_stay_a_hole() -> None:
+    points = minutes(30)
+    figure = power(points[:10] + points[15:])
+    assert figure["data"][2]["y"].count(None) == 1
+    assert figure["data"][2]["connectgaps"] is False
+
+
+def test_live_traces_hold_at_most_720_points() -> None:
+    figure = fig.plan_figure(
+        replace(WINDOW, start=WINDOW.start - timedelta(days=2)),
+        minutes(1500),
+        plan(),
+        theme="light",
+        lang="de",
+    )
+    assert max(len(trace["x"]) for trace in figure["data"][:6]) <= fig.MAX_POINTS
+
+
+def test_plan_is_drawn_from_now_on_only() -> None:
+    planned_load = power()["data"][-1]
+    assert min(planned_load["x"]) > WINDOW.x(NOW)
+    assert max(planned_load["x"]) < WINDOW.x(WINDOW.end)
+    bars = power()["data"][6]
+    assert bars["type"] == "bar"
+    assert bars["width"][0] < bars["width"][1] == 900_000
+    assert bars["customdata"][0] == -40.0
+
+
+def test_curtailed_pv_is_not_drawn_as_used() -> None:
+    given_away = plan(curtailed_kw=np.full(144, 10.0))
+    with_curtailment = power(the_plan=given_away)["data"][8]["y"][0]
+    without = power()["data"][8]["y"][0]
+    assert without - with_curtailment == 10.0
+
+
+def test_without_a_plan_the_chart_says_so() -> None:
+    notes = [note["text"] for note in power(the_plan=None)["layout"]["annotations"]]
+    assert "Noch kein Plan" in notes
+
+
+def test_planned_soc_starts_at_the_measured_one() -> None:
+    planned = price_soc()["data"][1]
+    assert planned["y"][0] == VALUES["soc_percent"]
+    assert planned["x"][0] == WINDOW.x(NOW)
+
+
+def test_forecast_prices_look_different_and_past_ones_paler() -> None:
+    early = [fig.PriceBar(NOW - timedelta(hours=2), 15, 0.05, False)]
+    figure = fig.price_soc_figure(
+        WINDOW,
+        [],
+        plan(),
+        fig.price_bars(plan(), early),
+        SITE,
+        theme="light",
+        lang="de",
+    )
+    past, known, forecast = figure["data"][2:]
+    assert len(past["x"]) == 1
+    assert past["meta"]["marker"] < known["meta"]["marker"]
+    assert "pattern" not in known["marker"]
+    assert forecast["marker"]["pattern"]["shape"] == "/"
+    assert len(known["x"]) + len(forecast["x"]) == 96
+
+
+def test_colours_differ_between_themes_and_roles_do_not() -> None:
+    light, dark = price_soc("light"), price_soc("dark")
+    for one, other in zip(light["data"], dark["data"], strict=True):
+        assert one["meta"] == other["meta"]
+    assert light["data"][0]["line"]["color"] != dark["data"][0]["line"]["color"]
+
+
+@pytest.mark.parametrize(
+    "values", [[], [0.0], [-0.1, 20.0], [-68.0, 80.0], [3.0], [1e-4], [12000.0, -9000.0]]
+)
+def test_nice_range_holds_the_data_on_round_ends(values: list[float]) -> None:
+    low, high, step = fig.nice_range(values)
+    assert low <= min([0.0, *values])
+    assert high >= max([0.0, *values])
+    assert low <= 0 <= high
+    assert (high - low) / step <= 7
+    for end in (low, high):
+        assert end / (step / 2) == pytest.approx(round(end / (step / 2)))
+
+
+def test_small_changes_leave_the_axis_alone() -> None:
+    assert fig.nice_range([-67.0, 79.0]) == fig.nice_range([-66.0, 80.5])
+
+
+def test_price_memory_keeps_published_prices_of_earlier_plans() -> None:
+    memory = PriceMemory()
+    first = plan(start=NOW - timedelta(hours=3))
+    memory.remember(first, NOW - timedelta(hours=3))
+    second = replace(plan(), plan_id="plan-2")
+    memory.remember(second, NOW)
+    before = memory.before(second.start)
+    assert len(before) == 12
+    assert all(bar.ts < second.start and not bar.is_forecast for bar in before)
+    assert memory.before(NOW - timedelta(days=1)) == []
+
+
+def test_price_memory_forgets_what_is_long_past() -> None:
+    memory = PriceMemory()
+    memory.remember(plan(), NOW)
+    memory.remember(
+        replace(plan(start=NOW + timedelta(days=3)), plan_id="later"), NOW + timedelta(days=3)
+    )
+    assert memory.before(NOW + timedelta(days=2)) == []
+
+
+def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
+    figure = price_soc(the_plan=None)
+    assert [len(trace["x"]) for trace in figure["data"][2:]] == [0, 0, 0]
+    assert "Keine Preise bekannt" in [n["text"] for n in figure["layout"]["annotations"]]
