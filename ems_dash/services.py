@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 
@@ -30,6 +31,18 @@ class Services(Protocol):
         Returns:
             Closed minutes in ascending order, at most 2,160 (36 h). A minute without any
             sample has no point: gaps stay gaps.
+        """
+        ...
+
+    def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
+        """Return published prices in 15-min steps.
+
+        Args:
+            since: First instant, UTC; rounded down to its quarter-hour.
+            until: Only steps that start before it, UTC, are returned.
+
+        Returns:
+            Steps in ascending order; unpublished ones are left out.
         """
         ...
 

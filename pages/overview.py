@@ -16,10 +16,10 @@ from ems_dash.services import Services
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_model as model
 from ems_dash.ui import overview_view as view
-from ems_dash.ui.chart_window import PAST, chart_window
+from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
+from ems_dash.ui.figures import PriceBar
 from ems_dash.ui.next_steps import next_steps
 from ems_dash.ui.pages import add_page
-from ems_dash.ui.price_memory import PriceMemory
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
 from engine.domain.series import MeasuredPoint
 from engine.optimization.explanation import next_actions
@@ -36,7 +36,6 @@ class _Overview:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._shown = live.ShownTexts()
-        self._prices = PriceMemory()
 
     def layout(self, **_values: str) -> Any:
         moment = self._moment(request_lang())
@@ -72,13 +71,19 @@ class _Overview:
 
     def _moment(self, lang: str) -> model.Moment:
         services = self._services
-        moment = model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
-        self._prices.remember(moment.snapshot.plan, moment.now)
-        return moment
+        return model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
 
     def _points(self, moment: model.Moment) -> list[MeasuredPoint]:
-        start = chart_window(moment.now, moment.tz).start
-        return self._services.measured(start - timedelta(microseconds=1))
+        return self._services.measured(moment.now - PAST - timedelta(minutes=15))
+
+    def _earlier_prices(self, moment: model.Moment, window: ChartWindow) -> list[PriceBar]:
+        """Return the published prices before the plan's own."""
+        plan = moment.snapshot.plan
+        until = moment.now if plan is None else plan.start
+        return [
+            PriceBar(row.ts, row.minutes, row.spot_eur_per_kwh, False)
+            for row in self._services.prices(window.start, until)
+        ]
 
     def _plan_part(
         self, moment: model.Moment, points: list[MeasuredPoint], theme: str
@@ -86,11 +91,17 @@ class _Overview:
         plan = moment.snapshot.plan
         actions = [] if plan is None else next_actions(plan, moment.now, limit=STEPS_SHOWN)
         steps = next_steps(actions, moment.now, moment.tz, moment.lang)
-        earlier = (
-            self._prices.before(moment.now) if plan is None else self._prices.before(plan.start)
+        window = chart_window(moment.now, moment.tz, points[0].ts if points else None)
+        earlier = self._earlier_prices(moment, window)
+        return view.plan_part(
+            moment,
+            points,
+            earlier,
+            steps,
+            window=window,
+            theme=theme,
+            narrow=request_is_narrow(),
         )
-        earlier = [bar for bar in earlier if bar.ts > moment.now - PAST - timedelta(hours=1)]
-        return view.plan_part(moment, points, earlier, steps, theme, narrow=request_is_narrow())
 
 
 def register(app: dash.Dash, services: Services) -> None:

@@ -20,8 +20,9 @@ from ems_dash.api.models import (
 from ems_dash.services import Services
 from engine.domain.errors import EmsError
 
+STALLED_AFTER_CYCLES = 5
 STALLED_AFTER_S = 30.0
-"""A heartbeat older than this means the control loop hangs (15 control steps of 2 s)."""
+"""The control loop hangs when its heartbeat is older than both."""
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -58,11 +59,12 @@ def register_api(server: Flask, services: Services) -> None:
     @api.get("/healthz")
     def healthz() -> Response:
         age_s = services.heartbeat_age_s()
-        alive = age_s <= STALLED_AFTER_S
+        snapshot = services.snapshot()
+        alive = age_s <= max(STALLED_AFTER_S, STALLED_AFTER_CYCLES * snapshot.timestep_s)
         answer = HealthAnswer(
             status="ok" if alive else "stalled",
             heartbeat_age_s=age_s,
-            state=services.snapshot().state.value,
+            state=snapshot.state.value,
         )
         return _json(answer, 200 if alive else 503)
 

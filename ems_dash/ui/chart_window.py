@@ -16,6 +16,7 @@ from ems_dash.ui import format as fmt
 from engine.domain.quarter_hour import quarter_start
 
 PAST = timedelta(hours=6)
+LEAST_PAST = timedelta(hours=1)
 FUTURE = timedelta(hours=24)
 
 
@@ -86,10 +87,25 @@ class ChartWindow:
         return f"{text}<br>{fmt.day_label(ts, self.tz, lang)}" if text == "00:00" else text
 
 
-def chart_window(now: datetime, tz: ZoneInfo) -> ChartWindow:
-    """Return the window around `now`: six hours back, 24 hours ahead, from the quarter-hour."""
+def chart_window(
+    now: datetime, tz: ZoneInfo, first_measured: datetime | None = None
+) -> ChartWindow:
+    """Return the window around `now`, from the quarter-hour: some past and 24 hours ahead.
+
+    The past is six hours, or less (at least one) while nothing older was measured, so that a
+    first visit does not look at an empty chart.
+
+    Args:
+        now: The engine's time.
+        tz: Time zone of the site.
+        first_measured: Oldest measurement of the last six hours; None when there is none.
+    """
     anchor = quarter_start(now)
-    return ChartWindow(anchor - PAST, anchor + FUTURE, now.astimezone(UTC), tz)
+    past = LEAST_PAST
+    if first_measured is not None:
+        hours = -(-(anchor - first_measured) // timedelta(hours=1))
+        past = min(PAST, max(LEAST_PAST, timedelta(hours=hours)))
+    return ChartWindow(anchor - past, anchor + FUTURE, now.astimezone(UTC), tz)
 
 
 def _offset_ms(ts: datetime, tz: ZoneInfo) -> int:

@@ -26,8 +26,11 @@ from engine.domain.snapshot import EngineSnapshot, PriceNow
 FieldValue = str | dict[str, str]
 Fields = dict[str, FieldValue]
 
+STALE_AFTER_CYCLES = 3
+"""So many control cycles without one completed: what the page shows is no longer now."""
+
 STALE_AFTER_S = 6.0
-"""Three control cycles without one completed: what the page shows is no longer now."""
+"""Never sooner than this, however fast the cycles: a browser asks every two seconds."""
 
 IDLE_BELOW_KW = 0.3
 """Battery power below this reads as idle: converters show a little power at rest."""
@@ -65,7 +68,8 @@ class Moment:
     @property
     def engine_is_late(self) -> bool:
         """True when the control loop has missed its cycles."""
-        return self.heartbeat_age_s > STALE_AFTER_S
+        cycle_s = self.snapshot.timestep_s / self.snapshot.time_factor
+        return self.heartbeat_age_s > max(STALE_AFTER_S, STALE_AFTER_CYCLES * cycle_s)
 
 
 @dataclass(frozen=True, slots=True)

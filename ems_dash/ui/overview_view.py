@@ -14,7 +14,7 @@ from ems_dash.ui import components as ui
 from ems_dash.ui import figures as fig
 from ems_dash.ui import format as fmt
 from ems_dash.ui import overview_model as model
-from ems_dash.ui.chart_window import chart_window
+from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
 from engine.domain.series import MeasuredPoint
 
@@ -49,8 +49,9 @@ def plan_part(
     points: Sequence[MeasuredPoint],
     prices: Sequence[fig.PriceBar],
     steps: Sequence[NextStep],
-    theme: str,
     *,
+    window: ChartWindow,
+    theme: str,
     narrow: bool = False,
 ) -> PlanPart:
     """Return everything that changes when a plan is published or a quarter-hour begins.
@@ -60,11 +61,11 @@ def plan_part(
         points: One-minute means of the last six hours.
         prices: Prices from before the plan.
         steps: Next steps, first one first.
+        window: Time axis of the charts.
         theme: ``"light"`` or ``"dark"``.
         narrow: True on a phone.
     """
     snapshot, lang = moment.snapshot, moment.lang
-    window = chart_window(moment.now, moment.tz)
     plan_figure = fig.plan_figure(
         window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow
     )

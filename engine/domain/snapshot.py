@@ -67,6 +67,7 @@ class EngineSnapshot:
         health: Supervision records.
         notices: Standing remarks.
         time_factor: 1 for real time; more when the demo plant's clock is accelerated.
+        timestep_s: Control step in the engine's time.
     """
 
     seq: int
@@ -84,3 +85,4 @@ class EngineSnapshot:
     health: tuple[StepHealth, ...] = ()
     notices: tuple[Notice, ...] = field(default_factory=tuple)
     time_factor: float = 1.0
+    timestep_s: float = 2.0

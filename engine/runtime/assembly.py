@@ -338,11 +338,12 @@ def _real_devices(config: Config, clock: Clock) -> _Connected:
         signal: register.model_dump(exclude_unset=True)
         for signal, register in modbus.registers.items()
     }
+    codes: dict[int | str, str] = dict(modbus.status_codes.items())
     try:
         profile = with_overrides(
             MODBUS_PROFILES[modbus.profile],
             overrides,
-            status_codes=dict(modbus.status_codes) or None,
+            status_codes=codes or None,
         )
     except DeviceError as exc:
         raise ConfigError(

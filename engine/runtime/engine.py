@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from datetime import time as wall_time
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -27,6 +27,7 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.history.writer import HistoryWriter
+from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
 from engine.market.tariff import Tariff
 from engine.runtime.cycle import ControlCycle, CycleResult, Devices
@@ -107,7 +108,7 @@ class Engine:
         self._has_stopped = False
         self._threads: list[threading.Thread] = []
         self._plan: Plan | None = None
-        self._planned_horizon: datetime | None = None
+        self._prices: DayAheadPrices | None = None
         self._beat = time.monotonic()
         self._result: CycleResult | None = None
         self._control = SupervisedStep("control", self._control_step, self._clock, self._where)
@@ -121,6 +122,7 @@ class Engine:
             image=ProcessImage(parts.site.site_id, self._clock.now()),
             notices=parts.notices,
             time_factor=parts.time_factor,
+            timestep_s=parts.timestep_s,
         )
 
     # What the web application asks for (`ems_dash.services.Services`).
@@ -132,6 +134,11 @@ class Engine:
     def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
         """Return closed one-minute means with ``since < ts < until``, ascending."""
         return self._parts.ring.between(since, until)
+
+    def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
+        """Return the published prices that start in ``[since, until)``, ascending."""
+        published = self._prices
+        return [] if published is None else self._price_rows(published, since, until)
 
     def now(self) -> datetime:
         """Return the engine's time, UTC."""
@@ -250,6 +257,7 @@ class Engine:
             health=self._health(),
             notices=self._parts.notices,
             time_factor=self._parts.time_factor,
+            timestep_s=self._parts.timestep_s,
         )
         self._beat = time.monotonic()
         if previous.state is not state:
@@ -275,9 +283,9 @@ class Engine:
         plan, prices = self._parts.planner.make(result.image, trigger)
         self._plan = plan
         self._parts.history.add_plan(plan)
-        if prices.end != self._planned_horizon:
-            self._store_prices(prices, plan.start)
-            self._planned_horizon = prices.end
+        if self._prices is None or prices.end != self._prices.end:
+            self._parts.history.add_prices(self._price_rows(prices, plan.start, prices.end))
+        self._prices = prices
         log.info(
             "plan %s published (%s): %+.2f EUR in 24 h, %s in %.0f ms",
             plan.plan_id,
@@ -286,28 +294,6 @@ class Engine:
             plan.solver,
             plan.solve_ms,
         )
-
-    def _store_prices(self, prices: DayAheadPrices, start: datetime) -> None:
-        tariff, step = self._parts.tariff, timedelta(minutes=15)
-        rows = []
-        for i in range(max(0, (prices.end - start) // step)):
-            ts = start + i * step
-            spot = prices.at(ts)
-            if spot is None:
-                continue
-            rows.append(
-                PriceRow(
-                    ts=ts,
-                    site_id=self._parts.site.site_id,
-                    minutes=15,
-                    spot_eur_per_kwh=spot,
-                    buy_eur_per_kwh=tariff.buy(spot),
-                    sell_eur_per_kwh=tariff.sell(spot),
-                    source=prices.source,
-                    fetched_at=prices.fetched_at,
-                )
-            )
-        self._parts.history.add_prices(rows)
 
     def _health(self) -> tuple[StepHealth, ...]:
         history = self._parts.history.status()
@@ -338,6 +324,11 @@ class Engine:
         self._parts.history.add_event(
             EventRow(self._clock.now(), self._parts.site.site_id, severity, code, message)
         )
+
+    def _price_rows(
+        self, prices: DayAheadPrices, since: datetime, until: datetime
+    ) -> list[PriceRow]:
+        return price_rows(prices, self._parts.tariff, self._parts.site.site_id, since, until)
 
     def _midnight(self, ts: datetime) -> datetime:
         day = ts.astimezone(self._zone).date()

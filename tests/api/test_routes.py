@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from ems_dash.api.routes import register_api
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
+from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice, PriceNow
@@ -30,6 +31,9 @@ class FakeServices:
         return self.current
 
     def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
+        return []
+
+    def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
         return []
 
     def now(self) -> datetime:

@@ -19,6 +19,7 @@ from scipy.optimize import linprog
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.quarter_hour import quarter_start
+from engine.domain.records import PriceRow
 from engine.domain.sample import ProcessImage, Sample
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Battery, GridConnection, Site
@@ -257,6 +258,14 @@ class FakeServices:
         while first + timedelta(minutes=1) <= self._now and (until is None or first < until):
             out.append(MeasuredPoint(first, 60, self.day.values(first + timedelta(seconds=30))))
             first += timedelta(minutes=1)
+        return out
+
+    def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
+        out, ts = [], quarter_start(since)
+        while ts < until:
+            eur = spot(ts)
+            out.append(PriceRow(ts, "demo", 15, eur, eur + 0.1, eur - 0.005, "recorded", ts))
+            ts += timedelta(minutes=15)
         return out
 
     def snapshot(self) -> EngineSnapshot:

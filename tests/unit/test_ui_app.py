@@ -15,6 +15,7 @@ import pytest
 from ui_builders import NOW, minutes, snapshot
 
 from ems_dash.app import ASSETS, create_app
+from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 
@@ -31,6 +32,9 @@ class StandingServices:
 
     def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
         return [p for p in minutes(360) if p.ts > since and (until is None or p.ts < until)]
+
+    def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
+        return []
 
     def now(self) -> datetime:
         return NOW

@@ -15,11 +15,11 @@ from ui_builders import NOW, SITE, VALUES, minutes, plan
 
 from ems_dash.ui import figures as fig
 from ems_dash.ui.chart_window import chart_window
-from ems_dash.ui.price_memory import PriceMemory
+from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint
 
 VIENNA = ZoneInfo("Europe/Vienna")
-WINDOW = chart_window(NOW, VIENNA)
+WINDOW = chart_window(NOW, VIENNA, NOW - timedelta(days=1))
 
 
 def power(points: list[MeasuredPoint] | None = None, the_plan: Any = "default") -> fig.Figure:
@@ -49,7 +49,7 @@ def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: fig.Figure)
 
 
 def test_window_stands_still_for_a_quarter_hour() -> None:
-    later = chart_window(NOW + timedelta(minutes=3), VIENNA)
+    later = chart_window(NOW + timedelta(minutes=3), VIENNA, NOW - timedelta(days=1))
     assert (later.start, later.end) == (WINDOW.start, WINDOW.end)
     assert WINDOW.start == datetime(2026, 11, 23, 6, 15, tzinfo=UTC)
     assert WINDOW.end == datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
@@ -174,25 +174,17 @@ def test_small_changes_leave_the_axis_alone() -> None:
     assert fig.nice_range([-67.0, 79.0]) == fig.nice_range([-66.0, 80.5])
 
 
-def test_price_memory_keeps_published_prices_of_earlier_plans() -> None:
-    memory = PriceMemory()
-    first = plan(start=NOW - timedelta(hours=3))
-    memory.remember(first, NOW - timedelta(hours=3))
-    second = replace(plan(), plan_id="plan-2")
-    memory.remember(second, NOW)
-    before = memory.before(second.start)
-    assert len(before) == 12
-    assert all(bar.ts < second.start and not bar.is_forecast for bar in before)
-    assert memory.before(NOW - timedelta(days=1)) == []
-
-
-def test_price_memory_forgets_what_is_long_past() -> None:
-    memory = PriceMemory()
-    memory.remember(plan(), NOW)
-    memory.remember(
-        replace(plan(start=NOW + timedelta(days=3)), plan_id="later"), NOW + timedelta(days=3)
-    )
-    assert memory.before(NOW + timedelta(days=2)) == []
+@pytest.mark.parametrize(
+    ("measured_for", "hours_back"),
+    [(None, 1), (timedelta(minutes=4), 1), (timedelta(hours=2, minutes=20), 3), (timedelta(9), 6)],
+)
+def test_the_window_shows_no_more_past_than_was_measured(
+    measured_for: timedelta | None, hours_back: int
+) -> None:
+    first = None if measured_for is None else NOW - measured_for
+    window = chart_window(NOW, VIENNA, first)
+    assert quarter_start(NOW) - window.start == timedelta(hours=hours_back)
+    assert window.end - quarter_start(NOW) == timedelta(hours=24)
 
 
 def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
