@@ -1,0 +1,1 @@
+"""Planning: one exact co-optimised model, its independent check, and its explanation."""
