@@ -26,7 +26,6 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the answer; 0 when it passed its independent check, else 1."""
     from engine.optimization.case import answer, parse_case
     from engine.optimization.check import check_solution
-
     from engine.optimization.optimizer import Optimizer
 
     instance = parse_case(_read(arguments.case))
