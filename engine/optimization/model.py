@@ -40,6 +40,17 @@ _FEASIBLE = 2
 """`kSolutionStatusFeasible` of HiGHS."""
 
 
+_EXACT_SEARCH = {
+    "mip_rel_gap": 0.0,
+    "mip_abs_gap": 0.0,
+    # Restarts and these two heuristics find nothing here; without them the hard cases
+    # (fixed feed-in above negative prices) take less than half the time.
+    "mip_allow_restart": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+}
+
+
 class Form(StrEnum):
     """Which question is asked of the shared constraints."""
 
@@ -472,8 +483,7 @@ class CompiledModel:
         decided = self.shape.form is Form.DECIDED
         options: dict[str, Any] = {"threads": 1, "random_seed": 0}
         if decided:
-            # Restarts doubled the time of the hard cases (fixed feed-in, negative prices).
-            options |= {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "mip_allow_restart": False}
+            options |= _EXACT_SEARCH
             if time_limit_s is not None:
                 options["time_limit"] = time_limit_s
         with self._lock:

@@ -57,9 +57,9 @@ def site(
     )
 
 
-def _ms(work: Callable[[], object]) -> float:
+def _ms(work: Callable[[Instance], object], instance: Instance) -> float:
     began = time.perf_counter()
-    work()
+    work(instance)
     return (time.perf_counter() - began) * 1000.0
 
 
@@ -79,9 +79,9 @@ def resolve_against_rebuild(n: int, repeats: int = REPEATS) -> dict[str, float]:
     times: dict[str, list[float]] = {"kept": [], "anew": [], "plan": []}
     for seed in range(1, repeats + 1):
         instance = site(n, seed)
-        times["kept"].append(_ms(lambda i=instance: one(kept.get(shape(i)), i)))
-        times["anew"].append(_ms(lambda i=instance: one(CompiledModel(shape(i)), i)))
-        times["plan"].append(_ms(lambda i=instance: optimizer.solve(i)))
+        times["kept"].append(_ms(lambda i: one(kept.get(shape(i)), i), instance))
+        times["anew"].append(_ms(lambda i: one(CompiledModel(shape(i)), i), instance))
+        times["plan"].append(_ms(optimizer.solve, instance))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
