@@ -1,0 +1,42 @@
+"""Every code the engine can put on the page has a text in both languages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.domain.control import EngineState
+from engine.runtime.cycle import REASON_STATES
+
+CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
+
+LIMITS = (
+    *("nameplate", "bms_power", "bms_current", "status", "alarm", "soc_window", "slow_rise"),
+    *("grid_import", "grid_export", "meter_missing", "start"),
+)
+WISHES = (
+    *("import_limit", "export_limit", "energy_min", "energy_max", "energy_final_min", "standby"),
+)
+CODES = {
+    "state": [s.value for s in EngineState],
+    "reason": [*REASON_STATES, "stopped"],
+    "step": ["control", "poll", "plan", "history", "command"],
+    "notice": ["recorded_prices", "demo_plant", "mqtt_not_available", "monitor_mode"],
+    "binding": LIMITS,
+    "wish": WISHES,
+    "link": ["connecting", "online", "degraded", "offline"],
+}
+
+
+@pytest.mark.parametrize("lang", ["de", "en"])
+def test_every_engine_code_is_translated(lang: str) -> None:
+    catalogue = json.loads((CATALOGUES / f"{lang}.json").read_text(encoding="utf-8"))
+    missing = [
+        f"{group}.{code}"
+        for group, codes in CODES.items()
+        for code in codes
+        if f"{group}.{code}" not in catalogue
+    ]
+    assert missing == []
