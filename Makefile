@@ -27,13 +27,13 @@ clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Renews the locks after a change of pyproject.toml; needs the command `uv`.
+# Renews the locks after a change of pyproject.toml; needs the command `uv`. The two are resolved
+# apart, because dash[testing] wants an old urllib3 that the runtime should not have.
 lock:
 	uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" -o requirements/runtime.txt
 	uv pip compile -q pyproject.toml --extra test --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --custom-compile-command "make lock" -c requirements/runtime.txt \
-		-o requirements/test.txt
+		--no-emit-index-url --custom-compile-command "make lock" -o requirements/test.txt
 
 $(BIN)/python:
 	@sh scripts/make_venv.sh "$(PYTHON)" $(VENV)
