@@ -7,6 +7,7 @@ the range names what sets it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.domain.control import PowerLimits
@@ -21,6 +22,42 @@ SOC_RELEASE_PERCENT = 1.0
 """A direction stopped at an end of the SoC window is released this far inside it."""
 
 _FAULT_ALARMS = ("contactor_abnormal_open", "contactor_abnormal_closed", "system_fault")
+
+
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """What limits one direction of power, by signal and by site."""
+
+    power_limit: str
+    current_limit: str
+    forbidden_status: frozenset[int]
+    alarm: str
+    grid_name: str
+    nameplate_kw: Callable[[Site], float]
+    soc_room_percent: Callable[[Site, float], float]
+    grid_room_kw: Callable[[Site, float], float]
+
+
+_CHARGE = _Direction(
+    power_limit="max_charge_power_kw",
+    current_limit="max_charge_current_a",
+    forbidden_status=STATUS_NO_CHARGE,
+    alarm="charge_prohibited",
+    grid_name="grid_import",
+    nameplate_kw=lambda site: site.battery.power_charge_max_kw,
+    soc_room_percent=lambda site, soc: site.battery.soc_max_percent - soc,
+    grid_room_kw=lambda site, net_load_kw: site.grid.import_limit_kw - net_load_kw,
+)
+_DISCHARGE = _Direction(
+    power_limit="max_discharge_power_kw",
+    current_limit="max_discharge_current_a",
+    forbidden_status=STATUS_NO_DISCHARGE,
+    alarm="discharge_prohibited",
+    grid_name="grid_export",
+    nameplate_kw=lambda site: site.battery.power_discharge_max_kw,
+    soc_room_percent=lambda site, soc: soc - site.battery.soc_min_percent,
+    grid_room_kw=lambda site, net_load_kw: site.grid.export_limit_kw + net_load_kw,
+)
 
 
 @dataclass
@@ -43,8 +80,8 @@ class LimitTracker:
             image: Process image of the cycle.
             monotonic_s: Monotonic time of the cycle, which paces the rise.
         """
-        charge, charge_binding = _tightest(self._charge_candidates(image))
-        discharge, discharge_binding = _tightest(self._discharge_candidates(image))
+        charge, charge_binding = _tightest(self._candidates(image, _CHARGE))
+        discharge, discharge_binding = _tightest(self._candidates(image, _DISCHARGE))
         battery = self.site.battery
         dt_s = monotonic_s - self._last_monotonic_s if self._last else 0.0
         before = self._last or PowerLimits(0.0, 0.0, "start", "start")
@@ -58,56 +95,33 @@ class LimitTracker:
         self._last_monotonic_s = monotonic_s
         return self._last
 
-    # Of equally tight limits the first one is named: the cause before the figure it leads to.
-
-    def _charge_candidates(self, image: ProcessImage) -> dict[str, float]:
-        battery = self.site.battery
+    def _candidates(self, image: ProcessImage, direction: _Direction) -> dict[str, float]:
+        # Of equally tight limits the first one is named: the cause before the figure it leads to.
         out = {
-            "status": 0.0 if _status_forbids(image, STATUS_NO_CHARGE) else _FREE,
-            "alarm": 0.0 if _alarm_forbids(image, "charge_prohibited") else _FREE,
-            "soc_window": 0.0 if self._soc_stops(image, "charge") else _FREE,
-            "nameplate": battery.power_charge_max_kw,
-            "bms_power": _or_zero(image.value("max_charge_power_kw")),
+            "status": 0.0 if _status_forbids(image, direction.forbidden_status) else _FREE,
+            "alarm": 0.0 if _alarm_forbids(image, direction.alarm) else _FREE,
+            "soc_window": 0.0 if self._soc_stops(image, direction) else _FREE,
+            "nameplate": direction.nameplate_kw(self.site),
+            "bms_power": _or_zero(image.value(direction.power_limit)),
         }
-        _add_current_limit(out, image, "max_charge_current_a")
+        _add_current_limit(out, image, direction.current_limit)
         net_load = _net_load(image)
         if net_load is None:
             out["meter_missing"] = 0.0
         else:
-            out["grid_import"] = max(0.0, self.site.grid.import_limit_kw - net_load)
+            out[direction.grid_name] = max(0.0, direction.grid_room_kw(self.site, net_load))
         return out
 
-    def _discharge_candidates(self, image: ProcessImage) -> dict[str, float]:
-        battery = self.site.battery
-        out = {
-            "status": 0.0 if _status_forbids(image, STATUS_NO_DISCHARGE) else _FREE,
-            "alarm": 0.0 if _alarm_forbids(image, "discharge_prohibited") else _FREE,
-            "soc_window": 0.0 if self._soc_stops(image, "discharge") else _FREE,
-            "nameplate": battery.power_discharge_max_kw,
-            "bms_power": _or_zero(image.value("max_discharge_power_kw")),
-        }
-        _add_current_limit(out, image, "max_discharge_current_a")
-        net_load = _net_load(image)
-        if net_load is None:
-            out["meter_missing"] = 0.0
-        else:
-            out["grid_export"] = max(0.0, self.site.grid.export_limit_kw + net_load)
-        return out
-
-    def _soc_stops(self, image: ProcessImage, direction: str) -> bool:
+    def _soc_stops(self, image: ProcessImage, direction: _Direction) -> bool:
         soc = image.value("soc_percent")
         if soc is None:
             return True
-        battery = self.site.battery
-        if direction == "charge":
-            distance = battery.soc_max_percent - soc
-        else:
-            distance = soc - battery.soc_min_percent
+        distance = direction.soc_room_percent(self.site, soc)
         if distance <= 0:
-            self._stopped.add(direction)
+            self._stopped.add(direction.alarm)
         elif distance >= SOC_RELEASE_PERCENT:
-            self._stopped.discard(direction)
-        return direction in self._stopped
+            self._stopped.discard(direction.alarm)
+        return direction.alarm in self._stopped
 
 
 _FREE = float("inf")
