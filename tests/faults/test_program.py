@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.history.duckdb_store import DuckDbHistory
@@ -154,15 +155,8 @@ def test_a_wrong_configuration_starts_nothing(tmp_path: Path) -> None:
 def test_the_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     with running(tmp_path) as program:
         program.wait_for_plan()
-        worker = int(
-            subprocess.run(
-                ["pgrep", "-P", str(program.process.pid)],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.split()[0]
-        )
-        os.kill(worker, signal.SIGKILL)
+        (worker,) = psutil.Process(program.process.pid).children()
+        worker.kill()
         wait_for(
             lambda: (s := program.get("/api/state")) and s["plan"] and s["seq"] < 30,
             "a new worker with a plan",
