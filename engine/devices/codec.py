@@ -1,19 +1,20 @@
 """Registers to values and back.
 
-A value that is a sentinel, not finite, outside the plausible range or an
-undocumented status code becomes a BAD sample with its reason, never a number.
+A value that is a sentinel, not finite, outside the plausible range, scaled by
+an invalid scale factor or an undocumented code becomes a BAD sample with its
+reason, never a number.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from engine.devices.encoding import DataType, Encoding, WordOrder
-from engine.devices.profile import READ_BITS, DeviceProfile, RegisterDef, is_plausible
+from engine.devices.profile import READ_BITS, AlarmBit, DeviceProfile, RegisterDef, is_plausible
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample
 
@@ -27,6 +28,9 @@ _FORMATS: Final = {
     DataType.FLOAT32: "f",
     DataType.FLOAT64: "d",
 }
+
+MAX_SCALE_FACTOR: Final = 10
+"""Largest power of ten either way that the SunSpec information model allows."""
 
 
 def register_width(register: RegisterDef) -> int:
@@ -72,6 +76,33 @@ def encode_raw(raw: int | float, data_type: DataType, order: WordOrder) -> tuple
     return words if order is WordOrder.BIG else tuple(reversed(words))
 
 
+def decode_text(words: Sequence[int]) -> str | None:
+    """Return the text in `words` (each 0..65535) without its padding; None when it is empty.
+
+    Bytes that are not UTF-8 are shown as replacement characters: a name is for display only.
+    """
+    packed = struct.pack(f">{len(words)}H", *words)
+    text = packed.split(b"\0", 1)[0].decode("utf-8", errors="replace").strip()
+    return text or None
+
+
+def encode_text(text: str, length: int) -> tuple[int, ...]:
+    """Return `length` registers that hold `text`, padded with NUL.
+
+    Raises:
+        DeviceError: The text is longer than the registers.
+    """
+    packed = text.encode("utf-8")
+    if len(packed) > 2 * length:
+        raise DeviceError(
+            f"the text does not fit into {length} registers (got {text!r}).",
+            field="text",
+            value=text,
+            hint=f"Give at most {2 * length} bytes.",
+        )
+    return struct.unpack(f">{length}H", packed.ljust(2 * length, b"\0"))
+
+
 def decode(coding: Encoding, words: Sequence[int], order: WordOrder) -> float | None:
     """Return the canonical value in `words`, or None for sentinel and non-finite numbers.
 
@@ -86,9 +117,7 @@ def decode(coding: Encoding, words: Sequence[int], order: WordOrder) -> float | 
     raw = decode_raw(words, coding.type, order)
     if not math.isfinite(raw):
         return None
-    value = coding.sign * (raw * coding.scale + coding.offset)
-    # Adding zero turns -0.0 into 0.0, which would otherwise be shown as "-0".
-    return value + 0.0 if math.isfinite(value) else None
+    return _canonical(coding, raw, 1.0)
 
 
 def encode(coding: Encoding, value: float, order: WordOrder, field: str) -> tuple[int, ...]:
@@ -126,7 +155,13 @@ def encode(coding: Encoding, value: float, order: WordOrder, field: str) -> tupl
 
 
 def decode_sample(
-    profile: DeviceProfile, signal: str, words: Sequence[int], ts: datetime, source: str
+    profile: DeviceProfile,
+    signal: str,
+    words: Sequence[int],
+    ts: datetime,
+    source: str,
+    *,
+    factor_word: int | None = None,
 ) -> Sample:
     """Return the sample of `signal` from its registers.
 
@@ -136,23 +171,138 @@ def decode_sample(
         words: Its registers as read; for a bit one word of 0 or 1.
         ts: Time of the answer, UTC.
         source: Device name.
+        factor_word: Its scale factor register from the same answer, where it has one.
     """
     register = profile.registers[signal]
-    value = decode(register, words, profile.word_order)
-    if value is None:
+    order = register.word_order or profile.word_order
+    pattern = _bits(words, order)
+    if register.sentinel_bits is not None and pattern == register.sentinel_bits:
+        if register.sentinel_value is None:
+            return bad_sample(ts, source, f"{signal}: the device reports 'not available'")
+        return Sample(
+            register.sentinel_value,
+            ts,
+            source,
+            Quality.UNCERTAIN,
+            f"{signal}: the device reports 'not available', "
+            f"which stands for {register.sentinel_value:g} while it is idle",
+        )
+    factor = 1.0
+    if register.scale_factor is not None:
+        exponent = _exponent(factor_word)
+        if exponent is None:
+            return bad_sample(ts, source, f"{signal}: invalid scale factor {factor_word!r}")
+        factor = 10.0**exponent
+    raw: int | float
+    if register.bit_mask is None:
+        raw = decode_raw(words, register.type, order)
+    else:
+        raw = (pattern & register.bit_mask) >> lowest_bit(register.bit_mask)
+    if not math.isfinite(raw):
         return bad_sample(ts, source, f"{signal}: the device reports 'not available'")
+    if register.code_map or register.values:
+        if raw not in (register.code_map or register.values):
+            return bad_sample(ts, source, f"{signal}: code {raw:g} is not documented")
+        raw = register.code_map.get(int(raw), raw)
+    value = _canonical(register, raw, factor)
+    if value is None:
+        return bad_sample(ts, source, f"{signal}: the value is not finite")
     if not is_plausible(register, value):
-        low = "-inf" if register.min is None else f"{register.min:g}"
-        high = "inf" if register.max is None else f"{register.max:g}"
-        return bad_sample(ts, source, f"{signal}: {value:g} is outside {low} to {high}")
+        return bad_sample(ts, source, implausible(signal, value, register.min, register.max))
     if signal == "status_code" and profile.status_codes and value not in profile.status_codes:
         return bad_sample(ts, source, f"{signal}: code {value:g} is not documented")
     return Sample(value, ts, source)
 
 
+def is_active(alarm: AlarmBit, word: int) -> bool:
+    """True when the bit (0 or 1) or register `word` shows the alarm."""
+    if alarm.function in READ_BITS:
+        return bool(word) != alarm.inverted
+    masked = word & alarm.bit_mask
+    if alarm.active_values:
+        return (masked >> lowest_bit(alarm.bit_mask)) in alarm.active_values
+    return bool(masked) != alarm.inverted
+
+
+def implausible(signal: str, value: float, low: float | None, high: float | None) -> str:
+    """Return the reason of a value outside its plausible range."""
+    return (
+        f"{signal}: {value:g} is outside {'-inf' if low is None else f'{low:g}'} "
+        f"to {'inf' if high is None else f'{high:g}'}"
+    )
+
+
 def bad_sample(ts: datetime, source: str, reason: str) -> Sample:
     """Return a sample without a value."""
     return Sample(None, ts, source, Quality.BAD, reason)
+
+
+def lowest_bit(mask: int) -> int:
+    """Return the number of the lowest set bit of `mask` (> 0)."""
+    return (mask & -mask).bit_length() - 1
+
+
+def encode_register(
+    register: RegisterDef, value: float, order: WordOrder, signal: str, factor: float = 1.0
+) -> tuple[int, ...]:
+    """Return the registers in which a device shows the canonical `value`; for simulators.
+
+    A bit or masked field is returned at its place in the word, every other bit 0.
+
+    Args:
+        register: Its coding.
+        value: Canonical value; for a mapped code the canonical code.
+        order: Word order of the profile.
+        signal: Named in errors.
+        factor: Power of ten that the device's scale factor register shows.
+
+    Raises:
+        DeviceError: The value does not fit, or no code of the device stands for it.
+    """
+    order = register.word_order or order
+    if register.code_map:
+        value = float(_device_code(register.code_map, value, signal))
+    coding = register.model_copy(update={"scale": register.scale * factor})
+    if register.bit_mask is None:
+        return encode(coding, value, order, signal)
+    raw = round((register.sign * value - register.offset) / coding.scale)
+    field = raw << lowest_bit(register.bit_mask)
+    if field & ~register.bit_mask:
+        raise DeviceError(
+            f"the value does not fit into its bits (got {value!r}).",
+            field=signal,
+            value=value,
+            hint="Give a smaller value, or correct the mask.",
+        )
+    words = tuple(field >> 16 * i & 0xFFFF for i in range(register.type.width))
+    return words if order is WordOrder.LITTLE else tuple(reversed(words))
+
+
+def _device_code(code_map: Mapping[int, int], value: float, signal: str) -> int:
+    for device_code, canonical in code_map.items():
+        if canonical == value:
+            return device_code
+    raise DeviceError(
+        f"the device has no code for {value:g}.",
+        field=signal,
+        value=value,
+        hint=f"It knows {', '.join(str(code) for code in sorted(set(code_map.values())))}.",
+    )
+
+
+def _exponent(word: int | None) -> int | None:
+    """Return the power of ten in a scale factor register, or None when it is invalid."""
+    if word is None:
+        return None
+    exponent = word - 0x10000 if word & 0x8000 else word
+    # 0x8000 ("not implemented") is far below the smallest exponent.
+    return exponent if abs(exponent) <= MAX_SCALE_FACTOR else None
+
+
+def _canonical(coding: Encoding, raw: int | float, factor: float) -> float | None:
+    value = coding.sign * (raw * coding.scale * factor + coding.offset)
+    # Adding zero turns -0.0 into 0.0, which would otherwise be shown as "-0".
+    return value + 0.0 if math.isfinite(value) else None
 
 
 def _bits(words: Sequence[int], order: WordOrder) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,6 +77,11 @@ _CANONICAL_SIGN: Final = {
 }
 
 
+def frozen_mapping(mapping: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a copy of `mapping` that nobody can change."""
+    return MappingProxyType(dict(mapping))
+
+
 class ProfileData(BaseModel):
     """A part of a profile: immutable, no unknown fields."""
 
@@ -110,3 +117,29 @@ class Encoding(ProfileData):
     def sentinel_bits(self) -> int | None:
         """The sentinel as an unsigned bit pattern of the type's width."""
         return None if self.sentinel is None else self.sentinel & ((1 << self.type.bits) - 1)
+
+
+class ScaleFactor(ProfileData):
+    """The register that holds the power of ten of a value (SunSpec "sunssf").
+
+    Attributes:
+        address: Address as the manufacturer writes it, read with the value's own function.
+    """
+
+    address: Address
+
+
+class TextDef(ProfileData):
+    """A text in registers, two bytes of UTF-8 per register, padded with NUL or blanks.
+
+    Attributes:
+        address: Address as the manufacturer writes it.
+        function: Read function code, 3 or 4.
+        length: Number of registers.
+        description: Meaning, for display.
+    """
+
+    address: Address
+    function: Annotated[int, Field(ge=3, le=4)]
+    length: Annotated[int, Field(ge=1, le=64)]
+    description: str = ""

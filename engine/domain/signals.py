@@ -68,6 +68,13 @@ SIGNALS: dict[str, Signal] = {
         Signal("grid_import_kwh", "kWh", _C, "Meter register, imported energy"),
         Signal("grid_export_kwh", "kWh", _C, "Meter register, exported energy"),
         Signal("pv_energy_kwh", "kWh", _C, "PV energy generated since commissioning"),
+        Signal("grid_l1_kw", "kW", _G, "Power of phase 1 at the grid meter, + import, - export"),
+        Signal("grid_l2_kw", "kW", _G, "Power of phase 2 at the grid meter, + import, - export"),
+        Signal("grid_l3_kw", "kW", _G, "Power of phase 3 at the grid meter, + import, - export"),
+        Signal("grid_voltage_l1_v", "V", _G, "Voltage of phase 1 at the grid meter, to neutral"),
+        Signal("grid_voltage_l2_v", "V", _G, "Voltage of phase 2 at the grid meter, to neutral"),
+        Signal("grid_voltage_l3_v", "V", _G, "Voltage of phase 3 at the grid meter, to neutral"),
+        Signal("grid_frequency_hz", "Hz", _G, "Frequency at the grid meter"),
     )
 }
 

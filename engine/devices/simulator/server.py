@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import Any, Final, cast
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simdevice import SimAction
 
 from engine.devices.profile import MODBUS_PROFILES, READ_BITS
+from engine.devices.simulator.loopback import LoopbackServer, missing_device
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.registers import WRITE_FUNCTIONS, RegisterMap
 from engine.devices.spec import DeviceSpec
-from engine.domain.errors import DeviceError
 
 UNITS: Final[Mapping[str, int]] = {"demo_bms": 1, "demo_pcs": 2, "demo_meter": 3, "demo_pv": 4}
 """Profile key to unit id."""
@@ -29,7 +24,6 @@ _NAMES: Final[Mapping[str, str]] = {
     "demo_meter": "meter",
     "demo_pv": "pv",
 }
-_START_DEADLINE_S: Final = 10.0
 
 
 def specs(
@@ -52,7 +46,7 @@ def specs(
     ]
 
 
-class DemoPlantServer:
+class DemoPlantServer(LoopbackServer):
     """Serves a demo plant over Modbus TCP from its own thread.
 
     Every access first simulates the plant up to its clock's time. A request for another unit id
@@ -68,80 +62,8 @@ class DemoPlantServer:
     """
 
     def __init__(self, plant: DemoPlant, host: str = "127.0.0.1", port: int = 0) -> None:
-        if not _is_loopback(host):
-            raise DeviceError(
-                f"the demo plant is served on this machine only (got {host!r}).",
-                field="host",
-                value=host,
-                hint="Use 127.0.0.1.",
-            )
         self._plant = plant
-        self._host = host
-        self._port = port
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
-
-    def start(self) -> int:
-        """Start listening and return the port; calling it again returns the same port.
-
-        Raises:
-            DeviceError: The port is in use or not allowed.
-        """
-        if self._thread is not None:
-            return self._port
-        started: Future[int] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(started,), name="demo plant", daemon=True
-        )
-        self._thread.start()
-        try:
-            self._port = started.result(timeout=_START_DEADLINE_S)
-        except DeviceError:
-            self._thread.join()
-            self._thread = None
-            raise
-        return self._port
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Close the port and every connection; `start` opens the same port again.
-
-        Raises:
-            DeviceError: The server thread did not end within `timeout_s` of real time.
-        """
-        if self._thread is None or self._loop is None or self._end is None:
-            return
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            raise DeviceError(
-                f"the demo plant server did not stop within {timeout_s:g} s.", field="timeout_s"
-            )
-        self._thread = self._loop = self._end = None
-
-    def _run(self, started: Future[int]) -> None:
-        asyncio.run(self._serve(started))
-
-    async def _serve(self, started: Future[int]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        server = ModbusTcpServer(self._devices(), address=(self._host, self._port))
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as exc:
-            error = DeviceError(
-                f"the demo plant cannot listen on {self._host}:{self._port}.",
-                field="port",
-                value=self._port,
-                hint="Choose another port, or 0 for any free one.",
-            )
-            error.__cause__ = exc
-            started.set_exception(error)
-            return
-        listener = cast(asyncio.Server, server.transport)
-        started.set_result(int(listener.sockets[0].getsockname()[1]))
-        await self._end.wait()
-        await server.shutdown()  # type: ignore[no-untyped-call]
+        super().__init__(self._devices, host, port, "demo plant")
 
     def _devices(self) -> list[SimDevice]:
         plant = self._plant
@@ -155,14 +77,7 @@ class DemoPlantServer:
             _sim_device(unit, RegisterMap(MODBUS_PROFILES[key]), plant, sources[key])
             for key, unit in UNITS.items()
         ]
-        return [*devices, _missing_device()]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return [*devices, missing_device()]
 
 
 def _sim_device(
@@ -213,13 +128,3 @@ def _blocks(registers: RegisterMap, function: int) -> list[SimData]:
     return [
         SimData(first, values=[0] * length, datatype=DataType.REGISTERS) for first, length in spans
     ]
-
-
-def _missing_device() -> SimDevice:
-    """Return the catch-all: without it pymodbus answers other units with "device failure"."""
-
-    async def on_access(*_: object) -> ExcCodes | None:
-        return ExcCodes.GATEWAY_NO_RESPONSE
-
-    everywhere = SimData(0, count=65536, values=0, datatype=DataType.REGISTERS)
-    return SimDevice(0, simdata=[everywhere], action=cast(SimAction, on_access))
