@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from engine.devices.clock_sync import system_clock_synchronised
 from engine.devices.commander import CommandPhase, CommandState, PowerCommander
 from engine.devices.device import PolledDevice
-from engine.devices.link import ModbusLink, OpenClient, UnitSettings, open_tcp_client
+from engine.devices.link import ModbusLink, OpenClient, UnitSettings
+from engine.devices.link_statistics import UnitStatistics
 from engine.devices.poller import LinkPoller
+from engine.devices.rtc import RtcState, RtcSync
 from engine.devices.spec import DeviceSpec
+from engine.devices.transport import Transport, endpoint_name
+from engine.devices.write_budget import WriteCountStore
 from engine.domain.clock import Clock
 from engine.domain.control import LinkStatus, StepHealth
 from engine.domain.errors import DeviceError
@@ -31,11 +36,16 @@ class DeviceGroup:
     Args:
         specs: The devices; all simulated or all real.
         clock: Stamps samples and gives the polling grid.
+        signals_may_repeat: True when the caller combines signals that several devices supply.
+        write_counts: Keeps the count of writes to flash memory across restarts.
+        clock_synchronised: True when our own clock follows a time source; else no device's
+            clock is set.
         open_client: Makes Modbus clients; replaced in tests only.
 
     Raises:
         DeviceError: No device, names or unit ids not unique, a signal supplied twice, simulated
-            and real devices mixed, or more than one device to command.
+            and real devices mixed, more than one device to command, devices on one serial line
+            with different settings, or flash memory to write without `write_counts`.
     """
 
     def __init__(
@@ -43,38 +53,63 @@ class DeviceGroup:
         specs: Sequence[DeviceSpec],
         clock: Clock,
         *,
-        open_client: OpenClient = open_tcp_client,
+        signals_may_repeat: bool = False,
+        write_counts: WriteCountStore | None = None,
+        clock_synchronised: Callable[[], bool] = system_clock_synchronised,
+        open_client: OpenClient | None = None,
     ) -> None:
         specs = tuple(specs)
-        _check_specs(specs)
+        _check_specs(specs, signals_may_repeat)
         self._clock = clock
+        self._write_counts = write_counts
+        self._clock_synchronised = clock_synchronised
+        self._device_clocks: dict[PolledDevice, RtcSync] = {}
         self._devices: list[PolledDevice] = []
+        self._links: dict[str, ModbusLink] = {}
         self._pollers: list[LinkPoller] = []
         self._commander: PowerCommander | None = None
         self._commanding_poller: LinkPoller | None = None
         self._refused_state = CommandState()
         self._stopped = False
         self._simulated = all(spec.simulated for spec in specs)
-        endpoints: dict[tuple[str, int], list[DeviceSpec]] = {}
+        endpoints: dict[str, list[DeviceSpec]] = {}
         for spec in specs:
-            endpoints.setdefault((spec.host, spec.port), []).append(spec)
-        for (host, port), members in endpoints.items():
-            self._add_link(host, port, members, open_client)
+            endpoints.setdefault(_endpoint(spec), []).append(spec)
+        for members in endpoints.values():
+            self._add_link(members, open_client)
 
-    def _add_link(
-        self, host: str, port: int, specs: Sequence[DeviceSpec], open_client: OpenClient
-    ) -> None:
+    def _add_link(self, specs: Sequence[DeviceSpec], open_client: OpenClient | None) -> None:
         units = {s.unit_id: UnitSettings(s.timeout_s, s.writable) for s in specs}
-        link = ModbusLink(host, port, units, self._clock, open_client=open_client)
+        first = specs[0]
+        link = ModbusLink(
+            first.host,
+            first.port,
+            units,
+            self._clock,
+            transport=first.transport,
+            serial=first.serial,
+            min_gap_s=max(spec.min_request_gap_s for spec in specs),
+            connect_delay_s=max(spec.connect_delay_s for spec in specs),
+            open_client=open_client,
+        )
         devices = [PolledDevice(spec, link, self._clock) for spec in specs]
         commander: PowerCommander | None = None
         commanded: PolledDevice | None = None
+        device_clocks: dict[PolledDevice, RtcSync] = {}
         for device in devices:
             if _takes_commands(device.spec):
-                commander = PowerCommander(device.spec, link, self._clock)
+                commander = PowerCommander(device.spec, link, self._clock, self._write_counts)
                 commanded = device
-        poller = LinkPoller(link, devices, commander, commanded, self._clock)
+            if device.spec.profile.rtc is not None:
+                device_clocks[device] = RtcSync(
+                    device.spec, link, self._clock, self._clock_synchronised
+                )
+        poller = LinkPoller(
+            link, devices, commander, commanded, self._clock, device_clocks=device_clocks
+        )
         self._devices.extend(devices)
+        self._device_clocks |= device_clocks
+        self._links |= {device.spec.name: link for device in devices}
         self._pollers.append(poller)
         if commander is not None:
             self._commander, self._commanding_poller = commander, poller
@@ -137,6 +172,18 @@ class DeviceGroup:
             value=name,
             hint=f"Known are {', '.join(device.spec.name for device in self._devices)}.",
         )
+
+    def connections(self) -> tuple[tuple[DeviceSpec, ModbusLink], ...]:
+        """Return every device with the connection it is behind, for reading through it."""
+        return tuple((device.spec, self._links[device.spec.name]) for device in self._devices)
+
+    def statistics(self) -> Mapping[str, UnitStatistics]:
+        """Return device name to its requests, errors by kind and latencies."""
+        return {spec.name: link.statistics(spec.unit_id) for spec, link in self.connections()}
+
+    def device_clocks(self) -> Mapping[str, RtcState]:
+        """Return device name to the state of its clock, for devices whose clock can be set."""
+        return {device.spec.name: sync.state for device, sync in self._device_clocks.items()}
 
     def links(self) -> tuple[LinkStatus, ...]:
         """Return the state of the connection to every device, in configured order."""
@@ -227,11 +274,15 @@ class DeviceGroup:
             raise DeviceError("the device group was stopped.", hint="Create a new group.")
 
 
+def _endpoint(spec: DeviceSpec) -> str:
+    return endpoint_name(spec.host, spec.port, spec.transport, spec.serial)
+
+
 def _takes_commands(spec: DeviceSpec) -> bool:
     return spec.writable and "set_power_kw" in spec.profile.commands
 
 
-def _check_specs(specs: Sequence[DeviceSpec]) -> None:
+def _check_specs(specs: Sequence[DeviceSpec], signals_may_repeat: bool) -> None:
     if not specs:
         raise DeviceError("a device group needs at least one device.", field="devices", value=[])
     if len({spec.simulated for spec in specs}) > 1:
@@ -243,7 +294,8 @@ def _check_specs(specs: Sequence[DeviceSpec]) -> None:
             hint="Use only real devices, or only the demo plant.",
         )
     names: set[str] = set()
-    units: set[tuple[str, int, int]] = set()
+    units: set[tuple[str, int]] = set()
+    endpoints: dict[str, DeviceSpec] = {}
     suppliers: dict[str, str] = {}
     for spec in specs:
         if spec.name in names:
@@ -254,10 +306,19 @@ def _check_specs(specs: Sequence[DeviceSpec]) -> None:
                 hint="Rename one.",
             )
         names.add(spec.name)
-        unit = (spec.host, spec.port, spec.unit_id)
+        endpoint = _endpoint(spec)
+        other = endpoints.setdefault(endpoint, spec)
+        if (other.transport, other.serial) != (spec.transport, spec.serial):
+            raise DeviceError(
+                f"{other.name} and {spec.name} use {endpoint} in different ways.",
+                field=f"devices.{spec.name}.transport",
+                value=spec.transport.value,
+                hint="Give both the same transport and the same serial settings.",
+            )
+        unit = (endpoint, spec.unit_id)
         if unit in units:
             raise DeviceError(
-                f"unit {spec.unit_id} at {spec.host}:{spec.port} is configured twice.",
+                f"unit {spec.unit_id} at {endpoint} is configured twice.",
                 field=f"devices.{spec.name}.unit_id",
                 value=spec.unit_id,
                 hint="Remove one or correct its unit id.",
@@ -265,7 +326,7 @@ def _check_specs(specs: Sequence[DeviceSpec]) -> None:
         units.add(unit)
         _check_spec(spec)
         for signal in sorted(spec.profile.signals):
-            if signal in SIGNALS and signal in suppliers:
+            if signal in SIGNALS and signal in suppliers and not signals_may_repeat:
                 raise DeviceError(
                     f"{signal} comes from two devices, {suppliers[signal]} and {spec.name}.",
                     field=f"devices.{spec.name}.registers.{signal}",
@@ -285,8 +346,31 @@ def _check_specs(specs: Sequence[DeviceSpec]) -> None:
 
 def _check_spec(spec: DeviceSpec) -> None:
     checks = (
-        ("port", spec.port, 1 <= spec.port <= 65535, "Give 1 to 65535."),
+        (
+            "port",
+            spec.port,
+            spec.transport is Transport.RTU or 1 <= spec.port <= 65535,
+            "Give 1 to 65535.",
+        ),
+        (
+            "serial",
+            spec.serial,
+            spec.transport is not Transport.RTU or spec.serial is not None,
+            "Name the serial device of the RTU line.",
+        ),
         ("unit_id", spec.unit_id, 0 <= spec.unit_id <= 255, "Give 0 to 255."),
+        (
+            "min_request_gap_s",
+            spec.min_request_gap_s,
+            0 <= spec.min_request_gap_s <= 10,
+            "Give 0 to 10.",
+        ),
+        (
+            "connect_delay_s",
+            spec.connect_delay_s,
+            0 <= spec.connect_delay_s <= 30,
+            "Give 0 to 30.",
+        ),
         ("timeout_s", spec.timeout_s, 0 < spec.timeout_s <= 60, "Give more than 0, at most 60."),
         (
             "poll_interval_s",

@@ -1,33 +1,65 @@
-"""One Modbus TCP connection, shared by the unit ids behind it, that trusts no answer blindly.
+"""One Modbus connection, shared by the unit ids behind it, that trusts no answer blindly.
 
 pymodbus hands out short answers and answers of another function as they
 come, so function code, length and echo of every answer are checked here, and
 the connection is closed after any doubt: what arrives late can then never be
-taken for the answer to the next question. Waiting times grow from 0.5 s to
-30 s, and when they end a single request probes the device.
+taken for the answer to the next question. RTU frames carry no transaction
+number and a gateway may hand a late one to the next connection, so there the
+line must also be silent for one timeout before the next question. Waiting
+times grow from 0.5 s to 30 s, and when they end a single request probes the
+device.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
-from pymodbus.client import ModbusTcpClient
-from pymodbus.exceptions import ModbusException
+from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
+from engine.devices.link_statistics import LinkFault, UnitCounters, UnitStatistics
 from engine.devices.profile import READ_BITS
+from engine.devices.transport import (
+    ModbusClient,
+    OpenClient,
+    PacketTrace,
+    SerialLine,
+    Transport,
+    abort,
+    discard_for,
+    endpoint_name,
+    open_tcp_client,
+    opener,
+    unread,
+)
 from engine.domain.clock import Clock
 from engine.domain.errors import DeviceError, LinkError, WriteRefusedError
 
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 30.0
 
-_MBAP_BYTES: Final = 7
+_WRITE_FUNCTIONS: Final = frozenset({6, 16})
+
+SILENCE_TIMEOUTS: Final = 4
+"""An RTU line that is not silent after this many timeouts counts as disturbed."""
+
+__all__ = [
+    "DeviceAnswerError",
+    "LinkFault",
+    "ModbusClient",
+    "ModbusLink",
+    "OpenClient",
+    "PacketTrace",
+    "UnitSettings",
+    "UnitStatistics",
+    "describe_exception",
+    "open_tcp_client",
+]
+
 _EXCEPTION_MEANING: Final[Mapping[int, str]] = {
     1: "illegal function",
     2: "illegal address",
@@ -65,36 +97,15 @@ class DeviceAnswerError(DeviceError):
         """True for exceptions 1 to 3: the same request will never succeed."""
         return self.exception_code in (1, 2, 3)
 
+    @property
+    def is_temporary(self) -> bool:
+        """True for exceptions 5, 6, 10 and 11: the same request may succeed a moment later."""
+        return self.exception_code in (5, 6, 10, 11)
+
 
 def describe_exception(code: int) -> str:
     """Return a Modbus exception code in words."""
     return f"{_EXCEPTION_MEANING.get(code, 'unknown exception')} (exception {code})"
-
-
-class ModbusClient(Protocol):
-    """What the link needs of a synchronous client; `ModbusTcpClient` has it."""
-
-    socket: socket.socket | None
-
-    def connect(self) -> bool: ...
-    def close(self) -> None: ...
-    def read_coils(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
-    def read_discrete_inputs(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
-    def read_holding_registers(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
-    def read_input_registers(self, address: int, *, count: int, device_id: int) -> ModbusPDU: ...
-    def write_register(self, address: int, value: int, *, device_id: int) -> ModbusPDU: ...
-    def write_registers(self, address: int, values: list[int], *, device_id: int) -> ModbusPDU: ...
-
-
-PacketTrace = Callable[[bool, bytes], bytes]
-OpenClient = Callable[[str, int, float, PacketTrace], ModbusClient]
-"""Makes an unconnected client from host, port, timeout in seconds and packet trace."""
-
-
-def open_tcp_client(host: str, port: int, timeout_s: float, trace: PacketTrace) -> ModbusClient:
-    """Return a pymodbus client that asks once and never repeats by itself."""
-    client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, trace_packet=trace)
-    return cast(ModbusClient, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +119,6 @@ class UnitSettings:
 
     timeout_s: float = 3.0
     writable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStatistics:
-    """Requests of one unit id since start.
-
-    Attributes:
-        requests: Requests tried.
-        errors: Requests without a valid answer, Modbus exceptions included.
-        latency_ms: Round trip of the last answered request, None before the first.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    latency_ms: float | None = None
 
 
 class _Backoff:
@@ -148,12 +144,20 @@ class ModbusLink:
     """A connection to one endpoint; requests are sent by one thread at a time.
 
     Args:
-        host: Host name or address.
-        port: TCP port.
+        host: Host name or address; not used on a serial line.
+        port: TCP port; not used on a serial line.
         units: Unit id to its settings; other unit ids are refused.
         clock: Drives the waiting times.
-        open_client: Makes the client, so that the network can be replaced in tests.
+        transport: How requests travel.
+        serial: The serial line, for `Transport.RTU`.
+        min_gap_s: Silence between an answer and the next request, for slow devices.
+        connect_delay_s: Silence between opening the connection and the first request.
+        open_client: Makes the client, so that the network can be replaced in tests; None for
+            the one that `transport` needs.
         stopwatch: Seconds of a timer for the measured latency.
+
+    Raises:
+        DeviceError: A serial transport without a serial line.
     """
 
     def __init__(
@@ -163,15 +167,22 @@ class ModbusLink:
         units: Mapping[int, UnitSettings],
         clock: Clock,
         *,
-        open_client: OpenClient = open_tcp_client,
+        transport: Transport = Transport.TCP,
+        serial: SerialLine | None = None,
+        min_gap_s: float = 0.0,
+        connect_delay_s: float = 0.0,
+        open_client: OpenClient | None = None,
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.endpoint = f"{host}:{port}"
+        self.endpoint = endpoint_name(host, port, transport, serial)
         self._host = host
         self._port = port
         self._units = dict(units)
         self._clock = clock
-        self._open_client = open_client
+        self._transport = transport
+        self._min_gap_s = min_gap_s
+        self._connect_delay_s = connect_delay_s
+        self._open_client = opener(transport, serial) if open_client is None else open_client
         self._stopwatch = stopwatch
         self._lock = threading.RLock()
         self._client: ModbusClient | None = None
@@ -181,8 +192,11 @@ class ModbusLink:
         self._unit_backoff = {unit: _Backoff() for unit in units}
         self._silent_in_a_row = 0
         self._last_problem = "not connected"
-        self._statistics = {unit: UnitStatistics() for unit in units}
+        self._counters = {unit: UnitCounters() for unit in units}
         self._timeout_cap_s: float | None = None
+        self._aborted = threading.Event()
+        self._ready_at_s = float("-inf")
+        self._must_be_silent = False
 
     @property
     def session(self) -> int:
@@ -196,7 +210,7 @@ class ModbusLink:
 
     def statistics(self, unit_id: int) -> UnitStatistics:
         """Return the request counts of `unit_id`."""
-        return self._statistics[unit_id]
+        return self._counters[unit_id].snapshot()
 
     def read(self, unit_id: int, function: int, address: int, count: int) -> tuple[int, ...]:
         """Return `count` registers (0..65535) or bits (0/1) from wire address `address`.
@@ -286,9 +300,29 @@ class ModbusLink:
             if answer.address != address or echo != expected:
                 raise self._distrust(
                     unit_id,
+                    LinkFault.WRONG_ECHO,
                     f"confirmed a write to {answer.address} ({echo}) "
                     f"instead of {address} ({expected})",
                 )
+
+    def admit(self, unit_id: int, timeout_s: float) -> bool:
+        """Let a unit id be read, never written, that is not configured (a connection test).
+
+        Returns:
+            True when it was not configured; then `dismiss` ends it.
+        """
+        with self._lock:
+            if unit_id in self._units:
+                return False
+            self._units[unit_id] = UnitSettings(timeout_s, writable=False)
+            self._unit_backoff[unit_id] = _Backoff()
+            self._counters[unit_id] = UnitCounters()
+            return True
+
+    def dismiss(self, unit_id: int) -> None:
+        """Forget a unit id that `admit` let in."""
+        with self._lock:
+            del self._units[unit_id], self._unit_backoff[unit_id], self._counters[unit_id]
 
     def close(self) -> None:
         """Close the connection; the next request opens a new one."""
@@ -299,19 +333,16 @@ class ModbusLink:
 
     def abort(self) -> None:
         """End a request that another thread is waiting for; it fails with LinkError."""
+        self._aborted.set()
         client = self._client
-        open_socket = None if client is None else client.socket
-        if open_socket is not None:
-            try:
-                open_socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # The socket is closed already, so nobody waits on it any more.
-                return
+        if client is not None:
+            abort(client)
 
     def hurry(self, timeout_s: float) -> None:
         """Make the next requests at once and wait at most `timeout_s` for each (used on stop)."""
         with self._lock:
             self._timeout_cap_s = timeout_s
+            self._aborted.clear()
             self._connection_backoff.reset()
             for backoff in self._unit_backoff.values():
                 backoff.reset()
@@ -332,10 +363,11 @@ class ModbusLink:
         self._last_problem = problem
         return LinkError(f"unit {unit_id} at {self.endpoint}: {problem}.")
 
-    def _distrust(self, unit_id: int, problem: str) -> LinkError:
+    def _distrust(self, unit_id: int, kind: LinkFault, problem: str) -> LinkError:
         """Close the connection, lengthen the waiting times and return the error to raise."""
         self.close()
-        self._count_error(unit_id)
+        self._must_be_silent = self._transport.is_rtu
+        self._counters[unit_id].fault(kind)
         now = self._clock.monotonic()
         self._unit_backoff[unit_id].fail(now)
         self._silent_in_a_row += 1
@@ -343,10 +375,6 @@ class ModbusLink:
             # Every unit had its turn in vain: the endpoint itself is in doubt.
             self._connection_backoff.fail(now)
         return self._error(unit_id, problem)
-
-    def _count_error(self, unit_id: int) -> None:
-        old = self._statistics[unit_id]
-        self._statistics[unit_id] = UnitStatistics(old.requests, old.errors + 1, old.latency_ms)
 
     def _request(
         self,
@@ -366,41 +394,46 @@ class ModbusLink:
                 f"unit {unit_id} at {self.endpoint}: {self._last_problem}, "
                 f"next attempt in {wait_s:.1f} s."
             )
-        old = self._statistics[unit_id]
-        self._statistics[unit_id] = UnitStatistics(old.requests + 1, old.errors, old.latency_ms)
+        self._counters[unit_id].request()
         timeout_s = settings.timeout_s
         if self._timeout_cap_s is not None:
             timeout_s = min(timeout_s, self._timeout_cap_s)
         client = self._connect(unit_id, timeout_s)
+        self._pause(unit_id)
         self._received = b""
         started = self._stopwatch()
         try:
             answer = send(client)
         except (ModbusException, ValueError, OSError) as exc:
-            raise self._distrust(unit_id, self._why(client, timeout_s)) from exc
+            raise self._distrust(unit_id, *self._why(client, exc, timeout_s)) from exc
+        finally:
+            self._ready_at_s = self._clock.monotonic() + self._min_gap_s
         latency_ms = (self._stopwatch() - started) * 1000.0
         if answer.isError():
             pdu_bytes = 2
         if answer.function_code & 0x7F != function:
             raise self._distrust(
-                unit_id, f"answered function {answer.function_code} instead of {function}"
+                unit_id,
+                LinkFault.WRONG_FUNCTION,
+                f"answered function {answer.function_code} instead of {function}",
             )
-        if len(self._received) != _MBAP_BYTES + pdu_bytes:
+        expected_bytes = self._transport.frame_bytes + pdu_bytes
+        if len(self._received) != expected_bytes:
             raise self._distrust(
                 unit_id,
-                f"answered {len(self._received)} bytes instead of {_MBAP_BYTES + pdu_bytes}",
+                LinkFault.WRONG_LENGTH,
+                f"answered {len(self._received)} bytes instead of {expected_bytes}",
             )
         self._silent_in_a_row = 0
         self._connection_backoff.reset()
-        old = self._statistics[unit_id]
-        self._statistics[unit_id] = UnitStatistics(old.requests, old.errors, latency_ms)
+        self._counters[unit_id].answer(latency_ms)
         if answer.isError():
-            self._raise_exception_answer(unit_id, answer.exception_code)
+            self._raise_exception_answer(unit_id, function, answer.exception_code)
         self._unit_backoff[unit_id].reset()
         return answer
 
-    def _raise_exception_answer(self, unit_id: int, exception_code: int) -> None:
-        self._count_error(unit_id)
+    def _raise_exception_answer(self, unit_id: int, function: int, exception_code: int) -> None:
+        self._counters[unit_id].fault(LinkFault.EXCEPTION, exception_code)
         self._last_problem = describe_exception(exception_code)
         error = DeviceAnswerError(
             f"unit {unit_id} at {self.endpoint}: {describe_exception(exception_code)}.",
@@ -408,34 +441,63 @@ class ModbusLink:
         )
         if error.is_illegal_request:
             self._unit_backoff[unit_id].reset()
-        else:
+        elif function not in _WRITE_FUNCTIONS:
+            # A device that does not take a setpoint now can still be read.
             self._unit_backoff[unit_id].fail(self._clock.monotonic())
         raise error
 
-    def _why(self, client: ModbusClient, timeout_s: float) -> str:
+    def _why(
+        self, client: ModbusClient, problem: Exception, timeout_s: float
+    ) -> tuple[LinkFault, str]:
         if self._received:
-            return "the answer is not readable"
-        if client.socket is None:
-            return "the device closed the connection"
-        return f"no answer within {timeout_s:g} s"
+            return LinkFault.UNREADABLE, "the answer is not readable"
+        if client.socket is None or isinstance(problem, OSError | ConnectionException):
+            return LinkFault.CLOSED, "the device closed the connection"
+        return LinkFault.TIMEOUT, f"no answer within {timeout_s:g} s"
+
+    def _pause(self, unit_id: int) -> None:
+        """Wait until the device may be asked again; `abort` ends it."""
+        wait_s = self._ready_at_s - self._clock.monotonic()
+        if wait_s > 0:
+            self._clock.wait(self._aborted, wait_s)
+        if self._aborted.is_set():
+            self.close()
+            raise self._error(unit_id, "the request was cut off")
 
     def _connect(self, unit_id: int, timeout_s: float) -> ModbusClient:
         if self._client is not None:
-            surplus = _unread(self._client.socket)
+            surplus = unread(self._client)
             if surplus is None:
                 self._set_timeout(self._client, timeout_s)
                 return self._client
             self.close()
             if surplus:
-                raise self._distrust(unit_id, "sent data that nobody asked for")
+                raise self._distrust(unit_id, LinkFault.UNASKED, "sent data that nobody asked for")
         client = self._open_client(self._host, self._port, timeout_s, self._trace)
         if not client.connect():
-            self._count_error(unit_id)
+            self._counters[unit_id].fault(LinkFault.NO_CONNECTION)
             self._connection_backoff.fail(self._clock.monotonic())
             raise self._error(unit_id, "no connection, nothing listens there or it is unreachable")
         self._client = client
         self._session += 1
+        self._ready_at_s = self._clock.monotonic() + self._connect_delay_s
+        if self._must_be_silent:
+            self._wait_for_silence(unit_id, client, timeout_s)
         return client
+
+    def _wait_for_silence(self, unit_id: int, client: ModbusClient, timeout_s: float) -> None:
+        """Throw away what still comes in until the line was silent for one timeout."""
+        silence_s = timeout_s
+        if self._timeout_cap_s is not None:
+            # On stop only writes follow, and no late answer to a read looks like their echo.
+            silence_s = min(silence_s, self._timeout_cap_s / SILENCE_TIMEOUTS)
+        give_up_at_s = time.monotonic() + SILENCE_TIMEOUTS * silence_s
+        while (heard := discard_for(client, silence_s)) is not None:
+            if heard is False:
+                raise self._distrust(unit_id, LinkFault.CLOSED, "the device closed the connection")
+            if time.monotonic() >= give_up_at_s:
+                raise self._distrust(unit_id, LinkFault.NOISE, "the line does not fall silent")
+        self._must_be_silent = False
 
     @staticmethod
     def _set_timeout(client: ModbusClient, timeout_s: float) -> None:
@@ -447,17 +509,3 @@ class ModbusLink:
         if not sending:
             self._received = data
         return data
-
-
-def _unread(open_socket: socket.socket | None) -> bool | None:
-    """None: quiet and open. True: bytes wait that belong to no request. False: closed."""
-    if open_socket is None:
-        return False
-    try:
-        # With a timeout set, Python would wait for data before it looks at MSG_DONTWAIT.
-        open_socket.setblocking(False)
-        return bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return None
-    except OSError:
-        return False

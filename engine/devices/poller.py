@@ -10,12 +10,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from engine.devices.commander import PowerCommander
 from engine.devices.device import PolledDevice
 from engine.devices.link import ModbusLink
+from engine.devices.rtc import RtcSync
 from engine.domain.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class LinkPoller:
         commander: Takes power commands for one of the devices, or None.
         commanded: The device `commander` writes to, or None.
         clock: Gives the grid.
+        device_clocks: Devices whose clock is set on each new connection.
     """
 
     def __init__(
@@ -39,12 +41,15 @@ class LinkPoller:
         commander: PowerCommander | None,
         commanded: PolledDevice | None,
         clock: Clock,
+        *,
+        device_clocks: Mapping[PolledDevice, RtcSync] | None = None,
     ) -> None:
         self._link = link
         self._devices = tuple(devices)
         self._commander = commander
         self._commanded = commanded
         self._clock = clock
+        self._device_clocks = dict(device_clocks or {})
         self._cycle_lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -57,7 +62,7 @@ class LinkPoller:
 
     @property
     def endpoint(self) -> str:
-        """Host and port."""
+        """Host and port, or the serial device."""
         return self._link.endpoint
 
     def start(self) -> None:
@@ -140,6 +145,8 @@ class LinkPoller:
                     if self._commander.waits_for_nameplate and self._write():
                         device.poll()
                     self._commander.check(device.samples)
+                if device in self._device_clocks and not self._stopping.is_set():
+                    self._device_clocks[device].sync_if_due()
             if devices:
                 self.last_poll = self._clock.now()
 
@@ -170,7 +177,10 @@ class LinkPoller:
         if remaining_s > 0:
             self._link.hurry(remaining_s)
             self._commander.command(self._safe_power_kw)
-            if self._commander.write_due(self._commanded.samples, force=True):
+            written = self._commander.write_due(self._commanded.samples, force=True)
+            if time.monotonic() < self._stop_deadline_s:
+                self._commander.revert()
+            if written:
                 return
         log.error(
             "%s: the safe setpoint of %g kW was not written: %s",

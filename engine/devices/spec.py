@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.devices.profile import DeviceProfile
+from engine.devices.transport import SerialLine, Transport
 
 
 @dataclass(frozen=True)
@@ -14,13 +15,19 @@ class DeviceSpec:
     Attributes:
         name: Name in messages and as the source of its samples; unique in its group.
         profile: What its registers mean.
-        host: Host name or address.
-        port: TCP port.
+        host: Host name or address; not used on a serial line.
+        port: TCP port; not used on a serial line.
         unit_id: Modbus unit id behind that endpoint.
         timeout_s: Longest wait for one answer.
         poll_interval_s: Time between two polls.
         writable: True enables writing; off by default.
         simulated: True when a simulated device answers.
+        transport: How requests travel.
+        serial: The serial line; needed for `Transport.RTU` only.
+        min_request_gap_s: Silence between an answer and the next request.
+        connect_delay_s: Silence between opening the connection and the first request.
+        address_base_confirmed: True when a connection test settled the address base of a
+            profile that does not state it.
     """
 
     name: str
@@ -32,3 +39,8 @@ class DeviceSpec:
     poll_interval_s: float = 2.0
     writable: bool = False
     simulated: bool = False
+    transport: Transport = Transport.TCP
+    serial: SerialLine | None = None
+    min_request_gap_s: float = 0.0
+    connect_delay_s: float = 0.0
+    address_base_confirmed: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from tests.benchmarks import bench_history, bench_optimizer
+from tests.benchmarks import bench_history, bench_optimizer, bench_scan
 
 
 def main() -> None:
@@ -14,6 +14,8 @@ def main() -> None:
     bench_optimizer.main()
     print()
     bench_history.main()
+    print()
+    bench_scan.main()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ class Request:
     function: int
     address: int
     count: int
+    pdu: bytes = b""
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Words of a write."""
+        words = self.pdu[3:] if self.function == 6 else self.pdu[6:]
+        return struct.unpack(f">{len(words) // 2}H", words)
 
 
 Behaviour = Callable[[Request], list[bytes]]
@@ -49,6 +56,27 @@ def honest_pdu(request: Request) -> bytes:
 
 def honest(request: Request) -> list[bytes]:
     return [frame(request.tid, request.unit, honest_pdu(request))]
+
+
+class Memory:
+    """A device that keeps what is written to its registers; others are refused."""
+
+    def __init__(self, registers: dict[int, int]) -> None:
+        self.registers = registers
+        self.deaf = False
+
+    def __call__(self, request: Request) -> list[bytes]:
+        function, address = request.function, request.address
+        wanted = range(address, address + (1 if function == 6 else request.count))
+        if not all(at in self.registers for at in wanted):
+            return [frame(request.tid, request.unit, bytes([function | 0x80, 2]))]
+        if function in (6, 16):
+            if not self.deaf:
+                self.registers.update(zip(wanted, request.written, strict=True))
+            return honest(request)
+        words = [self.registers[at] for at in wanted]
+        pdu = struct.pack(f">BB{len(words)}H", function, 2 * len(words), *words)
+        return [frame(request.tid, request.unit, pdu)]
 
 
 def silent(_: Request) -> list[bytes]:
@@ -121,7 +149,7 @@ class EvilServer:
                     break
                 pdu, buffer = buffer[7 : 6 + length], buffer[6 + length :]
                 function, address, count = struct.unpack(">BHH", pdu[:5])
-                request = Request(len(self.requests) + 1, tid, unit, function, address, count)
+                request = Request(len(self.requests) + 1, tid, unit, function, address, count, pdu)
                 self.requests.append(request)
                 self.asked.set()
                 yield request

@@ -317,7 +317,7 @@ def test_requests_that_make_no_sense_are_not_sent() -> None:
         assert not server.requests
 
 
-@pytest.mark.parametrize("code", [4, 6, 11])
+@pytest.mark.parametrize("code", [4, 5, 6, 10, 11])
 def test_a_busy_device_is_degraded_and_left_alone_for_a_while(code: int) -> None:
     clock = ManualClock(START)
 
