@@ -11,7 +11,8 @@ run: $(VENV)/.runtime
 	@exec $(BIN)/python -m ems_dash run
 
 test: $(VENV)/.test lint
-	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver
+	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
+		mosquitto:mosquitto mbpoll:mbpoll socat:socat
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test

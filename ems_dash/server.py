@@ -22,6 +22,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from ems_dash.api.modbus_routes import register_modbus_api
+from ems_dash.api.mqtt_routes import register_mqtt_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from engine.config.load import load_config
@@ -58,6 +60,8 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     dash_app = create_app(engine)
     server: Flask = dash_app.server
     register_api(server, engine)
+    register_modbus_api(server, engine.device_service, config.site.id)
+    register_mqtt_api(server, engine.mqtt_service)
     return server, engine
 
 

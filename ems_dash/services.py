@@ -9,6 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from engine.config.schema import Config, DeviceConfig
+from engine.devices.assets import SiteAssets
+from engine.devices.connection_test import ConnectionReport
+from engine.devices.mqtt.broker_check import BrokerCheck
+from engine.devices.mqtt.status import MqttStatus
+from engine.devices.spec import DeviceSpec
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
@@ -52,4 +58,51 @@ class Services(Protocol):
 
     def heartbeat_age_s(self) -> float:
         """Return the seconds since the control loop last completed a cycle."""
+        ...
+
+    def request_plan(self) -> None:
+        """Ask for a new plan as soon as possible; the plan in force stays until then."""
+        ...
+
+
+class DeviceServices(Protocol):
+    """What the web application may ask about the devices of the site; it can only read."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration the site runs with."""
+        ...
+
+    @property
+    def assets(self) -> SiteAssets:
+        """What the site is made of."""
+        ...
+
+    def devices(self) -> tuple[DeviceSpec, ...]:
+        """Return every device that is polled."""
+        ...
+
+    def new_device(self, config: DeviceConfig) -> DeviceSpec:
+        """Return a device that is not configured yet, for a test; never writable."""
+        ...
+
+    def test(self, spec: DeviceSpec, address: str | None) -> ConnectionReport:
+        """Test one device by reading; takes up to 20 s."""
+        ...
+
+
+class MqttServices(Protocol):
+    """What the web application may ask about the broker."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration the site runs with."""
+        ...
+
+    def status(self) -> MqttStatus | None:
+        """Return the state of the connection, or None when MQTT is not enabled."""
+        ...
+
+    def test(self) -> BrokerCheck:
+        """Log in, publish and read back, listen to the mapped topics; takes up to 15 s."""
         ...

@@ -3,6 +3,8 @@
 # Arguments: COMMAND:PACKAGE ... ; a command found on the PATH needs nothing.
 set -eu
 
+# Daemons live where ordinary users do not look.
+PATH="$PATH:/usr/sbin:/sbin"
 packages=""
 for pair in "$@"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"

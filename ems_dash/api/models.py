@@ -209,6 +209,13 @@ class PlanAnswer(PlanSummary):
     steps: list[PlanStep]
 
 
+class PlanRequested(ApiModel):
+    """``POST /api/plan``: a new plan was asked for."""
+
+    requested: bool
+    plan_in_force: str | None
+
+
 class HealthAnswer(ApiModel):
     """``GET /healthz``: is the process alive and its control loop beating."""
 

@@ -6,23 +6,21 @@ Every error under ``/api`` has the one shape
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, request
-from pydantic import BaseModel
-from werkzeug.exceptions import HTTPException
+import time
 
-from ems_dash.api.models import (
-    ErrorAnswer,
-    ErrorBody,
-    HealthAnswer,
-    plan_answer,
-    state_answer,
-)
+from flask import Blueprint, Flask, Response, current_app, request
+
+from ems_dash.api.answers import add_error_handlers, error, json_answer, wrong_site
+from ems_dash.api.models import HealthAnswer, PlanRequested, plan_answer, state_answer
+from ems_dash.api.request_guard import OneAtATime, require_local_request
 from ems_dash.services import Services
-from engine.domain.errors import EmsError
 
 STALLED_AFTER_CYCLES = 5
 STALLED_AFTER_S = 30.0
 """The control loop hangs when its heartbeat is older than both."""
+
+PLAN_INTERVAL_S = 5.0
+"""Least time between two plans asked for: solving must not crowd out control."""
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -33,18 +31,19 @@ def register_api(server: Flask, services: Services) -> None:
     Must be called before the first request; Dash's own catch-all then never sees ``/api``.
     """
     api = Blueprint("api", __name__)
+    gate = OneAtATime("request for a plan", PLAN_INTERVAL_S, time.monotonic)
 
     @api.get("/api/state")
     def state() -> Response:
         snapshot = services.snapshot()
-        if (wrong := _wrong_site(snapshot.site.site_id)) is not None:
+        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
-        return _json(state_answer(snapshot, services.heartbeat_age_s()))
+        return json_answer(state_answer(snapshot, services.heartbeat_age_s()))
 
     @api.get("/api/plan")
     def plan() -> Response:
         snapshot = services.snapshot()
-        if (wrong := _wrong_site(snapshot.site.site_id)) is not None:
+        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
         if snapshot.plan is None:
             failed = [h.last_error for h in snapshot.health if h.name == "plan" and h.last_error]
@@ -54,7 +53,18 @@ def register_api(server: Flask, services: Services) -> None:
                 "No plan has been published yet.",
                 hint=failed[0] if failed else "The first plan follows the first measurements.",
             )
-        return _json(plan_answer(snapshot.plan, snapshot.site.battery.energy_capacity_kwh))
+        return json_answer(plan_answer(snapshot.plan, snapshot.site.battery.energy_capacity_kwh))
+
+    @api.post("/api/plan")
+    def request_plan() -> Response:
+        require_local_request(request)
+        snapshot = services.snapshot()
+        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
+            return wrong
+        with gate.turn():
+            services.request_plan()
+        in_force = snapshot.plan.plan_id if snapshot.plan is not None else None
+        return json_answer(PlanRequested(requested=True, plan_in_force=in_force), 202)
 
     @api.get("/healthz")
     def healthz() -> Response:
@@ -66,7 +76,7 @@ def register_api(server: Flask, services: Services) -> None:
             heartbeat_age_s=age_s,
             state=snapshot.state.value,
         )
-        return _json(answer, 200 if alive else 503)
+        return json_answer(answer, 200 if alive else 503)
 
     @api.route("/api/", defaults={"rest": ""}, methods=_METHODS)
     @api.route("/api/<path:rest>", methods=_METHODS)
@@ -88,45 +98,5 @@ def register_api(server: Flask, services: Services) -> None:
             return answer
         return error(404, "not_found", f"There is no route /api/{rest}.")
 
-    @api.errorhandler(EmsError)
-    def known_error(exc: EmsError) -> Response:
-        return error(503, exc.code, exc.message, field=exc.field, hint=exc.hint)
-
-    @api.errorhandler(HTTPException)
-    def http_error(exc: HTTPException) -> Response:
-        name = (exc.name or "error").lower().replace(" ", "_")
-        return error(exc.code or 500, name, exc.description or name)
-
+    add_error_handlers(api)
     server.register_blueprint(api)
-
-
-def error(
-    status: int,
-    code: str,
-    message: str,
-    *,
-    field: str | None = None,
-    hint: str | None = None,
-) -> Response:
-    """Return an error answer in the one shape."""
-    body = ErrorBody(code=code, message=message, field=field, hint=hint)
-    return _json(ErrorAnswer(error=body), status)
-
-
-def _json(model: BaseModel, status: int = 200) -> Response:
-    answer = Response(model.model_dump_json(), status=status, mimetype="application/json")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
-
-
-def _wrong_site(site_id: str) -> Response | None:
-    asked = request.args.get("site")
-    if asked is None or asked == site_id:
-        return None
-    return error(
-        404,
-        "unknown_site",
-        f"There is no site '{asked}'.",
-        field="site",
-        hint=f"This installation serves '{site_id}'.",
-    )

@@ -52,12 +52,32 @@ tariff:
   vat_percent: 0.0
   sell_fee_eur_per_kwh: 0.005
 
+# Publishes state and plan, takes values and commands. Passwords never stand in this file: they
+# come from the environment variable named in password_env, or from a file with mode 0600.
 mqtt:
   enabled: false
   broker_host: localhost
   broker_port: 1883
+  # username: ems
+  # password_env: EMS_MQTT_PASSWORD
+  # password_file: /etc/ems/mqtt-password
+  tls: false                      # usually with broker_port: 8883
+  # ca_file: /etc/ems/ca.pem      # private certificate authority; left out: the system's
+  keepalive_s: 20
+  base_topic: ems                 # topics are <base_topic>/<site id>/...
+  home_assistant: false           # announce the site to Home Assistant
+  home_assistant_prefix: homeassistant
+  inputs: []
+  # inputs:
+  #   - topic: meter/1/status       # no wildcards
+  #     signal: grid_kw             # a signal of EMS Dash
+  #     path: power.total           # where in the JSON; left out: the whole payload
+  #     unit: W                     # unit of the message after scale and offset
+  #     positive_means: import      # direction of a positive number
+  #     max_age_s: 10               # older values are stale
+  #     priority: 50                # smaller is preferred; devices on Modbus have 20
 
-# A real battery. While this is false, the simulated demo plant runs instead.
+# A real battery. Without this and without devices the simulated demo plant runs instead.
 modbus:
   enabled: false
   profile: hithium_ess_5016
@@ -69,9 +89,26 @@ modbus:
   retries: 3
   poll_interval_s: 2.0
   write_enabled: false            # a real device is only read until this is true
+  # address_base: 0               # states how the device counts, after a connection test
+
+# More devices: converter, meter, PV inverters, further batteries. Only one may be commanded.
+devices: []
+# devices:
+#   - name: meter
+#     profile: janitza_umg96
+#     connection: tcp               # tcp, rtu_over_tcp, or rtu with serial instead of host
+#     host: 192.168.1.20
+#     port: 502
+#     unit_id: 1
+#   - name: pv-roof
+#     profile: eastron_sdm630
+#     roles: [pv]                   # a meter in front of the PV plant; else by the profile
+#     connection: rtu
+#     serial: {device: /dev/ttyUSB0, baudrate: 9600, parity: N, stop_bits: 1}
+#     unit_id: 3
 
 demo_plant:
-  # enabled: true                 # left out: on while modbus.enabled is false
+  # enabled: true                 # left out: on while no real device is configured
   speed: 1.0                      # above 1 the demo's clock runs faster
   soc_start_percent: 50.0
   pv_peak_kw: 160.0

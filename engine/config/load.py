@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -237,12 +237,15 @@ def _lookup(data: Any, dotted: str) -> Any:
 def _known_keys(path: Sequence[str]) -> list[str]:
     model: type[BaseModel] = Config
     for part in path:
+        # What is no field is a key or an index of a collection of sections.
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-        else:
-            from engine.config.schema import RegisterConfig
-
-            return list(RegisterConfig.model_fields)
+        model = _section_in(annotation) or model
     return list(model.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section an annotation holds, also inside collections and optional types."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _section_in(arg))), None)

@@ -15,6 +15,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 PowerKw = Annotated[float, Field(ge=0, le=1_000_000)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+TopicLevel = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 
 
 class Section(BaseModel):
@@ -112,12 +113,41 @@ class SiteConfig(Section):
         return value
 
 
+class MqttInputConfig(Section):
+    """One value taken from an MQTT topic; checked against the signals when it is compiled."""
+
+    topic: Annotated[str, Field(min_length=1, max_length=300)]
+    signal: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1, max_length=40)] = "mqtt"
+    path: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str | None = None
+    positive_means: (
+        Literal["discharge", "charge", "import", "export", "generation", "consumption"] | None
+    ) = None
+    min: float | None = None
+    max: float | None = None
+    max_age_s: Annotated[float, Field(gt=0, le=86400)] = 10.0
+    priority: Annotated[int, Field(ge=1, le=99)] = 50
+
+
 class MqttConfig(Section):
-    """The MQTT broker."""
+    """The MQTT broker: how to reach it, what to publish, and values taken from it."""
 
     enabled: bool = False
     broker_host: Annotated[str, Field(min_length=1)] = "localhost"
     broker_port: Port = 1883
+    username: Annotated[str, Field(min_length=1)] | None = None
+    password_env: Annotated[str, Field(min_length=1)] | None = None
+    password_file: Annotated[str, Field(min_length=1)] | None = None
+    tls: bool = False
+    ca_file: Annotated[str, Field(min_length=1)] | None = None
+    keepalive_s: Annotated[int, Field(ge=2, le=600)] = 20
+    base_topic: TopicLevel = "ems"
+    home_assistant: bool = False
+    home_assistant_prefix: TopicLevel = "homeassistant"
+    inputs: list[MqttInputConfig] = Field(default_factory=list)
 
 
 class RegisterConfig(Section):
@@ -132,14 +162,30 @@ class RegisterConfig(Section):
     offset: float = 0.0
     unit: str = ""
     description: str = ""
+    positive_means: (
+        Literal["discharge", "charge", "import", "export", "generation", "consumption"] | None
+    ) = None
+    word_order: Literal["big", "little"] | None = None
+    sentinel: int | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class SerialConfig(Section):
+    """A serial line; devices that share one must state it alike."""
+
+    device: Annotated[str, Field(min_length=1)]
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
 
 
 class ModbusConfig(Section):
-    """The battery's Modbus connection."""
+    """The battery's Modbus connection: one device; further ones stand under ``devices``."""
 
     enabled: bool = False
     profile: Annotated[str, Field(min_length=1)] = "hithium_ess_5016"
-    connection_type: Literal["tcp", "rtu"] = "tcp"
+    connection_type: Literal["tcp", "rtu", "rtu_over_tcp"] = "tcp"
     host: Annotated[str, Field(min_length=1)] = "localhost"
     port: Port = 502
     slave_id: Annotated[int, Field(ge=0, le=255)] = 1
@@ -147,8 +193,10 @@ class ModbusConfig(Section):
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     write_enabled: bool = False
+    address_base: Literal[0, 1] | None = None
+    serial: SerialConfig | None = None
     status_codes: dict[int, str] = Field(default_factory=dict)
-    registers: dict[str, RegisterConfig] = Field(default_factory=dict)
+    registers: dict[str, RegisterConfig | None] = Field(default_factory=dict)
 
     @field_validator("status_codes", mode="before")
     @classmethod
@@ -165,6 +213,75 @@ class ModbusConfig(Section):
                 )
             codes[int(str(key))] = text
         return codes
+
+
+class DeviceConfig(Section):
+    """One device of the site.
+
+    ``roles`` says what it is used as; left out, what its profile stands for. Devices of one
+    storage system (its BMS, its converter) carry the same ``storage`` name. What is left out of
+    port, unit_id, timeout_s and poll_interval_s is as usual for the profile.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    enabled: bool = True
+    profile: Annotated[str, Field(min_length=1)]
+    roles: (
+        Annotated[
+            list[Literal["bms", "pcs", "meter", "pv", "ev_charger", "heat_pump"]],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    storage: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "battery"
+    energy_capacity_kwh: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
+    connection: Literal["tcp", "rtu", "rtu_over_tcp"] = "tcp"
+    host: Annotated[str, Field(min_length=1)] | None = None
+    port: Port | None = None
+    serial: SerialConfig | None = None
+    unit_id: Annotated[int, Field(ge=0, le=255)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=30)] | None = None
+    poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] | None = None
+    write_enabled: bool = False
+    address_base: Literal[0, 1] | None = None
+    status_codes: dict[int, str] = Field(default_factory=dict)
+    registers: dict[str, RegisterConfig | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _endpoint_fits_connection(self) -> DeviceConfig:
+        where = f"devices.{self.name}"
+        if self.connection == "rtu" and self.serial is None:
+            raise ValueError(
+                f"{where}.serial|A serial connection (rtu) needs a serial line.|"
+                "Add serial: {device: /dev/ttyUSB0}."
+            )
+        if self.connection == "rtu" and self.host is not None:
+            raise ValueError(
+                f"{where}.host|A serial connection (rtu) has no host ({self.host}).|"
+                "Remove host, or set connection: rtu_over_tcp for a gateway."
+            )
+        if self.connection != "rtu" and self.host is None:
+            raise ValueError(
+                f"{where}.host|A connection over TCP needs a host.|"
+                "Add the device's host name or address."
+            )
+        if self.connection != "rtu" and self.serial is not None:
+            raise ValueError(
+                f"{where}.serial|A connection over TCP has no serial line "
+                f"({self.serial.device}).|Remove serial, or set connection: rtu."
+            )
+        return self
+
+    @property
+    def endpoint(self) -> str:
+        """Serial device, or host and port as far as they are stated."""
+        if self.serial is not None:
+            return self.serial.device
+        return f"{self.host}:{self.port}" if self.port is not None else str(self.host)
+
+
+MODBUS_DEVICE_NAME = "bms"
+"""Name of the device that the ``modbus`` block describes."""
 
 
 class DemoPlantConfig(Section):
@@ -188,22 +305,83 @@ class Config(Section):
     tariff: TariffConfig = Field(default_factory=TariffConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)
+    devices: list[DeviceConfig] = Field(default_factory=list)
     demo_plant: DemoPlantConfig = Field(default_factory=DemoPlantConfig)
 
     @model_validator(mode="after")
     def _never_simulated_beside_real(self) -> Config:
-        if self.demo_plant.enabled and self.modbus.enabled:
+        if self.demo_plant.enabled and self.has_real_devices:
+            what = "modbus.enabled: false" if self.modbus.enabled else "devices: []"
             raise ValueError(
                 "demo_plant.enabled|"
                 "The demo plant cannot run beside a real device: simulated values must never "
                 "reach real dispatch.|"
-                "Set demo_plant.enabled: false, or modbus.enabled: false."
+                f"Set demo_plant.enabled: false, or {what}."
             )
         return self
+
+    @model_validator(mode="after")
+    def _no_mqtt_values_beside_the_demo(self) -> Config:
+        if self.mqtt.enabled and self.mqtt.inputs and self.demo:
+            raise ValueError(
+                "mqtt.inputs|"
+                "Values over MQTT are real; they cannot be mixed with the simulated demo plant, "
+                "which runs while no real device is enabled.|"
+                "Enable a device, or remove mqtt.inputs."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_are_distinct(self) -> Config:
+        names: set[str] = set()
+        units: dict[tuple[str, int | None], str] = {}
+        lines: dict[str, SerialConfig] = {}
+        if self.modbus.enabled:
+            names.add(MODBUS_DEVICE_NAME)
+            modbus = self.modbus
+            endpoint = modbus.serial.device if modbus.serial else f"{modbus.host}:{modbus.port}"
+            units[endpoint, modbus.slave_id] = MODBUS_DEVICE_NAME
+        for device in self.devices:
+            if device.name in names:
+                raise ValueError(
+                    f"devices.{device.name}.name|The name {device.name} is used twice.|"
+                    "Give each device a name of its own"
+                    + (
+                        "; bms is the device of the modbus block."
+                        if device.name == MODBUS_DEVICE_NAME and self.modbus.enabled
+                        else "."
+                    )
+                )
+            names.add(device.name)
+            if not device.enabled:
+                continue
+            # Without a stated unit the profiles decide, so the device layer compares those.
+            key = (device.endpoint, device.unit_id)
+            other = device.name if device.unit_id is None else units.setdefault(key, device.name)
+            if other != device.name:
+                raise ValueError(
+                    f"devices.{device.name}.unit_id|Unit {device.unit_id} at {device.endpoint} is "
+                    f"used twice, by {other} and {device.name}.|"
+                    "Correct one unit_id, or remove one device."
+                )
+            if device.serial is not None:
+                line = lines.setdefault(device.serial.device, device.serial)
+                if line != device.serial:
+                    raise ValueError(
+                        f"devices.{device.name}.serial|The serial line {line.device} is stated "
+                        "with different settings.|Use one baudrate, parity and stop_bits for all "
+                        "devices on it."
+                    )
+        return self
+
+    @property
+    def has_real_devices(self) -> bool:
+        """True when at least one real device is enabled."""
+        return self.modbus.enabled or any(device.enabled for device in self.devices)
 
     @property
     def demo(self) -> bool:
         """True when the demo plant runs: asked for, or no real device is enabled."""
         if self.demo_plant.enabled is None:
-            return not self.modbus.enabled
+            return not self.has_real_devices
         return self.demo_plant.enabled

@@ -144,6 +144,9 @@ def _or_zero(value: float | None) -> float:
 
 
 def _status_forbids(image: ProcessImage, codes: frozenset[int]) -> bool:
+    if image.sample("status_code") is None:
+        # Not every battery reports a status; one that should and does not forbids both ways.
+        return False
     status = image.value("status_code")
     return status is None or int(status) in codes
 

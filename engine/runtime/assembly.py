@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
 from engine.config.schema import Config
-from engine.devices.group import DeviceGroup
-from engine.devices.profile import MODBUS_PROFILES, with_overrides
+from engine.devices.assets import AssetMember, roles_of
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
-from engine.devices.spec import DeviceSpec
+from engine.devices.site_devices import STALE_AFTER_POLLS, SiteDevices
+from engine.devices.write_budget import JsonWriteCounts, WriteCountStore
 from engine.domain.clock import AcceleratedClock, Clock, SystemClock
 from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.site import Battery, GridConnection, Site
-from engine.domain.snapshot import Notice, PriceNow
+from engine.domain.snapshot import EngineSnapshot, Notice, PriceNow
 from engine.forecasting.base import QuarterHourHistory
 from engine.forecasting.day_type import DayTypeMedian
 from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHistory
@@ -32,16 +32,19 @@ from engine.market.tariff import Tariff
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.cycle import ControlCycle
+from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
+from engine.runtime.mqtt_service import MqttService
 from engine.runtime.planner import PlanInputs, Planner
+from engine.runtime.site_setup import may_write, real_members
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
 
 log = logging.getLogger(__name__)
 
 DATABASE_NAME = "hot.duckdb"
 
-STALE_AFTER_POLLS = 3
-"""A sample older than this many poll intervals is stale (VISUAL section 4)."""
+WRITE_COUNTS_NAME = "flash_writes.json"
+"""Counts of writes to devices' flash memory, in the data folder."""
 
 RING_SIGNALS = ("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw")
 
@@ -56,7 +59,7 @@ _PV_RIPPLE = 0.10
 class _Connected:
     """Devices of a site and what belongs to them."""
 
-    devices: DeviceGroup
+    devices: SiteDevices
     on_stop: tuple[Callable[[], None], ...]
 
 
@@ -80,22 +83,10 @@ def check_buildable(config: Config) -> None:
             value="manual",
             hint="Use auto, which co-optimises all uses of the battery.",
         )
-    if not config.modbus.enabled:
-        return
-    if config.modbus.connection_type != "tcp":
-        raise ConfigError(
-            "Serial Modbus is not part of this version yet.",
-            field="modbus.connection_type",
-            value=config.modbus.connection_type,
-            hint="Use tcp.",
-        )
-    if config.modbus.profile not in MODBUS_PROFILES:
-        raise ConfigError(
-            f"'{config.modbus.profile}' is not a known device profile.",
-            field="modbus.profile",
-            value=config.modbus.profile,
-            hint=f"Known profiles: {', '.join(sorted(MODBUS_PROFILES))}.",
-        )
+    if config.has_real_devices:
+        # Made and thrown away: nothing connects or is counted before it is started.
+        counts = JsonWriteCounts(Path(WRITE_COUNTS_NAME))
+        _site_devices(real_members(config), SystemClock(), counts)
 
 
 def make_clock(config: Config, not_before: datetime | None) -> Clock:
@@ -160,7 +151,10 @@ def build_engine(
     store = DuckDbHistory(data_dir / DATABASE_NAME)
     undo: list[Callable[[], None]] = [store.close]
     try:
-        engine = _assemble(config, store, clock, plant, undo)
+        counts = JsonWriteCounts(data_dir / WRITE_COUNTS_NAME)
+        engine = _assemble(
+            config, store, clock, plant, undo, data_dir=data_dir, write_counts=counts
+        )
     except (EmsError, OSError):
         for action in reversed(undo):
             action()
@@ -174,6 +168,9 @@ def _assemble(
     clock: Clock | None,
     plant: DemoPlant | None,
     undo: list[Callable[[], None]],
+    *,
+    data_dir: Path,
+    write_counts: WriteCountStore,
 ) -> Engine:
     site = site_from(config)
     last = store.latest_sample(site.site_id)
@@ -189,9 +186,19 @@ def _assemble(
         plant = plant or make_demo_plant(config, recording, clock, soc)
         connected = _demo_devices(plant, clock, config)
     else:
-        connected = _real_devices(config, clock)
+        connected = _Connected(_site_devices(real_members(config), clock, write_counts), ())
     undo.extend(connected.on_stop)
-    configured = connected.devices.configured_signals()
+
+    def newest() -> EngineSnapshot:
+        return engine.snapshot()
+
+    mqtt = MqttService(config, data_dir, newest)
+    samples, configured, max_age_s = mqtt.merged(
+        connected.devices.samples,
+        connected.devices.configured_signals(),
+        STALE_AFTER_POLLS * connected.devices.slowest_poll_s,
+        clock,
+    )
 
     def price_at(ts: datetime) -> PriceNow | None:
         published = prices.published(clock.now())
@@ -232,13 +239,15 @@ def _assemble(
     ring = MinuteRing()
     cycle = ControlCycle(
         site=site,
-        devices=connected.devices,
+        samples=samples,
+        configured=configured,
+        command_power=connected.devices.command_power,
         rows=writer,
         ring=ring,
         ledger=Ledger(site.site_id, quote_at, largest_kw),
         clock=clock,
         price_at=price_at,
-        max_age_s=STALE_AFTER_POLLS * _poll_interval_s(config),
+        max_age_s=max_age_s,
         dispatch=connected.devices.commandable,
         simulated=config.demo,
     )
@@ -250,12 +259,16 @@ def _assemble(
     )
     midnight = datetime.combine(now.astimezone(zone).date(), wall_time(0), zone).astimezone(UTC)
     cycle.preload_costs(store.ledger(site.site_id, midnight, quarter_start(now) + _QUARTER))
-    return Engine(
+    engine = Engine(
         EngineParts(
             site=site,
             clock=clock,
             devices=connected.devices,
             cycle=cycle,
+            device_service=DeviceService(
+                config, site, connected.devices, clock, measured=ring.between
+            ),
+            mqtt=mqtt,
             planner=planner,
             history=writer,
             ring=ring,
@@ -266,6 +279,7 @@ def _assemble(
             on_stop=connected.on_stop,
         )
     )
+    return engine
 
 
 _QUARTER = timedelta(minutes=15)
@@ -316,64 +330,34 @@ def _demo_devices(plant: DemoPlant, clock: Clock, config: Config) -> _Connected:
     server = DemoPlantServer(plant)
     port = server.start()
     log.info("demo plant answers on 127.0.0.1:%d (Modbus TCP, simulated)", port)
-    devices = [
-        replace(spec, writable=spec.writable and _may_write(config))
+    members = [
+        AssetMember(
+            replace(spec, writable=spec.writable and may_write(config)),
+            roles_of(spec.profile),
+            roles_stated=False,
+        )
         for spec in specs(port, poll_interval_s=config.ems.timestep_s)
     ]
-    return _Connected(DeviceGroup(devices, clock), (server.stop,))
-
-
-def _may_write(config: Config) -> bool:
-    # Read-only on the link itself: in monitor mode no code path can write, not even the stop.
-    return config.ems.mode == "auto"
+    return _Connected(_site_devices(members, clock), (server.stop,))
 
 
 def _pv_factor(config: Config) -> float:
     return config.demo_plant.pv_peak_kw / _RECORDED_PV_PEAK_KW
 
 
-def _real_devices(config: Config, clock: Clock) -> _Connected:
-    modbus = config.modbus
-    overrides = {
-        signal: register.model_dump(exclude_unset=True)
-        for signal, register in modbus.registers.items()
-    }
-    codes: dict[int | str, str] = dict(modbus.status_codes.items())
+def _site_devices(
+    members: Sequence[AssetMember], clock: Clock, write_counts: WriteCountStore | None = None
+) -> SiteDevices:
     try:
-        profile = with_overrides(
-            MODBUS_PROFILES[modbus.profile],
-            overrides,
-            status_codes=codes or None,
-        )
+        return SiteDevices(members, clock, write_counts)
     except DeviceError as exc:
-        raise ConfigError(
-            exc.message, field=f"modbus.{exc.field}", value=exc.value, hint=exc.hint
-        ) from exc
-    spec = DeviceSpec(
-        name="bms",
-        profile=profile,
-        host=modbus.host,
-        port=modbus.port,
-        unit_id=modbus.slave_id,
-        timeout_s=modbus.timeout,
-        poll_interval_s=modbus.poll_interval_s,
-        writable=modbus.write_enabled and _may_write(config),
-        simulated=False,
-    )
-    return _Connected(DeviceGroup([spec], clock), ())
-
-
-def _poll_interval_s(config: Config) -> float:
-    return config.modbus.poll_interval_s if config.modbus.enabled else config.ems.timestep_s
+        raise ConfigError(exc.message, field=exc.field, value=exc.value, hint=exc.hint) from exc
 
 
 def _notices(config: Config) -> tuple[Notice, ...]:
     notices = [Notice("recorded_prices")]
     if config.demo:
         notices.append(Notice("demo_plant"))
-    if config.mqtt.enabled:
-        log.warning("mqtt.enabled is true, but MQTT is not part of this version yet")
-        notices.append(Notice("mqtt_not_available", "warning"))
     if config.ems.mode == "monitor":
         notices.append(Notice("monitor_mode", "warning"))
     return tuple(notices)

@@ -31,22 +31,6 @@ REASON_STATES: dict[str, EngineState] = {
 """Engine state by the reason a setpoint is 0; any other reason is normal operation."""
 
 
-class Devices(Protocol):
-    """What a cycle needs of the device layer."""
-
-    def samples(self) -> Mapping[str, Sample]:
-        """Return the newest sample per canonical signal."""
-        ...
-
-    def configured_signals(self) -> frozenset[str]:
-        """Return the signals some device is meant to supply."""
-        ...
-
-    def command_power(self, power_kw: float) -> None:
-        """Hand over a battery power, + discharge; returns at once."""
-        ...
-
-
 class Rows(Protocol):
     """Where rows for the history go; never blocks."""
 
@@ -83,7 +67,9 @@ class ControlCycle:
 
     Args:
         site: The site.
-        devices: Device layer.
+        samples: Returns the newest sample per canonical signal.
+        configured: Signals some device is meant to supply.
+        command_power: Takes a battery power, + discharge; returns at once.
         rows: History sink.
         ring: Minute means for live pages.
         ledger: Money.
@@ -98,7 +84,9 @@ class ControlCycle:
         self,
         *,
         site: Site,
-        devices: Devices,
+        samples: Callable[[], Mapping[str, Sample]],
+        configured: frozenset[str],
+        command_power: Callable[[float], None],
         rows: Rows,
         ring: MinuteRing,
         ledger: Ledger,
@@ -109,7 +97,9 @@ class ControlCycle:
         simulated: bool,
     ) -> None:
         self._site = site
-        self._devices = devices
+        self._samples = samples
+        self._configured = configured
+        self._command_power = command_power
         self._rows = rows
         self._ring = ring
         self._ledger = ledger
@@ -138,9 +128,9 @@ class ControlCycle:
         image = build_image(
             self._site.site_id,
             now,
-            self._devices.samples(),
+            self._samples(),
             max_age_s=self._max_age_s,
-            configured=self._devices.configured_signals(),
+            configured=self._configured,
             simulated=self._simulated,
         )
         limits = self._limits.update(image, self._clock.monotonic())
@@ -148,7 +138,7 @@ class ControlCycle:
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None
         setpoint = decide(image, limits, plan, prices, self._site.battery)
         if self._dispatch:
-            self._devices.command_power(setpoint.power_kw)
+            self._command_power(setpoint.power_kw)
         self._record(image, limits, setpoint)
         state = REASON_STATES.get(setpoint.reason, EngineState.AUTOMATIC)
         reason = setpoint.reason if state is not EngineState.AUTOMATIC else None

@@ -30,7 +30,9 @@ from engine.history.writer import HistoryWriter
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
 from engine.market.tariff import Tariff
-from engine.runtime.cycle import ControlCycle, CycleResult, Devices
+from engine.runtime.cycle import ControlCycle, CycleResult
+from engine.runtime.device_service import DeviceService
+from engine.runtime.mqtt_service import MqttService
 from engine.runtime.planner import Planner
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.minute_ring import MinuteRing
@@ -44,8 +46,10 @@ AFTER_POLL = 0.25
 """Share of the control step by which the control loop runs behind the polling grid."""
 
 
-class DeviceLayer(Devices, Protocol):
+class DeviceLayer(Protocol):
     """What the engine needs of the device layer besides the cycle's part."""
+
+    def command_power(self, power_kw: float) -> None: ...
 
     def start(self) -> None: ...
 
@@ -72,6 +76,8 @@ class EngineParts:
         clock: Time.
         devices: Device layer.
         cycle: Control cycle.
+        device_service: Answers what is asked about devices.
+        mqtt: Connection to the broker, if one is wanted.
         planner: Planner.
         history: History writer.
         ring: Minute means.
@@ -86,6 +92,8 @@ class EngineParts:
     clock: Clock
     devices: DeviceLayer
     cycle: ControlCycle
+    device_service: DeviceService
+    mqtt: MqttService
     planner: Planner
     history: HistoryWriter
     ring: MinuteRing
@@ -148,6 +156,16 @@ class Engine:
         """Return real seconds since the control loop last completed a cycle."""
         return time.monotonic() - self._beat
 
+    @property
+    def device_service(self) -> DeviceService:
+        """Configuration, assets and connection tests of the devices."""
+        return self._parts.device_service
+
+    @property
+    def mqtt_service(self) -> MqttService:
+        """Configuration, state and test of the broker connection."""
+        return self._parts.mqtt
+
     def request_plan(self) -> None:
         """Ask for a new plan as soon as possible."""
         self._parts.planner.request()
@@ -159,6 +177,7 @@ class Engine:
         self._parts.history.start()
         self._event("info", "engine_started", "The engine started.")
         self._parts.devices.start()
+        self._parts.mqtt.start()
         for name, loop in (("control", self._control_loop), ("planning", self._planning_loop)):
             thread = threading.Thread(target=loop, name=f"ems-{name}", daemon=True)
             self._threads.append(thread)
@@ -184,6 +203,7 @@ class Engine:
             self._event("info", "engine_stopped", "The engine stopped; setpoint 0 kW.")
             self._parts.cycle.flush()
             self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
+            self._parts.mqtt.stop()
             for action in self._parts.on_stop:
                 action()
             self._snapshot = replace(
@@ -253,12 +273,13 @@ class Engine:
             plan=self._plan,
             price=result.price,
             energy_cost_today_eur=self._parts.cycle.cost_since(self._midnight(result.image.ts)),
-            links=self._parts.devices.links(),
+            links=(*self._parts.devices.links(), *self._parts.mqtt.links()),
             health=self._health(),
             notices=self._parts.notices,
             time_factor=self._parts.time_factor,
             timestep_s=self._parts.timestep_s,
         )
+        self._parts.mqtt.publish(self._snapshot)
         self._beat = time.monotonic()
         if previous.state is not state:
             severity = "warning" if state in (EngineState.SAFE, EngineState.DEGRADED) else "info"

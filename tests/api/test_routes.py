@@ -26,6 +26,7 @@ class FakeServices:
     def __init__(self, snapshot: EngineSnapshot) -> None:
         self.current = snapshot
         self.age_s = 0.4
+        self.plans_requested = 0
 
     def snapshot(self) -> EngineSnapshot:
         return self.current
@@ -41,6 +42,9 @@ class FakeServices:
 
     def heartbeat_age_s(self) -> float:
         return self.age_s
+
+    def request_plan(self) -> None:
+        self.plans_requested += 1
 
 
 @pytest.fixture
@@ -172,3 +176,26 @@ def test_errors_are_json_in_one_shape(
 
 def test_the_own_site_may_be_named(client: FlaskClient) -> None:
     assert client.get("/api/state?site=site-1").status_code == 200
+
+
+LOCAL = {"X-EMS-Request": "1"}
+
+
+def test_a_new_plan_can_be_asked_for_but_not_by_a_foreign_page(
+    client: FlaskClient, services: FakeServices
+) -> None:
+    for headers in (
+        {},
+        {**LOCAL, "Origin": "http://evil.example"},
+        {**LOCAL, "Host": "evil.example"},
+        {**LOCAL, "Sec-Fetch-Site": "cross-site"},
+    ):
+        refused = client.post("/api/plan", headers=headers)
+        assert (refused.status_code, refused.get_json()["error"]["code"]) == (403, "forbidden")
+    assert services.plans_requested == 0
+    answer = client.post("/api/plan", headers=LOCAL)
+    assert answer.status_code == 202
+    assert answer.get_json() == {"requested": True, "plan_in_force": "20261123T120000-0001"}
+    assert services.plans_requested == 1
+    again = client.post("/api/plan", headers=LOCAL)
+    assert (again.status_code, again.get_json()["error"]["code"]) == (429, "rate_limited")

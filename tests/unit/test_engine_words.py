@@ -23,7 +23,7 @@ CODES = {
     "state": [s.value for s in EngineState],
     "reason": [*REASON_STATES, "stopped"],
     "step": ["control", "poll", "plan", "history", "command"],
-    "notice": ["recorded_prices", "demo_plant", "mqtt_not_available", "monitor_mode"],
+    "notice": ["recorded_prices", "demo_plant", "monitor_mode"],
     "binding": LIMITS,
     "wish": WISHES,
     "link": ["connecting", "online", "degraded", "offline"],

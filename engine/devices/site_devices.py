@@ -1,0 +1,121 @@
+"""The device layer of one site: a device group seen through the site's assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from engine.devices.assets import AssetMember, SiteAssets
+from engine.devices.commander import CommandState
+from engine.devices.group import DeviceGroup
+from engine.devices.write_budget import WriteCountStore
+from engine.domain.clock import Clock
+from engine.domain.control import LinkStatus, StepHealth
+from engine.domain.sample import Quality, Sample
+
+STALE_AFTER_POLLS: Final = 3
+"""A sample older than this many poll intervals of its device is stale."""
+
+
+class SiteDevices:
+    """Polls and commands the devices of a site and gives the site's own signals.
+
+    Several batteries, PV plants and so on are aggregated by `SiteAssets`; everything else is
+    the group's.
+
+    Args:
+        members: Every device with what it is used as.
+        clock: Stamps samples and gives the polling grid.
+        write_counts: Keeps the count of writes to flash memory across restarts.
+
+    Raises:
+        DeviceError: The devices cannot be one group, or cannot fill their roles.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[AssetMember],
+        clock: Clock,
+        write_counts: WriteCountStore | None = None,
+    ) -> None:
+        self._clock = clock
+        self._max_age_s = {m.name: STALE_AFTER_POLLS * m.spec.poll_interval_s for m in members}
+        self.assets = SiteAssets(members, self.device_samples)
+        self.group = DeviceGroup(
+            [member.spec for member in members],
+            clock,
+            signals_may_repeat=True,
+            write_counts=write_counts,
+        )
+
+    @property
+    def simulated(self) -> bool:
+        """True when every device is simulated."""
+        return self.group.simulated
+
+    @property
+    def slowest_poll_s(self) -> float:
+        """Longest poll interval of any device (s)."""
+        return max(member.spec.poll_interval_s for member in self.assets.members)
+
+    @property
+    def commandable(self) -> bool:
+        """True when a device takes power commands and writing to it is enabled."""
+        return self.group.commandable
+
+    def start(self) -> None:
+        """Start one polling thread per endpoint."""
+        self.group.start()
+
+    def poll_once(self) -> None:
+        """Write the pending command, then read every device, in the calling thread."""
+        self.group.poll_once()
+
+    def samples(self) -> Mapping[str, Sample]:
+        """Return canonical signal to the newest sample of the site."""
+        return self.assets.samples()
+
+    def device_samples(self, name: str) -> Mapping[str, Sample]:
+        """Return all samples of one device; what its poller left too old is STALE.
+
+        Raises:
+            DeviceError: No device of that name.
+        """
+        now, max_age_s = self._clock.now(), self._max_age_s.get(name, float("inf"))
+        return {
+            signal: _aged(sample, now, max_age_s)
+            for signal, sample in self.group.device_samples(name).items()
+        }
+
+    def configured_signals(self) -> frozenset[str]:
+        """Return the canonical signals the site is meant to supply."""
+        return self.assets.configured_signals()
+
+    def links(self) -> tuple[LinkStatus, ...]:
+        """Return the state of the connection to every device."""
+        return self.group.links()
+
+    def command_power(self, power_kw: float) -> None:
+        """Ask for battery power (+ discharge, - charge); returns at once."""
+        self.group.command_power(power_kw)
+
+    def command_state(self) -> CommandState:
+        """Return how far the newest command got."""
+        return self.group.command_state()
+
+    def poll_health(self) -> StepHealth:
+        """Return the supervision record of polling."""
+        return self.group.poll_health()
+
+    def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
+        """Write the safe setpoint if writing is enabled, then close everything."""
+        self.group.stop(safe_power_kw, timeout_s)
+
+
+def _aged(sample: Sample, now: datetime, max_age_s: float) -> Sample:
+    age_s = (now - sample.ts).total_seconds()
+    if sample.usable and age_s > max_age_s:
+        return replace(sample, quality=Quality.STALE, reason=f"last value {age_s:.0f} s old")
+    return sample

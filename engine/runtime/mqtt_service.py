@@ -1,0 +1,112 @@
+"""The broker beside a running engine: publishing, merged inputs, status, a connection test."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.config.schema import Config
+from engine.devices.mqtt.bridge import MqttBridge
+from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
+from engine.devices.mqtt.install_id import install_id
+from engine.devices.mqtt.merged_samples import MergedSamples
+from engine.devices.mqtt.status import MqttStatus
+from engine.domain.clock import Clock, SystemClock
+from engine.domain.control import LinkStatus
+from engine.domain.sample import Sample
+from engine.domain.snapshot import EngineSnapshot
+
+log = logging.getLogger(__name__)
+
+LINK_NAME = "mqtt"
+
+Samples = Callable[[], Mapping[str, Sample]]
+
+
+class MqttService:
+    """Runs the bridge when the configuration wants one; every call returns at once but `test`.
+
+    Args:
+        config: Configuration the site runs with.
+        data_dir: Folder that keeps the id of this installation.
+        snapshot: State of the engine after its newest cycle.
+    """
+
+    def __init__(
+        self, config: Config, data_dir: Path, snapshot: Callable[[], EngineSnapshot]
+    ) -> None:
+        self._config = config
+        # The broker and the lifetime of commands live in real time, whatever the demo clock does.
+        self._clock = SystemClock()
+        self._bridge: MqttBridge | None = None
+        if config.mqtt.enabled:
+            self._bridge = MqttBridge(
+                config.mqtt,
+                config.site.id,
+                snapshot,
+                None,
+                self._clock,
+                install_id=install_id(data_dir),
+            )
+
+    @property
+    def config(self) -> Config:
+        """The configuration the site runs with."""
+        return self._config
+
+    def start(self) -> None:
+        """Connect in the background; a missing broker is reported and tried again."""
+        if self._bridge is not None:
+            self._bridge.start()
+
+    def stop(self) -> None:
+        """Say goodbye and disconnect, within about a second."""
+        if self._bridge is not None:
+            self._bridge.stop()
+
+    def publish(self, snapshot: EngineSnapshot) -> None:
+        """Hand a snapshot to the broker; never waits."""
+        if self._bridge is not None:
+            self._bridge.publish(snapshot)
+
+    def status(self) -> MqttStatus | None:
+        """Return the state of the connection, or None when MQTT is not enabled."""
+        return self._bridge.status() if self._bridge is not None else None
+
+    def links(self) -> tuple[LinkStatus, ...]:
+        """Return the broker as a row beside the devices' connections."""
+        status = self.status()
+        return (status.link(),) if status is not None else ()
+
+    def test(self) -> BrokerCheck:
+        """Log in, publish and read back, and listen to the mapped topics; takes up to 15 s."""
+        return check_broker(self._config.mqtt, self._config.site.id, self._clock)
+
+    def merged(
+        self,
+        samples: Samples,
+        configured: frozenset[str],
+        max_age_s: float,
+        clock: Clock,
+    ) -> tuple[Samples, frozenset[str], float]:
+        """Return the samples a control cycle reads, what is configured, and their greatest age.
+
+        Without mapped topics these are the devices' own. With them, each signal comes from the
+        best source that is well, and the merge ages every source by its own limit.
+        """
+        if self._bridge is None or not self._config.mqtt.inputs:
+            return samples, configured, max_age_s
+        merged = MergedSamples(
+            samples,
+            configured,
+            device_max_age_s=max_age_s,
+            others=self._bridge.sources(),
+            other_samples=self._bridge.samples_by_source,
+            clock=clock,
+            simulated=self._config.demo,
+        )
+        for remark in merged.remarks:
+            log.info("%s", remark)
+        return merged.samples, merged.configured_signals, math.inf

@@ -1,0 +1,175 @@
+"""Modbus TCP devices for connection tests: a register image on a raw socket, which counts writes.
+
+An address that is not in the image is refused (exception 2), another unit id is not answered.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from engine.devices.codec import encode, register_width
+from engine.devices.profile import READ_BITS, DeviceProfile
+
+Image = dict[tuple[int, int], int]
+"""(function code, wire address) to register or bit."""
+
+
+def image_of(
+    profile: DeviceProfile,
+    values: Mapping[str, float],
+    *,
+    shift: int = 0,
+    swapped: bool = False,
+    room: bool = True,
+) -> Image:
+    """Return the registers a device with `profile` shows.
+
+    Args:
+        profile: Register map.
+        values: Value per signal and alarm; others are 0.
+        shift: Added to every address, as a device that counts from another base does.
+        swapped: True turns the order of the registers of a number round.
+        room: True serves zeros on the addresses around the map too.
+    """
+    image: Image = {}
+    functions = {r.function for r in profile.registers.values()}
+    functions |= {a.function for a in profile.alarms.values()}
+    if room:
+        addresses = [r.address for r in profile.registers.values()]
+        addresses += [a.address for a in profile.alarms.values()]
+        for function in functions:
+            for address in range(max(0, min(addresses) - 4), max(addresses) + 12):
+                image[function, address] = 0
+    for signal, register in profile.registers.items():
+        first = profile.wire_address(register.address) + shift
+        if register.function in READ_BITS:
+            image[register.function, first] = int(values.get(signal, 0.0))
+            continue
+        words = (
+            encode(register, values[signal], profile.word_order, signal)
+            if signal in values
+            else (0,) * register_width(register)
+        )
+        for offset, word in enumerate(reversed(words) if swapped else words):
+            image[register.function, first + offset] = word
+    for name, alarm in profile.alarms.items():
+        image[alarm.function, profile.wire_address(alarm.address) + shift] = int(
+            values.get(name, 0.0)
+        )
+    return image
+
+
+@dataclass
+class ImageDevice:
+    """Serves `image` as one unit; everything else about it can be changed while it runs."""
+
+    image: Image
+    unit_id: int = 1
+    single_client: bool = False
+    gateway: bool = False
+    on_read: Callable[[], None] = field(default=lambda: None)
+    writes: list[tuple[int, int]] = field(default_factory=list)
+    functions: set[int] = field(default_factory=set)
+    refused_clients: int = 0
+    served_clients: int = 0
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def close(self) -> None:
+        """Stop and wait until every thread has ended."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join(10)
+        with self._lock:
+            clients = list(self._open)
+        for client in clients:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                if self.single_client and self._open:
+                    self.refused_clients += 1
+                    client.close()
+                    continue
+                self._open.add(client)
+                self.served_clients += 1
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            buffer = b""
+            while data := client.recv(4096):
+                buffer += data
+                while len(buffer) >= 7:
+                    tid, protocol, length, unit = struct.unpack(">HHHB", buffer[:7])
+                    if protocol != 0 or length < 6:
+                        # Not Modbus TCP: a real device hangs up or stays silent.
+                        buffer = b""
+                        break
+                    if len(buffer) < 6 + length:
+                        break
+                    pdu, buffer = buffer[7 : 6 + length], buffer[6 + length :]
+                    answer = self._answer(unit, pdu)
+                    if answer is not None:
+                        head = struct.pack(">HHHB", tid, 0, len(answer) + 1, unit)
+                        client.sendall(head + answer)
+        except OSError:
+            return
+        finally:
+            with self._lock:
+                self._open.discard(client)
+            client.close()
+
+    def _answer(self, unit: int, pdu: bytes) -> bytes | None:
+        function, address, count = struct.unpack(">BHH", pdu[:5])
+        self.functions.add(function)
+        if function not in (1, 2, 3, 4):
+            self.writes.append((function, address))
+            return bytes([function | 0x80, 1])
+        if unit != self.unit_id:
+            return bytes([function | 0x80, 11]) if self.gateway else None
+        self.on_read()
+        wanted = [(function, address + i) for i in range(count)]
+        if any(key not in self.image for key in wanted):
+            return bytes([function | 0x80, 2])
+        words = [self.image[key] for key in wanted]
+        if function in READ_BITS:
+            packed = sum(bit << i for i, bit in enumerate(words))
+            size = (count + 7) // 8
+            return bytes([function, size]) + packed.to_bytes(size, "little")
+        return struct.pack(f">BB{count}H", function, 2 * count, *words)
+
+
+@contextmanager
+def image_device(image: Image, **options: object) -> Iterator[ImageDevice]:
+    """Serve `image` while the block runs."""
+    device = ImageDevice(image, **options)  # type: ignore[arg-type]
+    try:
+        yield device
+    finally:
+        device.close()
