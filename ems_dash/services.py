@@ -6,18 +6,22 @@ against the real engine and against a fake in tests alike.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
 from engine.config.schema import Config, DeviceConfig
 from engine.devices.assets import SiteAssets
 from engine.devices.connection_test import ConnectionReport
+from engine.devices.link_statistics import UnitStatistics
 from engine.devices.mqtt.broker_check import BrokerCheck
 from engine.devices.mqtt.status import MqttStatus
+from engine.devices.rtc import RtcState
 from engine.devices.spec import DeviceSpec
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
+from engine.telemetry.recent import RecentCycle
 
 
 class Services(Protocol):
@@ -60,6 +64,19 @@ class Services(Protocol):
         """Return the seconds since the control loop last completed a cycle."""
         ...
 
+    def recent(self, since: datetime, limit: int | None = None) -> list[RecentCycle]:
+        """Return the control cycles later than `since` (UTC, at most 60 min), ascending.
+
+        Args:
+            since: Only later cycles are returned.
+            limit: Only the newest so many are returned; None for all.
+        """
+        ...
+
+    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
+        """Mark one alarm, or all, as seen; return the names that were."""
+        ...
+
     def request_plan(self) -> None:
         """Ask for a new plan as soon as possible; the plan in force stays until then."""
         ...
@@ -76,6 +93,14 @@ class DeviceServices(Protocol):
     @property
     def assets(self) -> SiteAssets:
         """What the site is made of."""
+        ...
+
+    def statistics(self) -> Mapping[str, UnitStatistics]:
+        """Return device name to requests, errors by kind and latencies."""
+        ...
+
+    def device_clocks(self) -> Mapping[str, RtcState]:
+        """Return device name to the state of its clock, for devices whose clock can be set."""
         ...
 
     def devices(self) -> tuple[DeviceSpec, ...]:

@@ -77,3 +77,22 @@ def add_error_handlers(api: Blueprint) -> None:
     def http_error(exc: HTTPException) -> Response:
         name = (exc.name or "error").lower().replace(" ", "_")
         return error(exc.code or 500, name, exc.description or name)
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """Return a query parameter as a whole number.
+
+    Raises:
+        InvalidRequestError: Not a whole number, or outside ``least..most``.
+    """
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most:
+        return int(text)
+    raise InvalidRequestError(
+        f"'{text[:40]}' is not possible here.",
+        field=name,
+        value=text,
+        hint=f"Give a whole number from {least} to {most}.",
+    )

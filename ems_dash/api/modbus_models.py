@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,9 @@ from ems_dash.api.models import ApiModel, UtcTime
 from engine.config.schema import DeviceConfig, ModbusConfig, RegisterConfig
 from engine.devices.assets import EnergyStorage, PowerConversion, SiteAssets
 from engine.devices.connection_test import ConnectionReport
+from engine.devices.link_statistics import UnitStatistics
 from engine.devices.profile import DeviceProfile
+from engine.devices.rtc import RtcState
 
 
 class ConnectionTestRequest(BaseModel):
@@ -255,3 +258,57 @@ def asset_infos(assets: SiteAssets) -> list[AssetInfo]:
                 AssetInfo(name=asset.name, kind=kind, devices=devices, takes_setpoints=False)
             )
     return infos
+
+
+class LinkStatisticsInfo(ApiModel):
+    """Requests to one device since start."""
+
+    requests: int
+    errors: int
+    errors_by_kind: dict[str, int]
+    latency_ms: float | None
+    latency_mean_ms: float | None
+    latency_p95_ms: float | None
+    latency_max_ms: float | None
+
+
+class DeviceClockInfo(ApiModel):
+    """Clock of one device."""
+
+    state: str
+    reason: str | None
+    ts: UtcTime | None
+    drift_s: float | None
+
+
+class ModbusStatusAnswer(ApiModel):
+    """``GET /api/modbus/status``: how the connections are doing, by device name."""
+
+    statistics: dict[str, LinkStatisticsInfo]
+    clocks: dict[str, DeviceClockInfo]
+
+
+def modbus_status_answer(
+    statistics: Mapping[str, UnitStatistics], clocks: Mapping[str, RtcState]
+) -> ModbusStatusAnswer:
+    """Return the API's view of link statistics and device clocks."""
+    return ModbusStatusAnswer(
+        statistics={
+            name: LinkStatisticsInfo(
+                requests=unit.requests,
+                errors=unit.errors,
+                errors_by_kind=dict(unit.errors_by_kind),
+                latency_ms=unit.latency_ms,
+                latency_mean_ms=unit.latency_mean_ms,
+                latency_p95_ms=unit.latency_p95_ms,
+                latency_max_ms=unit.latency_max_ms,
+            )
+            for name, unit in statistics.items()
+        },
+        clocks={
+            name: DeviceClockInfo(
+                state=clock.state.value, reason=clock.reason, ts=clock.ts, drift_s=clock.drift_s
+            )
+            for name, clock in clocks.items()
+        },
+    )

@@ -22,6 +22,7 @@ from ems_dash.api.modbus_models import (
     ProfilesAnswer,
     asset_infos,
     connection_test_answer,
+    modbus_status_answer,
     profile_detail,
     profile_summary,
 )
@@ -78,6 +79,12 @@ def register_modbus_api(
                 assets=asset_infos(services.assets),
             )
         )
+
+    @api.get("/api/modbus/status")
+    def status() -> Response:
+        if (wrong := wrong_site(site_id)) is not None:
+            return wrong
+        return json_answer(modbus_status_answer(services.statistics(), services.device_clocks()))
 
     @api.get("/api/modbus/profiles")
     def profiles() -> Response:

@@ -5,14 +5,17 @@ Numbers are finite or ``null``, times ISO 8601 with ``Z``, units part of the nam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from engine.domain.plan import Plan
+from engine.domain.sample import ProcessImage, Quality
 from engine.domain.signals import SIGNALS
 from engine.domain.snapshot import EngineSnapshot
+from engine.telemetry.recent import RecentCycle
 
 
 def _utc_text(ts: datetime) -> str:
@@ -144,6 +147,66 @@ class NoticeInfo(ApiModel):
     detail: str | None
 
 
+class AlarmInfo(ApiModel):
+    """One alarm that is active or not acknowledged."""
+
+    name: str
+    active: bool
+    raised_at: UtcTime
+    cleared_at: UtcTime | None
+    acknowledged: bool
+    count: int
+
+
+class AlarmsAnswer(ApiModel):
+    """``GET /api/alarms``, newest first."""
+
+    alarms: list[AlarmInfo]
+
+
+class AcknowledgeRequest(ApiModel):
+    """``POST /api/alarms/ack``: one alarm by name, or all when left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+
+
+class AcknowledgedAnswer(ApiModel):
+    """What was acknowledged by this call."""
+
+    acknowledged: list[str]
+
+
+class CommandInfo(ApiModel):
+    """How far the newest power command got; + discharge, - charge."""
+
+    state: str
+    reason: str | None
+    requested_kw: float | None
+    written_kw: float | None
+    readback_kw: float | None
+    measured_kw: float | None
+    flash_writes_today: int | None
+    daily_write_budget: int | None
+
+
+class RecentValues(ApiModel):
+    """One control cycle; quality only of signals that are not good."""
+
+    ts: UtcTime
+    values: dict[str, float | None]
+    quality: dict[str, str]
+
+
+class TelemetryAnswer(ApiModel):
+    """``GET /api/monitoring/telemetry``: the newest values as shown, and the cycles behind."""
+
+    simulated: bool
+    shown: dict[str, SignalValue]
+    cycles: list[RecentValues]
+
+
 class StateAnswer(ApiModel):
     """``GET /api/state``: everything known after the newest control cycle."""
 
@@ -164,6 +227,8 @@ class StateAnswer(ApiModel):
     devices: list[DeviceInfo]
     health: list[HealthInfo]
     notices: list[NoticeInfo]
+    alarms: list[AlarmInfo]
+    command: CommandInfo | None
 
 
 class PlanStep(ApiModel):
@@ -224,10 +289,9 @@ class HealthAnswer(ApiModel):
     state: str
 
 
-def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswer:
-    """Return the API's view of a snapshot."""
-    site, battery = snapshot.site, snapshot.site.battery
-    signals = {
+def signal_values(image: ProcessImage) -> dict[str, SignalValue]:
+    """Return every signal of a process image with its quality."""
+    return {
         name: SignalValue(
             value=sample.value,
             unit=SIGNALS[name].unit if name in SIGNALS else "",
@@ -236,8 +300,33 @@ def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswe
             quality=sample.quality.value,
             reason=sample.reason,
         )
-        for name, sample in snapshot.image.samples.items()
+        for name, sample in image.samples.items()
     }
+
+
+def telemetry_answer(snapshot: EngineSnapshot, cycles: Sequence[RecentCycle]) -> TelemetryAnswer:
+    """Return the API's view of the recent control cycles."""
+    return TelemetryAnswer(
+        simulated=snapshot.image.simulated,
+        shown=signal_values(snapshot.display),
+        cycles=[
+            RecentValues(
+                ts=cycle.ts,
+                values={name: value for name, value, _ in cycle.items()},
+                quality={
+                    name: quality.value
+                    for name, _, quality in cycle.items()
+                    if quality is not Quality.GOOD
+                },
+            )
+            for cycle in cycles
+        ],
+    )
+
+
+def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswer:
+    """Return the API's view of a snapshot."""
+    site, battery = snapshot.site, snapshot.site.battery
     return StateAnswer(
         seq=snapshot.seq,
         ts=snapshot.ts,
@@ -256,7 +345,7 @@ def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswe
         simulated=snapshot.image.simulated,
         time_factor=snapshot.time_factor,
         heartbeat_age_s=heartbeat_age_s,
-        signals=signals,
+        signals=signal_values(snapshot.image),
         limits=LimitsInfo.model_validate(snapshot.limits) if snapshot.limits else None,
         setpoint=SetpointInfo.model_validate(snapshot.setpoint) if snapshot.setpoint else None,
         price=PriceInfo.model_validate(snapshot.price) if snapshot.price else None,
@@ -265,6 +354,8 @@ def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswe
         devices=[DeviceInfo.model_validate(link) for link in snapshot.links],
         health=[HealthInfo.model_validate(step) for step in snapshot.health],
         notices=[NoticeInfo.model_validate(notice) for notice in snapshot.notices],
+        alarms=[AlarmInfo.model_validate(alarm) for alarm in snapshot.alarms],
+        command=CommandInfo.model_validate(snapshot.command) if snapshot.command else None,
     )
 
 

@@ -7,13 +7,33 @@ Every error under ``/api`` has the one shape
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from flask import Blueprint, Flask, Response, current_app, request
+from pydantic import ValidationError
 
-from ems_dash.api.answers import add_error_handlers, error, json_answer, wrong_site
-from ems_dash.api.models import HealthAnswer, PlanRequested, plan_answer, state_answer
+from ems_dash.api.answers import (
+    InvalidRequestError,
+    add_error_handlers,
+    error,
+    json_answer,
+    whole_number,
+    wrong_site,
+)
+from ems_dash.api.models import (
+    AcknowledgedAnswer,
+    AcknowledgeRequest,
+    AlarmInfo,
+    AlarmsAnswer,
+    HealthAnswer,
+    PlanRequested,
+    plan_answer,
+    state_answer,
+    telemetry_answer,
+)
 from ems_dash.api.request_guard import OneAtATime, require_local_request
 from ems_dash.services import Services
+from engine.domain.signals import ALARMS
 
 STALLED_AFTER_CYCLES = 5
 STALLED_AFTER_S = 30.0
@@ -66,6 +86,32 @@ def register_api(server: Flask, services: Services) -> None:
         in_force = snapshot.plan.plan_id if snapshot.plan is not None else None
         return json_answer(PlanRequested(requested=True, plan_in_force=in_force), 202)
 
+    @api.get("/api/alarms")
+    def alarms() -> Response:
+        snapshot = services.snapshot()
+        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
+            return wrong
+        listed = [AlarmInfo.model_validate(alarm) for alarm in snapshot.alarms]
+        return json_answer(AlarmsAnswer(alarms=listed))
+
+    @api.post("/api/alarms/ack")
+    def acknowledge() -> Response:
+        require_local_request(request)
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        name = _acknowledged_name()
+        return json_answer(AcknowledgedAnswer(acknowledged=list(services.acknowledge(name))))
+
+    @api.get("/api/monitoring/telemetry")
+    def telemetry() -> Response:
+        snapshot = services.snapshot()
+        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
+            return wrong
+        minutes = whole_number("minutes", 5, 1, 60)
+        limit = whole_number("limit", 300, 1, 7200)
+        since = services.now() - timedelta(minutes=minutes)
+        return json_answer(telemetry_answer(snapshot, services.recent(since, limit)))
+
     @api.get("/healthz")
     def healthz() -> Response:
         age_s = services.heartbeat_age_s()
@@ -100,3 +146,27 @@ def register_api(server: Flask, services: Services) -> None:
 
     add_error_handlers(api)
     server.register_blueprint(api)
+
+
+def _acknowledged_name() -> str | None:
+    data = request.get_data(cache=False)
+    if not data:
+        return None
+    try:
+        name = AcknowledgeRequest.model_validate_json(data).name
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        raise InvalidRequestError(
+            f"The request cannot be understood: {first['msg']}.",
+            field=field,
+            hint='Send {"name": "system_fault"}, or nothing to acknowledge all.',
+        ) from exc
+    if name is not None and name not in ALARMS:
+        raise InvalidRequestError(
+            f"There is no alarm '{name}'.",
+            field="name",
+            value=name,
+            hint=f"Known alarms: {', '.join(ALARMS)}.",
+        )
+    return name

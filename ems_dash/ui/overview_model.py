@@ -17,7 +17,8 @@ import numpy as np
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
-from engine.domain.control import EngineState, LinkStatus, StepHealth
+from engine.domain.alarms import AlarmView
+from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
 from engine.domain.sample import Quality, Sample
 from engine.domain.site import Site
@@ -39,6 +40,9 @@ PLAN_LATE_AFTER_STEPS = 2
 """A plan not renewed for this many steps is marked."""
 
 RECORDED = "recorded"
+
+BROKER = "mqtt"
+"""Name of the broker among the connections."""
 
 SAID_BY_BADGES = frozenset({"recorded_prices", "demo_plant"})
 """Notices that the badges beside the page title say already."""
@@ -332,7 +336,7 @@ def _row(out: Fields, name: str, value: str, word: str, shown: Reading) -> None:
 
 def _pv_word(moment: Moment, pv: Reading, site: Site) -> str:
     lang = moment.lang
-    if moment.snapshot.image.sample("pv_kw") is None:
+    if moment.snapshot.display.sample("pv_kw") is None:
         return t("row.not_fitted", lang)
     if site.pv_peak_kw is not None:
         return t("row.pv_peak", lang, peak=fmt.number(site.pv_peak_kw, 0, lang))
@@ -342,7 +346,7 @@ def _pv_word(moment: Moment, pv: Reading, site: Site) -> str:
 
 
 def _presence(moment: Moment, signal: str, name: str) -> str:
-    sample = moment.snapshot.image.sample(signal)
+    sample = moment.snapshot.display.sample(signal)
     if sample is None:
         return t("row.not_measured", moment.lang)
     return t(f"row.{name}", moment.lang)
@@ -359,7 +363,7 @@ def grid_word(power_kw: float | None, lang: str) -> str:
 
 def _battery_row_word(moment: Moment, power: Reading) -> str:
     words = [battery_word(power, moment.lang)]
-    temperature = moment.snapshot.image.value("temperature_c")
+    temperature = moment.snapshot.display.value("temperature_c")
     if temperature is not None:
         words.append(fmt.temperature(temperature, moment.lang))
     return ", ".join(words)
@@ -533,6 +537,7 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         for notice in snapshot.notices
         if notice.code not in SAID_BY_BADGES
     ]
+    entries += [_alarm(view, snapshot, lang) for view in snapshot.alarms]
     entries += [_failed_step(step, snapshot, lang) for step in snapshot.health if not step.ok]
     if snapshot.plan is not None:
         entries += [
@@ -549,6 +554,22 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
             )
     order = {"alarm": 0, "warn": 1, "info": 2}
     return sorted(entries, key=lambda entry: order.get(entry.kind, 3))
+
+
+def _alarm(view: AlarmView, snapshot: EngineSnapshot, lang: str) -> ListEntry:
+    tz = ZoneInfo(snapshot.site.timezone)
+    since = fmt.clock_time(view.raised_at, tz)
+    if view.cleared_at is None:
+        text = t("alarm.since", lang, time=since)
+    else:
+        text = t("alarm.was", lang, start=since, end=fmt.clock_time(view.cleared_at, tz))
+    seen = t("alarm.acknowledged" if view.acknowledged else "alarm.unacknowledged", lang)
+    return ListEntry(
+        title=label("alarm", view.name, lang),
+        text=f"{text} · {seen}",
+        kind="alarm" if view.active else "warn",
+        word=label("severity", "alarm", lang) if view.active else t("alarm.over", lang),
+    )
 
 
 def _failed_step(step: StepHealth, snapshot: EngineSnapshot, lang: str) -> ListEntry:
@@ -579,13 +600,11 @@ def _gave_way(name: str, amount: float, lang: str) -> ListEntry:
 _LINK_KIND = {"online": "ok", "connecting": "info", "degraded": "warn", "offline": "alarm"}
 
 
-def devices(links: tuple[LinkStatus, ...], lang: str) -> list[ListEntry]:
+def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
     """Return every device connection with its state, reason and whether it is real."""
     out = []
-    for link in links:
-        facts = [t("device.writable" if link.writable else "device.read_only", lang)]
-        if link.simulated:
-            facts.insert(0, t("device.simulated", lang))
+    for link in snapshot.links:
+        facts = _facts(link, snapshot, lang)
         out.append(
             ListEntry(
                 title=link.name,
@@ -598,9 +617,32 @@ def devices(links: tuple[LinkStatus, ...], lang: str) -> list[ListEntry]:
     return out
 
 
+def _facts(link: LinkStatus, snapshot: EngineSnapshot, lang: str) -> list[str]:
+    if link.name == BROKER:
+        return [t("device.broker", lang)]
+    facts = [t("device.simulated", lang)] if link.simulated else []
+    facts.append(t("device.writable" if link.writable else "device.read_only", lang))
+    if link.writable and snapshot.command is not None:
+        facts += _write_budget(snapshot.command, lang)
+    return facts
+
+
+def _write_budget(command: CommandReport, lang: str) -> list[str]:
+    if command.flash_writes_today is None or command.daily_write_budget is None:
+        return []
+    return [
+        t(
+            "device.flash_writes",
+            lang,
+            count=str(command.flash_writes_today),
+            budget=str(command.daily_write_budget),
+        )
+    ]
+
+
 def lists_key(snapshot: EngineSnapshot, lang: str) -> str:
     """Return a short name for the standing lists; it changes when they must be drawn anew."""
-    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot.links, lang)))
+    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang)))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -618,7 +660,7 @@ def site_line(snapshot: EngineSnapshot, lang: str) -> str:
 
 
 def _read(moment: Moment, signal: str) -> Reading:
-    return reading(moment.snapshot.image.sample(signal), moment.snapshot.ts, moment.lang)
+    return reading(moment.snapshot.display.sample(signal), moment.snapshot.ts, moment.lang)
 
 
 def _card_class(muted: bool) -> str:

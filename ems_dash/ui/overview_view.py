@@ -172,7 +172,7 @@ def notice_list(moment: model.Moment) -> list[Any]:
 
 def device_list(moment: model.Moment) -> Any:
     """Return the device connections, or that there are none."""
-    entries = model.devices(moment.snapshot.links, moment.lang)
+    entries = model.devices(moment.snapshot, moment.lang)
     if not entries:
         return ui.empty(t("devices.none", moment.lang))
     return html.Ul([ui.device(entry) for entry in entries], className="rows")
@@ -446,7 +446,7 @@ def _plan_caption(moment: model.Moment) -> str:
 
 
 def _plan_summary(moment: model.Moment, steps: Sequence[NextStep]) -> str:
-    lang, image = moment.lang, moment.snapshot.image
+    lang, image = moment.lang, moment.snapshot.display
     now = t(
         "summary.plan",
         lang,
@@ -466,7 +466,7 @@ def _plan_summary(moment: model.Moment, steps: Sequence[NextStep]) -> str:
 
 def _price_summary(moment: model.Moment) -> str:
     snapshot, lang = moment.snapshot, moment.lang
-    soc = fmt.percent(snapshot.image.value("soc_percent"), lang)
+    soc = fmt.percent(snapshot.display.value("soc_percent"), lang)
     plan = snapshot.plan
     first = None if plan is None else plan.step_at(moment.now)
     if plan is None or first is None:

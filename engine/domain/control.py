@@ -100,3 +100,28 @@ class LinkStatus:
     latency_ms: float | None
     simulated: bool
     writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReport:
+    """How far the newest power command got.
+
+    Attributes:
+        state: ``"idle"``, ``"pending"``, ``"confirmed"``, ``"refused"`` or ``"no_effect"``.
+        reason: Why it is not confirmed, in words; None when idle or confirmed.
+        requested_kw: Power asked for, + discharge; None before the first command.
+        written_kw: Power last written to the device, or None.
+        readback_kw: Setpoint the device showed at the last poll, or None.
+        measured_kw: Power the device had at the last poll, or None.
+        flash_writes_today: Writes to flash memory today (UTC); None without such a register.
+        daily_write_budget: Most of them per day, or None.
+    """
+
+    state: str
+    reason: str | None = None
+    requested_kw: float | None = None
+    written_kw: float | None = None
+    readback_kw: float | None = None
+    measured_kw: float | None = None
+    flash_writes_today: int | None = None
+    daily_write_budget: int | None = None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
+from engine.domain.alarms import AlarmView
+from engine.domain.control import (
+    CommandReport,
+    EngineState,
+    LinkStatus,
+    PowerLimits,
+    Setpoint,
+    StepHealth,
+)
 from engine.domain.plan import Plan
 from engine.domain.sample import ProcessImage
 from engine.domain.site import Site
@@ -57,7 +65,8 @@ class EngineSnapshot:
         site: The site.
         state: State of the engine.
         state_reason: Why, in words, when it is not automatic.
-        image: The process image of the cycle.
+        image: The process image of the cycle, as control acts on it.
+        shown: The same, calmed for displays: values hold until they change enough.
         limits: Power range of the cycle; None before the first cycle.
         setpoint: Decision of the cycle; None before the first cycle.
         plan: The published plan, or None.
@@ -66,6 +75,8 @@ class EngineSnapshot:
         links: Device connections.
         health: Supervision records.
         notices: Standing remarks.
+        alarms: Alarms that are active or not acknowledged, newest first.
+        command: How far the newest power command got; None when nothing may be commanded.
         time_factor: 1 for real time; more when the demo plant's clock is accelerated.
         timestep_s: Control step in the engine's time.
     """
@@ -86,3 +97,11 @@ class EngineSnapshot:
     notices: tuple[Notice, ...] = field(default_factory=tuple)
     time_factor: float = 1.0
     timestep_s: float = 2.0
+    alarms: tuple[AlarmView, ...] = ()
+    command: CommandReport | None = None
+    shown: ProcessImage | None = None
+
+    @property
+    def display(self) -> ProcessImage:
+        """The image to show people."""
+        return self.shown if self.shown is not None else self.image

@@ -37,7 +37,9 @@ from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.planner import PlanInputs, Planner
 from engine.runtime.site_setup import may_write, real_members
+from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
+from engine.telemetry.recent import RecentRing
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +194,11 @@ def _assemble(
     def newest() -> EngineSnapshot:
         return engine.snapshot()
 
-    mqtt = MqttService(config, data_dir, newest)
+    def acknowledge(alarm: str | None) -> tuple[str, ...]:
+        return engine.acknowledge(alarm)
+
+    alarms = AlarmTracker()
+    mqtt = MqttService(config, data_dir, newest, alarms, acknowledge)
     samples, configured, max_age_s = mqtt.merged(
         connected.devices.samples,
         connected.devices.configured_signals(),
@@ -272,6 +278,8 @@ def _assemble(
             planner=planner,
             history=writer,
             ring=ring,
+            recent=RecentRing(),
+            alarms=alarms,
             tariff=tariff,
             timestep_s=config.ems.timestep_s,
             notices=_notices(config),

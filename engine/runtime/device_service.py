@@ -14,6 +14,8 @@ from engine.devices.assets import SiteAssets
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.connection_test.physics import Observation
 from engine.devices.connection_test.runner import OBSERVE_S
+from engine.devices.link_statistics import UnitStatistics
+from engine.devices.rtc import RtcState
 from engine.devices.site_devices import SiteDevices
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import Clock
@@ -66,6 +68,14 @@ class DeviceService:
     def assets(self) -> SiteAssets:
         """What the site is made of."""
         return self._devices.assets
+
+    def statistics(self) -> Mapping[str, UnitStatistics]:
+        """Return device name to requests, errors by kind and latencies."""
+        return self._devices.group.statistics()
+
+    def device_clocks(self) -> Mapping[str, RtcState]:
+        """Return device name to the state of its clock, for devices whose clock can be set."""
+        return self._devices.group.device_clocks()
 
     def devices(self) -> tuple[DeviceSpec, ...]:
         """Return every device that is polled."""

@@ -18,8 +18,9 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from engine.devices.commander import CommandPhase, CommandState
+from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
-from engine.domain.control import EngineState, LinkStatus, StepHealth
+from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
 from engine.domain.records import EventRow, PriceRow
 from engine.domain.sample import ProcessImage
@@ -35,7 +36,10 @@ from engine.runtime.device_service import DeviceService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.planner import Planner
 from engine.runtime.supervision import SupervisedStep
+from engine.telemetry.alarms import AlarmTracker
+from engine.telemetry.debounce import AnalogDebounce
 from engine.telemetry.minute_ring import MinuteRing
+from engine.telemetry.recent import RecentCycle, RecentRing
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +85,8 @@ class EngineParts:
         planner: Planner.
         history: History writer.
         ring: Minute means.
+        recent: Every cycle of the last hour.
+        alarms: Latched alarms.
         tariff: Tariff, for stored prices.
         timestep_s: Control step.
         notices: Standing remarks.
@@ -97,6 +103,8 @@ class EngineParts:
     planner: Planner
     history: HistoryWriter
     ring: MinuteRing
+    recent: RecentRing
+    alarms: AlarmTracker
     tariff: Tariff
     timestep_s: float
     notices: tuple[Notice, ...] = ()
@@ -119,6 +127,7 @@ class Engine:
         self._prices: DayAheadPrices | None = None
         self._beat = time.monotonic()
         self._result: CycleResult | None = None
+        self._debounce = AnalogDebounce()
         self._control = SupervisedStep("control", self._control_step, self._clock, self._where)
         self._planning = SupervisedStep("plan", self._plan_step, self._clock, self._where)
         self._snapshot = EngineSnapshot(
@@ -160,6 +169,17 @@ class Engine:
     def device_service(self) -> DeviceService:
         """Configuration, assets and connection tests of the devices."""
         return self._parts.device_service
+
+    def recent(self, since: datetime, limit: int | None = None) -> list[RecentCycle]:
+        """Return the control cycles later than `since` (at most 60 min), ascending."""
+        return self._parts.recent.since(since, limit)
+
+    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
+        """Mark one alarm, or all, as seen; return the names that were."""
+        names = self._parts.alarms.acknowledge(alarm)
+        for name in names:
+            self._event("info", "alarm_acknowledged", name)
+        return names
 
     @property
     def mqtt_service(self) -> MqttService:
@@ -259,6 +279,11 @@ class Engine:
     def _control_step(self) -> None:
         result = self._parts.cycle.run(self._plan)
         self._result = result
+        image, monotonic_s = result.image, self._clock.monotonic()
+        self._parts.recent.add(image)
+        listed = self._parts.alarms.views()
+        alarms = self._parts.alarms.update(image, monotonic_s)
+        self._tell_alarms(listed, alarms)
         state, reason = self._overall(result)
         previous = self._snapshot
         self._snapshot = EngineSnapshot(
@@ -278,6 +303,9 @@ class Engine:
             notices=self._parts.notices,
             time_factor=self._parts.time_factor,
             timestep_s=self._parts.timestep_s,
+            alarms=alarms,
+            command=self._command_report(),
+            shown=self._debounce.calm(image, monotonic_s),
         )
         self._parts.mqtt.publish(self._snapshot)
         self._beat = time.monotonic()
@@ -334,6 +362,35 @@ class Engine:
         if self._parts.devices.commandable:
             records.append(_command_health(self._parts.devices.command_state()))
         return tuple(records)
+
+    def _command_report(self) -> CommandReport | None:
+        if not self._parts.devices.commandable:
+            return None
+        command = self._parts.devices.command_state()
+        return CommandReport(
+            state=command.state.value,
+            reason=command.reason,
+            requested_kw=command.requested_kw,
+            written_kw=command.written_kw,
+            readback_kw=command.readback_kw,
+            measured_kw=command.measured_kw,
+            flash_writes_today=command.flash_writes_today,
+            daily_write_budget=command.daily_write_budget,
+        )
+
+    def _tell_alarms(self, before: tuple[AlarmView, ...], after: tuple[AlarmView, ...]) -> None:
+        """Record what changed; the list itself is latched until acknowledged."""
+        known = {view.name: view for view in before}
+        for view in after:
+            old = known.get(view.name)
+            if view.active and (old is None or not old.active):
+                log.warning("alarm %s", view.name)
+                self._event("alarm", "alarm_raised", view.name)
+        active = {view.name for view in after if view.active}
+        for view in before:
+            if view.active and view.name not in active:
+                log.info("alarm %s is over", view.name)
+                self._event("info", "alarm_cleared", view.name)
 
     def _command_safe(self) -> None:
         try:

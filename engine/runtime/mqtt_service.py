@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.config.schema import Config
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
+from engine.devices.mqtt.commands import Command, CommandOutcome
 from engine.devices.mqtt.install_id import install_id
 from engine.devices.mqtt.merged_samples import MergedSamples
 from engine.devices.mqtt.status import MqttStatus
@@ -17,10 +18,12 @@ from engine.domain.clock import Clock, SystemClock
 from engine.domain.control import LinkStatus
 from engine.domain.sample import Sample
 from engine.domain.snapshot import EngineSnapshot
+from engine.telemetry.alarms import AlarmTracker
 
 log = logging.getLogger(__name__)
 
-LINK_NAME = "mqtt"
+COMMANDS = frozenset({"ack"})
+"""Commands from outside that take effect; manual control belongs to a later version."""
 
 Samples = Callable[[], Mapping[str, Sample]]
 
@@ -32,24 +35,43 @@ class MqttService:
         config: Configuration the site runs with.
         data_dir: Folder that keeps the id of this installation.
         snapshot: State of the engine after its newest cycle.
+        alarms: Alarms as the engine shows them.
+        acknowledge: Marks one alarm, or all (None), as seen; returns the names that were.
     """
 
     def __init__(
-        self, config: Config, data_dir: Path, snapshot: Callable[[], EngineSnapshot]
+        self,
+        config: Config,
+        data_dir: Path,
+        snapshot: Callable[[], EngineSnapshot],
+        alarms: AlarmTracker,
+        acknowledge: Callable[[str | None], tuple[str, ...]],
     ) -> None:
         self._config = config
         # The broker and the lifetime of commands live in real time, whatever the demo clock does.
         self._clock = SystemClock()
+        self._acknowledge = acknowledge
         self._bridge: MqttBridge | None = None
         if config.mqtt.enabled:
             self._bridge = MqttBridge(
                 config.mqtt,
                 config.site.id,
                 snapshot,
-                None,
+                self._on_command,
                 self._clock,
                 install_id=install_id(data_dir),
+                commands=COMMANDS,
+                alarms=alarms,
             )
+
+    def _on_command(self, command: Command) -> CommandOutcome:
+        if command.name != "ack":
+            return CommandOutcome(False, None, f"'{command.name}' is not possible yet")
+        name = str(command.value)
+        names = self._acknowledge(None if name == "all" else name)
+        if not names:
+            return CommandOutcome(False, None, "there is no such alarm to acknowledge")
+        return CommandOutcome(True, name)
 
     @property
     def config(self) -> Config:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from engine.domain.alarms import AlarmView
 from engine.domain.sample import ProcessImage
 from engine.domain.signals import ALARMS
 
@@ -19,27 +20,6 @@ TRIPS: frozenset[str] = frozenset(ALARMS)
 
 ON_DELAY_S = 1.5
 OFF_DELAY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmView:
-    """One alarm as a person sees it.
-
-    Attributes:
-        name: Alarm name, for example ``"system_fault"``.
-        active: True while it is shown as active, after delays.
-        raised_at: When it last became active, UTC.
-        cleared_at: When it ended, UTC; None while active.
-        acknowledged: True once a person has seen it.
-        count: How often it became active since it was last acknowledged while inactive.
-    """
-
-    name: str
-    active: bool
-    raised_at: datetime
-    cleared_at: datetime | None = None
-    acknowledged: bool = False
-    count: int = 1
 
 
 class AlarmTracker:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from ems_dash.api.routes import register_api
+from engine.domain.alarms import AlarmView
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice, PriceNow
+from engine.telemetry.recent import RecentCycle, RecentRing
 from tests.support.build import NOW, image, plan
 
 
@@ -27,6 +29,8 @@ class FakeServices:
         self.current = snapshot
         self.age_s = 0.4
         self.plans_requested = 0
+        self.acknowledged: list[str | None] = []
+        self.ring = RecentRing()
 
     def snapshot(self) -> EngineSnapshot:
         return self.current
@@ -42,6 +46,13 @@ class FakeServices:
 
     def heartbeat_age_s(self) -> float:
         return self.age_s
+
+    def recent(self, since: datetime, limit: int | None = None) -> list[RecentCycle]:
+        return self.ring.since(since, limit)
+
+    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
+        self.acknowledged.append(alarm)
+        return (alarm or "system_fault",)
 
     def request_plan(self) -> None:
         self.plans_requested += 1
@@ -199,3 +210,40 @@ def test_a_new_plan_can_be_asked_for_but_not_by_a_foreign_page(
     assert services.plans_requested == 1
     again = client.post("/api/plan", headers=LOCAL)
     assert (again.status_code, again.get_json()["error"]["code"]) == (429, "rate_limited")
+
+
+def test_recent_telemetry_with_quality_and_bounds(
+    client: FlaskClient, services: FakeServices
+) -> None:
+    for seconds in range(0, 20, 2):
+        services.ring.add(image(NOW - timedelta(seconds=20 - seconds), grid_kw=float(seconds)))
+    services.ring.add(image(NOW, bad=("grid_kw",)))
+    body = client.get("/api/monitoring/telemetry?minutes=1&limit=3").get_json()
+    assert [c["values"]["grid_kw"] for c in body["cycles"]] == [16.0, 18.0, None]
+    assert [c["quality"] for c in body["cycles"]] == [{}, {}, {"grid_kw": "bad"}]
+    assert body["shown"]["soc_percent"]["value"] == 63.0
+    for query in ("minutes=0", "minutes=61", "limit=-1", "limit=x", "minutes=1.5"):
+        refused = client.get(f"/api/monitoring/telemetry?{query}")
+        error = refused.get_json()["error"]
+        assert (refused.status_code, error["code"]) == (400, "invalid_request")
+        assert error["field"] == query.split("=", maxsplit=1)[0]
+
+
+def test_alarms_are_listed_and_acknowledged(client: FlaskClient, services: FakeServices) -> None:
+    services.current = replace(
+        services.current, alarms=(AlarmView("system_fault", True, NOW, count=2),)
+    )
+    (alarm,) = client.get("/api/alarms").get_json()["alarms"]
+    assert (alarm["name"], alarm["active"], alarm["count"]) == ("system_fault", True, 2)
+    assert client.get("/api/state").get_json()["alarms"] == [alarm]
+    answer = client.post("/api/alarms/ack", headers=LOCAL, json={"name": "system_fault"})
+    assert answer.get_json() == {"acknowledged": ["system_fault"]}
+    assert client.post("/api/alarms/ack", headers=LOCAL).status_code == 200
+    assert services.acknowledged == ["system_fault", None]
+    for body in ('{"name": "nobody"}', '{"nme": 1}', "[", '{"name": 3}'):
+        refused = client.post("/api/alarms/ack", headers=LOCAL, data=body)
+        assert (refused.status_code, refused.get_json()["error"]["code"]) == (
+            400,
+            "invalid_request",
+        )
+    assert client.post("/api/alarms/ack").status_code == 403

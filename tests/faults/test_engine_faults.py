@@ -28,6 +28,7 @@ from tests.support.process import free_port
 
 # A November evening at high prices: the battery serves the load.
 START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
+EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 
 @dataclass
@@ -145,6 +146,41 @@ def test_a_battery_fault_stops_both_directions_in_the_same_cycle(build: Build) -
     assert snapshot.limits.discharge_binding == "status"
     assert snapshot.setpoint is not None
     assert snapshot.setpoint.power_kw == 0
+
+
+def test_an_alarm_is_listed_until_it_is_over_and_seen(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    demo.plant.faults.charge_prohibited = True
+    demo.run(2)
+    (alarm,) = demo.engine.snapshot().alarms
+    assert (alarm.name, alarm.active, alarm.acknowledged) == ("charge_prohibited", True, False)
+    demo.plant.faults.charge_prohibited = False
+    demo.run(5)
+    (alarm,) = demo.engine.snapshot().alarms
+    assert not alarm.active, "over, but nobody has seen it"
+    assert demo.engine.acknowledge() == ("charge_prohibited",)
+    demo.run(1)
+    assert demo.engine.snapshot().alarms == ()
+    demo.engine._parts.history.flush(5.0)
+    codes = [e.code for e in demo.engine._parts.history._store.events("site-1", *EVER)]
+    assert [c for c in codes if c.startswith("alarm")] == [
+        "alarm_raised",
+        "alarm_cleared",
+        "alarm_acknowledged",
+    ]
+
+
+def test_the_last_hour_is_kept_cycle_by_cycle(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    cycles = demo.engine.recent(START)
+    assert len(cycles) == 30
+    assert cycles[-1].value("soc_percent") == pytest.approx(50, abs=1)
+    report = demo.engine.snapshot().command
+    assert report is not None
+    assert report.state in ("confirmed", "pending")
+    assert set(demo.engine.device_service.statistics()) == {"bms", "pcs", "meter", "pv"}
 
 
 def test_control_goes_on_without_prices_and_the_page_hears_why(

@@ -44,6 +44,13 @@ def test_telemetry_and_plan_arrive_the_broker_may_die_and_the_end_is_announced(
             telemetry = outside.wait(f"{TOPIC}/telemetry")
             assert telemetry
             outside.wait(f"{TOPIC}/plan")
+            outside.send(f"{TOPIC}/set/ack", {"value": "all", "id": "1"})
+            result = outside.wait(f"{TOPIC}/set/ack/result")
+            assert (result["id"], result["accepted"]) == ("1", False), "no alarm is listed"
+            outside.send(f"{TOPIC}/set/power_kw", {"value": -20, "id": "2"})
+            result = outside.wait(f"{TOPIC}/set/power_kw/result")
+            assert (result["id"], result["accepted"]) == ("2", False)
+            assert result["reason"]
             check = post(program, "/api/mqtt/test")
             assert check["ok"], check
             assert program.get("/api/mqtt/config")["status"]["state"] == "online"

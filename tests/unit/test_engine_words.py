@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.control import EngineState
+from engine.domain.signals import ALARMS
 from engine.runtime.cycle import REASON_STATES
 
 CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
@@ -26,6 +27,7 @@ CODES = {
     "notice": ["recorded_prices", "demo_plant", "monitor_mode"],
     "binding": LIMITS,
     "wish": WISHES,
+    "alarm": ALARMS,
     "link": ["connecting", "online", "degraded", "offline"],
 }
 

@@ -9,7 +9,8 @@ import pytest
 from ui_builders import NOW, image, link, moment, plan, samples, snapshot, stale
 
 from ems_dash.ui import overview_model as model
-from engine.domain.control import EngineState, PowerLimits, StepHealth
+from engine.domain.alarms import AlarmView
+from engine.domain.control import CommandReport, EngineState, PowerLimits, StepHealth
 from engine.domain.plan import PlanCheck
 from engine.domain.sample import ProcessImage, Quality, Sample
 from engine.domain.snapshot import Notice, PriceNow
@@ -205,9 +206,34 @@ def test_plan_that_failed_its_check_is_an_alarm() -> None:
 
 def test_offline_device_says_why_and_online_device_says_what_it_may() -> None:
     offline = link("pcs", state="offline", reason="no answer for 12 s")
-    first, second = model.devices((link(), offline), "de")
+    first, second = model.devices(snapshot(links=(link(), offline)), "de")
     assert (first.word, first.text) == ("online", "simuliert · Schreiben frei")
     assert (second.word, second.text, second.kind) == ("offline", "no answer for 12 s", "alarm")
+
+
+def test_a_flash_write_budget_is_shown_beside_the_device() -> None:
+    report = CommandReport("confirmed", flash_writes_today=3, daily_write_budget=96)
+    (entry,) = model.devices(snapshot(links=(link(),), command=report), "de")
+    assert "Flash-Schreibvorgänge heute: 3 von 96" in entry.text
+
+
+def test_the_broker_is_named_as_such() -> None:
+    (entry,) = model.devices(snapshot(links=(link("mqtt", simulated=False),)), "en")
+    assert entry.text == "MQTT broker"
+
+
+def test_alarms_are_listed_until_seen_and_over() -> None:
+    active = AlarmView("system_fault", True, NOW)
+    over = AlarmView("charge_prohibited", False, NOW - timedelta(hours=1), cleared_at=NOW)
+    first, second = model.notices(snapshot(alarms=(active, over)), "de")
+    assert (first.title, first.kind) == ("Systemfehler der Batterie", "alarm")
+    assert "nicht quittiert" in first.text
+    assert (second.title, second.kind, second.word) == ("Laden gesperrt", "warn", "vorbei")
+
+
+def test_people_see_calmed_values_while_control_uses_the_raw_ones() -> None:
+    calm = moment(image=image(soc_percent=63.04), shown=image(soc_percent=71.0))
+    assert model.fields(calm)["soc-v"].startswith("71")
 
 
 def test_only_changed_texts_are_sent_and_tokens_name_texts() -> None:

@@ -104,7 +104,7 @@ class MqttBridge:
             never use one client id.
         commands: Names of the commands `on_command` carries out; others are refused with a
             reason and are not offered to Home Assistant.
-        alarms: Alarms as shown elsewhere; None for a tracker of its own.
+        alarms: Alarms as shown elsewhere, kept up to date there; None for a tracker of its own.
         environment: Environment variables.
         retry_s: First and longest wait between attempts to connect, in seconds.
         taken_over_retry_s: Wait after another client took our id, in seconds.
@@ -152,6 +152,7 @@ class MqttBridge:
                 )
         self._inputs = InputSamples(inputs)
         self._alarms = alarms if alarms is not None else AlarmTracker()
+        self._tracks_alarms = alarms is None
         self._debounce = AnalogDebounce(STATE_MIN_INTERVAL_S, STATE_DEADBANDS)
 
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
@@ -499,7 +500,12 @@ class MqttBridge:
 
     def _send_snapshot(self, snapshot: EngineSnapshot) -> None:
         monotonic_s = self._clock.monotonic()
-        views = self._alarms.update(snapshot.image, monotonic_s)
+        # A tracker that is shared is fed by its owner, in its owner's time.
+        views = (
+            self._alarms.update(snapshot.image, monotonic_s)
+            if self._tracks_alarms
+            else self._alarms.views()
+        )
         for message in state_messages(snapshot, views, self._debounce, monotonic_s):
             if self._sent.get(message.name, self) == message.key:
                 continue

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from engine.devices.mqtt.commands import CommandOutcome
+from engine.domain.alarms import AlarmView
 from engine.domain.plan import Plan
 from engine.domain.sample import ProcessImage, Quality, Sample
 from engine.domain.snapshot import EngineSnapshot
-from engine.telemetry.alarms import AlarmView
 from engine.telemetry.debounce import AnalogDebounce
 
 DECIMALS = 4
