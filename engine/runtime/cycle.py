@@ -19,6 +19,7 @@ from engine.domain.sample import ProcessImage, Sample
 from engine.domain.signals import SIGNALS
 from engine.domain.site import Site
 from engine.domain.snapshot import PriceNow
+from engine.market.recorded_prices import SOURCE as RECORDED
 from engine.telemetry.image import build_image
 from engine.telemetry.minute_ring import MinuteRing
 
@@ -27,6 +28,7 @@ REASON_STATES: dict[str, EngineState] = {
     "meter_missing": EngineState.SAFE,
     "no_plan": EngineState.DEGRADED,
     "no_price": EngineState.DEGRADED,
+    "recorded_prices": EngineState.DEGRADED,
 }
 """Engine state by the reason a setpoint is 0; any other reason is normal operation."""
 
@@ -137,6 +139,8 @@ class ControlCycle:
         price = self._price_at(now)
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None
         setpoint = decide(image, limits, plan, prices, self._site.battery)
+        if price is not None and price.source == RECORDED and not self._simulated:
+            setpoint = _not_on_recorded_prices(setpoint)
         if self._dispatch:
             self._command_power(setpoint.power_kw)
         self._record(image, limits, setpoint)
@@ -191,3 +195,10 @@ class ControlCycle:
         if len(self._cost_by_quarter) > 400:
             for ts in sorted(self._cost_by_quarter)[:-200]:
                 del self._cost_by_quarter[ts]
+
+
+def _not_on_recorded_prices(setpoint: Setpoint) -> Setpoint:
+    """Keep a real battery still: yesteryear's prices are for looking at, not for trading on."""
+    if setpoint.reason != "value_dispatch":
+        return setpoint
+    return Setpoint(setpoint.ts, 0.0, setpoint.wanted_kw, "recorded_prices")

@@ -13,9 +13,11 @@ import pytest
 from engine.config.load import parse_config
 from engine.config.schema import Config
 from engine.devices.simulator.plant import DemoPlant
+from engine.devices.simulator.server import DemoPlantServer
 from engine.domain.clock import ManualClock
 from engine.domain.control import EngineState
 from engine.domain.errors import ConfigError, MarketError
+from engine.forecasting.histories import RecordedHistory
 from engine.history.duckdb_store import DuckDbHistory
 from engine.market.recorded_prices import RecordedPrices
 from engine.optimization import check as check_module
@@ -298,6 +300,41 @@ def test_a_real_battery_that_does_not_answer_is_waited_for_and_never_replaced_by
     assert (broker.name, broker.simulated) == ("mqtt", False), "the design enables MQTT"
     assert "demo_plant" not in {n.code for n in snapshot.notices}
     assert all(sample.value is None for sample in snapshot.image.samples.values())
+
+
+def test_a_real_battery_is_never_steered_on_recorded_prices(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The demo plant behind a configuration that knows it as a real, writable site, with a past.
+    clock = ManualClock(START)
+    plant = make_demo_plant(parse_config(""), recording, clock)
+    server = DemoPlantServer(plant)
+    port = server.start()
+    entries = ", ".join(
+        f"{{name: {name}, profile: demo_{name}, host: 127.0.0.1, port: {port}, unit_id: {unit}, "
+        f"write_enabled: {str(name == 'pcs').lower()}}}"
+        for unit, name in enumerate(("bms", "pcs", "meter", "pv"), start=1)
+    )
+    past = RecordedHistory(recording, {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", 1.0)}, clock)
+    monkeypatch.setattr(assembly, "_past", lambda *arguments: past)
+    engine = build_engine(parse_config(f"devices: [{entries}]"), tmp_path / "data", clock)
+    try:
+        for _ in range(30):
+            clock.advance(2.0)
+            engine.run_once()
+        snapshot = engine.snapshot()
+        assert snapshot.plan is not None, "a plan is made and shown"
+        assert (snapshot.state, snapshot.state_reason) == (
+            EngineState.DEGRADED,
+            "recorded_prices",
+        )
+        assert snapshot.setpoint is not None
+        assert snapshot.setpoint.wanted_kw > 1
+        assert plant.pcs_values()["battery_setpoint_kw"] == 0
+        assert plant.truth.total.discharged_kwh == 0
+    finally:
+        engine.stop()
+        server.stop()
 
 
 def test_a_register_that_cannot_be_is_a_configuration_mistake(tmp_path: Path) -> None:
