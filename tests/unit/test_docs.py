@@ -1,0 +1,56 @@
+"""The documentation names what exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from ems_dash.api.modbus_routes import register_modbus_api
+from ems_dash.api.mqtt_routes import register_mqtt_api
+from ems_dash.api.routes import register_api
+from ems_dash.cli.main import parser
+from engine.devices.profile import MODBUS_PROFILES
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def text() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def test_every_route_is_documented_and_every_documented_route_exists() -> None:
+    server = Flask("docs")
+    register_api(server, None)  # type: ignore[arg-type]
+    register_modbus_api(server, None, "site-1")  # type: ignore[arg-type]
+    register_mqtt_api(server, None)  # type: ignore[arg-type]
+    routes = {
+        rule.rule
+        for rule in server.url_map.iter_rules()
+        if rule.rule.startswith(("/api/", "/healthz")) and "<" not in rule.rule
+    } - {"/api/"}
+    named = set(re.findall(r"(/api/[a-z/_]+[a-z]|/healthz)", text()))
+    assert routes - named == set()
+    assert named - routes == set()
+
+
+def test_documented_commands_exist() -> None:
+    commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert commands is not None
+    named = set(re.findall(r"python -m ems_dash ([a-z]+)", text()))
+    assert named <= set(commands)
+    assert set(commands) <= named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_number_of_profiles_in_the_readme_is_right() -> None:
+    real = [key for key in MODBUS_PROFILES if not key.startswith("demo_")]
+    assert f"{len(real)} device profiles" in (ROOT / "README.md").read_text(encoding="utf-8")
