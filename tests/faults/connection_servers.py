@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from engine.devices.codec import encode, register_width
 from engine.devices.profile import READ_BITS, DeviceProfile
+from tests.support.socket_server import SocketServer
 
 Image = dict[tuple[int, int], int]
 """(function code, wire address) to register or bit."""
@@ -65,7 +65,7 @@ def image_of(
 
 
 @dataclass
-class ImageDevice:
+class ImageDevice(SocketServer):
     """Serves `image` as one unit; everything else about it can be changed while it runs."""
 
     image: Image
@@ -76,74 +76,38 @@ class ImageDevice:
     writes: list[tuple[int, int]] = field(default_factory=list)
     functions: set[int] = field(default_factory=set)
     refused_clients: int = 0
-    served_clients: int = 0
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
+        super().__init__()
 
-    def close(self) -> None:
-        """Stop and wait until every thread has ended."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._acceptor.join(10)
-        with self._lock:
-            clients = list(self._open)
-        for client in clients:
-            try:
-                client.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
+    @property
+    def served_clients(self) -> int:
+        """Connections that were admitted so far."""
+        return self.connections
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                if self.single_client and self._open:
-                    self.refused_clients += 1
-                    client.close()
-                    continue
-                self._open.add(client)
-                self.served_clients += 1
-            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def admit(self, connection: socket.socket) -> bool:
+        if self.single_client and self.clients:
+            self.refused_clients += 1
+            return False
+        return True
 
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            buffer = b""
-            while data := client.recv(4096):
-                buffer += data
-                while len(buffer) >= 7:
-                    tid, protocol, length, unit = struct.unpack(">HHHB", buffer[:7])
-                    if protocol != 0 or length < 6:
-                        # Not Modbus TCP: a real device hangs up or stays silent.
-                        buffer = b""
-                        break
-                    if len(buffer) < 6 + length:
-                        break
-                    pdu, buffer = buffer[7 : 6 + length], buffer[6 + length :]
-                    answer = self._answer(unit, pdu)
-                    if answer is not None:
-                        head = struct.pack(">HHHB", tid, 0, len(answer) + 1, unit)
-                        client.sendall(head + answer)
-        except OSError:
-            return
-        finally:
-            with self._lock:
-                self._open.discard(client)
-            client.close()
+    def serve(self, connection: socket.socket) -> None:
+        buffer = b""
+        while data := connection.recv(4096):
+            buffer += data
+            while len(buffer) >= 7:
+                tid, protocol, length, unit = struct.unpack(">HHHB", buffer[:7])
+                if protocol != 0 or length < 6:
+                    # Not Modbus TCP: a real device hangs up or stays silent.
+                    buffer = b""
+                    break
+                if len(buffer) < 6 + length:
+                    break
+                pdu, buffer = buffer[7 : 6 + length], buffer[6 + length :]
+                answer = self._answer(unit, pdu)
+                if answer is not None:
+                    head = struct.pack(">HHHB", tid, 0, len(answer) + 1, unit)
+                    connection.sendall(head + answer)
 
     def _answer(self, unit: int, pdu: bytes) -> bytes | None:
         function, address, count = struct.unpack(">BHH", pdu[:5])

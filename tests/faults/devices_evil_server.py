@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.support.socket_server import SocketServer
+
 HONEST_OFFSET = 1000
 
 
@@ -83,61 +85,21 @@ def silent(_: Request) -> list[bytes]:
     return []
 
 
-class EvilServer:
+class EvilServer(SocketServer):
     """Answers every request on 127.0.0.1 the way `behaviour` says; it can be changed any time."""
 
     def __init__(self, behaviour: Behaviour = honest) -> None:
         self.behaviour = behaviour
         self.requests: list[Request] = []
-        self.connections = 0
         self.asked = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
+        super().__init__()
 
-    def push(self, data: bytes) -> None:
-        """Send data on the newest connection without being asked."""
-        self._open[-1].sendall(data)
-
-    def close(self) -> None:
-        """Stop and wait until every thread has ended."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._acceptor.join(10)
-        for connection in self._open:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                for request in self._read(connection):
-                    for packet in self.behaviour(request):
-                        if packet == CLOSE:
-                            return
-                        connection.sendall(packet)
-            except OSError:
-                return
+    def serve(self, connection: socket.socket) -> None:
+        for request in self._read(connection):
+            for packet in self.behaviour(request):
+                if packet == CLOSE:
+                    return
+                connection.sendall(packet)
 
     def _read(self, connection: socket.socket) -> Iterator[Request]:
         buffer = b""

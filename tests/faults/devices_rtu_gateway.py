@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from tests.support.socket_server import SocketServer
 
 HONEST_OFFSET = 1000
 
@@ -59,66 +60,24 @@ def rtu_honest(request: RtuRequest) -> list[bytes]:
     return [rtu_frame(request.unit, rtu_pdu(request))]
 
 
-class RtuGateway:
+class RtuGateway(SocketServer):
     """Listens on 127.0.0.1; `behaviour` and `on_connect` can be changed any time."""
 
     def __init__(self, behaviour: RtuBehaviour = rtu_honest) -> None:
         self.behaviour = behaviour
-        self.on_connect: Callable[[], None] = lambda: None
         self.requests: list[RtuRequest] = []
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
+        super().__init__()
 
-    def push(self, data: bytes) -> None:
-        """Hand bytes from the line to whoever connected last."""
-        self._open[-1].sendall(data)
-
-    def close(self) -> None:
-        """Stop and wait until every thread has ended."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._acceptor.join(10)
-        for connection in self._open:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            self.on_connect()
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                buffer = b""
-                while data := connection.recv(4096):
-                    buffer += data
-                    while (length := request_bytes(buffer)) and len(buffer) >= length:
-                        frame, buffer = buffer[:length], buffer[length:]
-                        for packet in self.behaviour(self._request(frame)):
-                            if packet == CLOSE:
-                                return
-                            connection.sendall(packet)
-            except OSError:
-                return
+    def serve(self, connection: socket.socket) -> None:
+        buffer = b""
+        while data := connection.recv(4096):
+            buffer += data
+            while (length := request_bytes(buffer)) and len(buffer) >= length:
+                frame, buffer = buffer[:length], buffer[length:]
+                for packet in self.behaviour(self._request(frame)):
+                    if packet == CLOSE:
+                        return
+                    connection.sendall(packet)
 
     def _request(self, frame: bytes) -> RtuRequest:
         assert crc(frame[:-2]) == frame[-2:]
