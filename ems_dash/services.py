@@ -12,6 +12,7 @@ from typing import Protocol
 
 from engine.config.schema import Config, DeviceConfig
 from engine.devices.assets import SiteAssets
+from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.mqtt.broker_check import BrokerCheck
@@ -101,6 +102,10 @@ class DeviceServices(Protocol):
 
     def device_clocks(self) -> Mapping[str, RtcState]:
         """Return device name to the state of its clock, for devices whose clock can be set."""
+        ...
+
+    def limit_states(self) -> Mapping[str, LimitState]:
+        """Return device name to its power limit, for devices that take one."""
         ...
 
     def devices(self) -> tuple[DeviceSpec, ...]:

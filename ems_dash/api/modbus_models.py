@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ems_dash.api.models import ApiModel, UtcTime
 from engine.config.schema import DeviceConfig, ModbusConfig, RegisterConfig
 from engine.devices.assets import EnergyStorage, PowerConversion, SiteAssets
+from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.profile import DeviceProfile
@@ -64,6 +65,7 @@ class ProfileSummary(ApiModel):
     manufacturer: str
     kinds: list[str]
     takes_setpoints: bool
+    takes_limits: bool
     verified_on_hardware: bool
 
 
@@ -191,6 +193,7 @@ def profile_summary(profile: DeviceProfile) -> ProfileSummary:
         manufacturer=profile.manufacturer,
         kinds=[kind.value for kind in profile.kinds],
         takes_setpoints="set_power_kw" in profile.commands,
+        takes_limits="limit_power_kw" in profile.commands,
         verified_on_hardware=profile.verified_on_hardware,
     )
 
@@ -281,17 +284,33 @@ class DeviceClockInfo(ApiModel):
     drift_s: float | None
 
 
+class LimitInfo(ApiModel):
+    """Power limit of one device; a limit of null is none."""
+
+    state: str
+    reason: str | None
+    requested_kw: float | None
+    written_kw: float | None
+    readback_kw: float | None
+    measured_kw: float | None
+    flash_writes_today: int | None
+    daily_write_budget: int | None
+
+
 class ModbusStatusAnswer(ApiModel):
     """``GET /api/modbus/status``: how the connections are doing, by device name."""
 
     statistics: dict[str, LinkStatisticsInfo]
     clocks: dict[str, DeviceClockInfo]
+    limits: dict[str, LimitInfo]
 
 
 def modbus_status_answer(
-    statistics: Mapping[str, UnitStatistics], clocks: Mapping[str, RtcState]
+    statistics: Mapping[str, UnitStatistics],
+    clocks: Mapping[str, RtcState],
+    limits: Mapping[str, LimitState],
 ) -> ModbusStatusAnswer:
-    """Return the API's view of link statistics and device clocks."""
+    """Return the API's view of link statistics, device clocks and power limits."""
     return ModbusStatusAnswer(
         statistics={
             name: LinkStatisticsInfo(
@@ -310,5 +329,18 @@ def modbus_status_answer(
                 state=clock.state.value, reason=clock.reason, ts=clock.ts, drift_s=clock.drift_s
             )
             for name, clock in clocks.items()
+        },
+        limits={
+            name: LimitInfo(
+                state=limit.state.value,
+                reason=limit.reason,
+                requested_kw=limit.requested_kw,
+                written_kw=limit.written_kw,
+                readback_kw=limit.readback_kw,
+                measured_kw=limit.measured_kw,
+                flash_writes_today=limit.flash_writes_today,
+                daily_write_budget=limit.daily_write_budget,
+            )
+            for name, limit in limits.items()
         },
     )

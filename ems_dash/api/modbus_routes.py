@@ -84,7 +84,11 @@ def register_modbus_api(
     def status() -> Response:
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
-        return json_answer(modbus_status_answer(services.statistics(), services.device_clocks()))
+        return json_answer(
+            modbus_status_answer(
+                services.statistics(), services.device_clocks(), services.limit_states()
+            )
+        )
 
     @api.get("/api/modbus/profiles")
     def profiles() -> Response:

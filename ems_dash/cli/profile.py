@@ -77,7 +77,7 @@ def _row(profile: DeviceProfile) -> dict[str, Any]:
         "model": profile.model,
         "kinds": [kind.value for kind in profile.kinds],
         "signals": sorted(profile.signals),
-        "commandable": bool(profile.commands),
+        "commandable": "set_power_kw" in profile.commands,
         "verified_on_hardware": profile.verified_on_hardware,
         "address_base_stated": profile.address_base_stated,
         "source": profile.source,
@@ -96,7 +96,8 @@ def _summary(profile: DeviceProfile) -> list[str]:
         f"{profile.key}: {profile.label} is a valid profile.",
         f"  canonical signals ({len(canonical)}): {', '.join(canonical) or 'none'}",
         f"  signals of its own ({len(own)}): {', '.join(own) or 'none'}",
-        f"  takes setpoints: {'yes' if profile.commands else 'no'}",
+        f"  takes setpoints: {'yes' if 'set_power_kw' in profile.commands else 'no'}",
+        f"  takes limits: {'yes' if 'limit_power_kw' in profile.commands else 'no'}",
         f"  verified on hardware: {verified}",
         f"  source: {profile.source}",
     ]

@@ -8,6 +8,7 @@ takes the power), often two devices or more.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from engine.devices.aggregation import (
     sum_of_limits,
     total,
 )
+from engine.devices.limit_share import LimitPart, checked_limit, share_limit
 from engine.devices.profile import DeviceKind, DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.domain.errors import DeviceError
@@ -146,7 +148,7 @@ class EnergyStorage(Battery, PowerConversion, Protocol):
 
 @runtime_checkable
 class PvGenerator(Protocol):
-    """PV power (>= 0); curtailment only where the profile documents it."""
+    """PV power (>= 0); curtailment only where the profile documents it and writing is enabled."""
 
     name: str
 
@@ -154,6 +156,7 @@ class PvGenerator(Protocol):
     def pv_energy_kwh(self) -> Sample: ...
     @property
     def can_curtail(self) -> bool: ...
+    def curtail(self, limit_kw: float | None) -> None: ...
 
 
 @runtime_checkable
@@ -169,23 +172,29 @@ class Meter(Protocol):
 
 @runtime_checkable
 class EvCharger(Protocol):
-    """A charging station, measured: power (>= 0), state and current limit."""
+    """A charging station: power (>= 0), state, current limit; limited where that is enabled."""
 
     name: str
 
     def ev_power_kw(self) -> Sample: ...
     def ev_state_code(self) -> Sample: ...
     def ev_current_limit_a(self) -> Sample: ...
+    @property
+    def can_limit(self) -> bool: ...
+    def limit(self, limit_kw: float | None) -> None: ...
 
 
 @runtime_checkable
 class HeatPump(Protocol):
-    """A heat pump, measured: power (>= 0) and the power limit it holds."""
+    """A heat pump: power (>= 0) and the limit it holds; limited where that is enabled."""
 
     name: str
 
     def heat_pump_kw(self) -> Sample: ...
     def heat_pump_limit_kw(self) -> Sample: ...
+    @property
+    def can_limit(self) -> bool: ...
+    def limit(self, limit_kw: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -216,6 +225,11 @@ class AssetMember:
         """True when power commands are written to it."""
         return self.spec.writable and "set_power_kw" in self.spec.profile.commands
 
+    @property
+    def limitable(self) -> bool:
+        """True when power limits are written to it."""
+        return self.spec.writable and "limit_power_kw" in self.spec.profile.commands
+
     def supplies(self, signal: str) -> bool:
         """True when its profile has `signal`, also when a meter stands in for a PV inverter."""
         return self.raw_signal(signal) is not None
@@ -241,6 +255,19 @@ def roles_of(profile: DeviceProfile) -> frozenset[Role]:
 
 ReadSamples = Callable[[str], Mapping[str, Sample]]
 """Returns the newest samples of the device of that name."""
+
+
+LimitPower = Callable[[str, float | None], None]
+"""Asks the device of that name to keep a limit (kW, >= 0; None for none); returns at once."""
+
+
+def _nowhere_to_write(name: str, limit_kw: float | None) -> None:
+    raise DeviceError(
+        f"the limit of {name} leads nowhere: these assets only read.",
+        field="limit_kw",
+        value=limit_kw,
+        hint="Limit it through the devices of the site.",
+    )
 
 
 class _Asset:
@@ -335,7 +362,69 @@ class StorageAsset(_BatteryPart, _ConversionPart):
     """A battery with its conversion; an `EnergyStorage`."""
 
 
-class PvAsset(_Asset):
+class _FlexibleAsset(_Asset, ABC):
+    """An asset whose power can be limited where a profile documents it."""
+
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[AssetMember],
+        read: ReadSamples,
+        limit_power: LimitPower,
+    ) -> None:
+        super().__init__(name, members, read)
+        self._limit_power = limit_power
+
+    @abstractmethod
+    def _power_of(self, member: AssetMember) -> Sample:
+        """Return what `member` generates or draws."""
+
+    @property
+    def _can_limit(self) -> bool:
+        return any(member.limitable for member in self.members)
+
+    def limit_parts(self) -> tuple[LimitPart, ...]:
+        """Return what each of its devices counts for under a common limit."""
+        return tuple(
+            LimitPart(
+                member.name,
+                member.limitable,
+                self._nameplate_kw(member),
+                _usable_amount(self._power_of(member)),
+            )
+            for member in self.members
+        )
+
+    def _nameplate_kw(self, member: AssetMember) -> float | None:
+        command = member.spec.profile.commands.get("limit_power_kw")
+        if command is None:
+            return None
+        if not isinstance(command.clamp, str):
+            return command.clamp
+        sample = self._read(member.name).get(command.clamp)
+        return None if sample is None else _usable_amount(sample) or None
+
+    def _limit(self, limit_kw: float | None) -> None:
+        _limit_all(self.members, self.limit_parts, self._limit_power, limit_kw)
+
+
+def _limit_all(
+    members: Sequence[AssetMember],
+    parts: Callable[[], Sequence[LimitPart]],
+    limit_power: LimitPower,
+    limit_kw: float | None,
+) -> None:
+    """Ask for a common limit; where no device can keep it, the limit state of each says so."""
+    limitable = [member.name for member in members if member.limitable]
+    if limit_kw is None or not limitable:
+        for name in limitable or [member.name for member in members]:
+            limit_power(name, limit_kw)
+        return
+    for name, share_kw in share_limit(checked_limit(limit_kw), parts()).items():
+        limit_power(name, share_kw)
+
+
+class PvAsset(_FlexibleAsset):
     """A PV plant; a `PvGenerator`."""
 
     def pv_kw(self) -> Sample:
@@ -348,8 +437,21 @@ class PvAsset(_Asset):
 
     @property
     def can_curtail(self) -> bool:
-        """True when the profile documents a command to limit its power."""
-        return any("limit_pv_kw" in member.spec.profile.commands for member in self.members)
+        """True when it takes limits of its power and writing is enabled."""
+        return self._can_limit
+
+    def curtail(self, limit_kw: float | None) -> None:
+        """Ask it to generate no more than `limit_kw` (>= 0), None for no limit; returns at once.
+
+        Repeat it as long as it is to hold: a device with a watchdog forgets it.
+
+        Raises:
+            DeviceError: Negative or not a finite number.
+        """
+        self._limit(limit_kw)
+
+    def _power_of(self, member: AssetMember) -> Sample:
+        return self._of(member, "pv_kw")
 
 
 class MeterAsset(_Asset):
@@ -368,7 +470,28 @@ class MeterAsset(_Asset):
         return self.sample("grid_export_kwh")
 
 
-class _Load(_Asset):
+class _Load(_FlexibleAsset):
+    _own_power: str
+
+    @property
+    def can_limit(self) -> bool:
+        """True when it takes limits of its power and writing is enabled."""
+        return self._can_limit
+
+    def limit(self, limit_kw: float | None) -> None:
+        """Ask it to draw no more than `limit_kw` (>= 0), None for no limit; returns at once.
+
+        Repeat it as long as it is to hold: a device with a watchdog forgets it.
+
+        Raises:
+            DeviceError: Negative or not a finite number.
+        """
+        self._limit(limit_kw)
+
+    def _power_of(self, member: AssetMember) -> Sample:
+        own = self._own_power
+        return self._of(member, own if member.supplies(own) else "grid_kw")
+
     def _power(self, own: str) -> Sample:
         # A plain meter in front of the load shows what it draws as import.
         supplied = any(member.supplies(own) for member in self.members)
@@ -378,9 +501,11 @@ class _Load(_Asset):
 class EvChargerAsset(_Load):
     """A charging station or the meter in front of it; an `EvCharger`."""
 
+    _own_power = "ev_power_kw"
+
     def ev_power_kw(self) -> Sample:
         """Power drawn, >= 0."""
-        return self._power("ev_power_kw")
+        return self._power(self._own_power)
 
     def ev_state_code(self) -> Sample:
         """State as the profile codes it."""
@@ -394,9 +519,11 @@ class EvChargerAsset(_Load):
 class HeatPumpAsset(_Load):
     """A heat pump or the meter in front of it; a `HeatPump`."""
 
+    _own_power = "heat_pump_kw"
+
     def heat_pump_kw(self) -> Sample:
         """Power drawn, >= 0."""
-        return self._power("heat_pump_kw")
+        return self._power(self._own_power)
 
     def heat_pump_limit_kw(self) -> Sample:
         """Power limit the heat pump holds."""
@@ -409,33 +536,65 @@ class SiteAssets:
     Args:
         members: Every device with its roles.
         read: Newest samples per device name.
+        limit_power: Takes the limits of flexible devices; left out where they are only read.
 
     Raises:
         DeviceError: A role its profile cannot fill, two grid meters, storages or SoC sources
             without the capacities needed to weigh them, or a command for one of several storages.
     """
 
-    def __init__(self, members: Sequence[AssetMember], read: ReadSamples) -> None:
+    def __init__(
+        self,
+        members: Sequence[AssetMember],
+        read: ReadSamples,
+        limit_power: LimitPower = _nowhere_to_write,
+    ) -> None:
         _check_roles(members)
         self.members = _with_fallback_roles(members)
         self._read = read
+        self._limit_power = limit_power
         names = dict.fromkeys(m.storage for m in self.members if m.roles & _STORAGE_ROLES)
         self.storages = tuple(
             _storage(name, [m for m in self.members if _in_storage(m, name)], read)
             for name in names
         )
-        self.pv_generators = tuple(PvAsset(m.name, [m], read) for m in self._with(Role.PV))
+        self.pv_generators = tuple(
+            PvAsset(m.name, [m], read, limit_power) for m in self._with(Role.PV)
+        )
         self.meters = tuple(MeterAsset(m.name, [m], read) for m in self._with(Role.METER))
         self.ev_chargers = tuple(
-            EvChargerAsset(m.name, [m], read) for m in self._with(Role.EV_CHARGER)
+            EvChargerAsset(m.name, [m], read, limit_power) for m in self._with(Role.EV_CHARGER)
         )
         self.heat_pumps = tuple(
-            HeatPumpAsset(m.name, [m], read) for m in self._with(Role.HEAT_PUMP)
+            HeatPumpAsset(m.name, [m], read, limit_power) for m in self._with(Role.HEAT_PUMP)
         )
         _check_meters(self.meters)
         _check_capacities(self.storages)
         _check_command(self.storages)
         self._suppliers = self._plan()
+
+    @property
+    def can_curtail(self) -> bool:
+        """True when at least one PV plant of the site can be curtailed."""
+        return any(pv.can_curtail for pv in self.pv_generators)
+
+    def curtail_pv(self, limit_kw: float | None) -> None:
+        """Ask all PV plants together to generate no more than `limit_kw`; returns at once.
+
+        `engine.devices.limit_share.share_limit` says who gets how much of it.
+
+        Args:
+            limit_kw: The most they may generate together, >= 0; None for no limit.
+
+        Raises:
+            DeviceError: Negative or not a finite number.
+        """
+        members = [member for pv in self.pv_generators for member in pv.members]
+
+        def parts() -> list[LimitPart]:
+            return [part for pv in self.pv_generators for part in pv.limit_parts()]
+
+        _limit_all(members, parts, self._limit_power, limit_kw)
 
     def configured_signals(self) -> frozenset[str]:
         """Return the canonical signals the site is meant to supply."""
@@ -489,6 +648,10 @@ class SiteAssets:
             Part(missing(like, f"{asset.name} does not supply {signal}")) for asset in without
         ]
         return COMBINATIONS[signal][1](parts)
+
+
+def _usable_amount(sample: Sample) -> float | None:
+    return None if sample.value is None or not sample.usable else max(0.0, sample.value)
 
 
 def _in_storage(member: AssetMember, name: str) -> bool:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from engine.devices.clock_sync import system_clock_synchronised
+from engine.devices.command_state import LimitState
 from engine.devices.commander import CommandPhase, CommandState, PowerCommander
 from engine.devices.device import PolledDevice
+from engine.devices.limit_commander import LimitCommander
+from engine.devices.limit_share import checked_limit
 from engine.devices.link import ModbusLink, OpenClient, UnitSettings
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.poller import LinkPoller
@@ -25,11 +28,11 @@ from engine.domain.signals import SIGNALS
 
 log = logging.getLogger(__name__)
 
-__all__ = ["CommandPhase", "CommandState", "DeviceGroup", "DeviceSpec"]
+__all__ = ["CommandPhase", "CommandState", "DeviceGroup", "DeviceSpec", "LimitState"]
 
 
 class DeviceGroup:
-    """Polls all devices of a site and commands its battery.
+    """Polls all devices of a site, commands its battery and limits its flexible devices.
 
     Either `start` runs one thread per endpoint, or the caller drives it with `poll_once`.
 
@@ -70,6 +73,8 @@ class DeviceGroup:
         self._commander: PowerCommander | None = None
         self._commanding_poller: LinkPoller | None = None
         self._refused_state = CommandState()
+        self._limiters: dict[str, tuple[LimitCommander, LinkPoller]] = {}
+        self._refused_limits: dict[str, LimitState] = {}
         self._stopped = False
         self._simulated = all(spec.simulated for spec in specs)
         endpoints: dict[str, list[DeviceSpec]] = {}
@@ -96,21 +101,33 @@ class DeviceGroup:
         commander: PowerCommander | None = None
         commanded: PolledDevice | None = None
         device_clocks: dict[PolledDevice, RtcSync] = {}
+        limiters: dict[PolledDevice, LimitCommander] = {}
         for device in devices:
             if _takes_commands(device.spec):
                 commander = PowerCommander(device.spec, link, self._clock, self._write_counts)
                 commanded = device
+            if _takes_limits(device.spec):
+                limiters[device] = LimitCommander(
+                    device.spec, link, self._clock, self._write_counts
+                )
             if device.spec.profile.rtc is not None:
                 device_clocks[device] = RtcSync(
                     device.spec, link, self._clock, self._clock_synchronised
                 )
         poller = LinkPoller(
-            link, devices, commander, commanded, self._clock, device_clocks=device_clocks
+            link,
+            devices,
+            commander,
+            commanded,
+            self._clock,
+            device_clocks=device_clocks,
+            limiters=limiters,
         )
         self._devices.extend(devices)
         self._device_clocks |= device_clocks
         self._links |= {device.spec.name: link for device in devices}
         self._pollers.append(poller)
+        self._limiters |= {d.spec.name: (limiter, poller) for d, limiter in limiters.items()}
         if commander is not None:
             self._commander, self._commanding_poller = commander, poller
 
@@ -166,12 +183,7 @@ class DeviceGroup:
         for device in self._devices:
             if device.spec.name == name:
                 return device.samples
-        raise DeviceError(
-            f"no such device (got {name!r}).",
-            field="device",
-            value=name,
-            hint=f"Known are {', '.join(device.spec.name for device in self._devices)}.",
-        )
+        raise self._unknown(name)
 
     def connections(self) -> tuple[tuple[DeviceSpec, ModbusLink], ...]:
         """Return every device with the connection it is behind, for reading through it."""
@@ -225,6 +237,64 @@ class DeviceGroup:
         known = [ts for ts in times if ts is not None]
         return min(known) if len(known) == len(times) else None
 
+    @property
+    def limitable(self) -> frozenset[str]:
+        """Names of the devices that take power limits and are enabled for writing."""
+        return frozenset(self._limiters)
+
+    def limit_power(self, device: str, limit_kw: float | None) -> None:
+        """Ask for the most `device` may generate or draw; replaces an earlier one, no waiting.
+
+        When the device takes no limit or writing to it is not enabled nothing is sent and its
+        limit state says so.
+
+        Args:
+            device: Name of the device.
+            limit_kw: Limit, >= 0; None for no limit.
+
+        Raises:
+            DeviceError: No device of that name, or the limit is negative or not finite.
+        """
+        spec = self._spec_of(device)
+        if limit_kw is not None:
+            checked_limit(limit_kw)
+        if device not in self._limiters or self._stopped:
+            if self._stopped:
+                reason = "the devices are stopped"
+            elif "limit_power_kw" not in spec.profile.commands:
+                reason = f"{device} takes no power limit; nothing was sent"
+            else:
+                reason = f"{device} is not enabled for writing; nothing was sent"
+            self._refused_limits[device] = LimitState(
+                CommandPhase.REFUSED, reason, requested_kw=limit_kw, ts=self._clock.now()
+            )
+            return
+        limiter, poller = self._limiters[device]
+        limiter.limit(limit_kw)
+        poller.wake()
+
+    def limit_states(self) -> Mapping[str, LimitState]:
+        """Return device name to how far its newest limit got, for every device limited or refused.
+
+        Devices that can be limited are always among them.
+        """
+        states = {name: limiter.state for name, (limiter, _) in self._limiters.items()}
+        return {**states, **self._refused_limits}
+
+    def _spec_of(self, name: str) -> DeviceSpec:
+        for device in self._devices:
+            if device.spec.name == name:
+                return device.spec
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> DeviceError:
+        return DeviceError(
+            f"no such device (got {name!r}).",
+            field="device",
+            value=name,
+            hint=f"Known are {', '.join(device.spec.name for device in self._devices)}.",
+        )
+
     def poll_health(self) -> StepHealth:
         """Return the supervision record: ok only when the newest poll of every device succeeded."""
         failing = [device for device in self._devices if device.failures_in_a_row]
@@ -250,7 +320,7 @@ class DeviceGroup:
         )
 
     def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
-        """Write the safe setpoint if writing is enabled, then close everything.
+        """Write the safe setpoint if writing is enabled, lift every limit, then close everything.
 
         Returns within about `timeout_s` of real time even when a device does not answer; the
         log then says that the setpoint was not written. Calling it again does nothing.
@@ -280,6 +350,10 @@ def _endpoint(spec: DeviceSpec) -> str:
 
 def _takes_commands(spec: DeviceSpec) -> bool:
     return spec.writable and "set_power_kw" in spec.profile.commands
+
+
+def _takes_limits(spec: DeviceSpec) -> bool:
+    return spec.writable and "limit_power_kw" in spec.profile.commands
 
 
 def _check_specs(specs: Sequence[DeviceSpec], signals_may_repeat: bool) -> None:

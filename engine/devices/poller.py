@@ -15,6 +15,7 @@ from datetime import datetime
 
 from engine.devices.commander import PowerCommander
 from engine.devices.device import PolledDevice
+from engine.devices.limit_commander import LimitCommander
 from engine.devices.link import ModbusLink
 from engine.devices.rtc import RtcSync
 from engine.domain.clock import Clock
@@ -32,6 +33,7 @@ class LinkPoller:
         commanded: The device `commander` writes to, or None.
         clock: Gives the grid.
         device_clocks: Devices whose clock is set on each new connection.
+        limiters: Devices whose power can be limited.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class LinkPoller:
         clock: Clock,
         *,
         device_clocks: Mapping[PolledDevice, RtcSync] | None = None,
+        limiters: Mapping[PolledDevice, LimitCommander] | None = None,
     ) -> None:
         self._link = link
         self._devices = tuple(devices)
@@ -50,6 +53,7 @@ class LinkPoller:
         self._commanded = commanded
         self._clock = clock
         self._device_clocks = dict(device_clocks or {})
+        self._limiters = dict(limiters or {})
         self._cycle_lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -136,6 +140,8 @@ class LinkPoller:
     def _cycle(self, devices: Sequence[PolledDevice]) -> None:
         with self._cycle_lock:
             self._write()
+            for limited, limiter in self._limiters.items():
+                limiter.write_due(limited.samples)
             for device in devices:
                 if self._stopping.is_set():
                     return
@@ -145,6 +151,11 @@ class LinkPoller:
                     if self._commander.waits_for_nameplate and self._write():
                         device.poll()
                     self._commander.check(device.samples)
+                if device in self._limiters:
+                    limiter = self._limiters[device]
+                    if limiter.waits_for_nameplate and limiter.write_due(device.samples):
+                        device.poll()
+                    limiter.check(device.samples)
                 if device in self._device_clocks and not self._stopping.is_set():
                     self._device_clocks[device].sync_if_due()
             if devices:
@@ -163,6 +174,7 @@ class LinkPoller:
             if not self._finished:
                 self._finished = True
                 self._write_safe_setpoint()
+                self._lift_limits()
                 self._link.close()
                 for device in self._devices:
                     device.retire("stopped")
@@ -188,6 +200,21 @@ class LinkPoller:
             self._safe_power_kw,
             self._commander.state.reason if remaining_s > 0 else "no time was left",
         )
+
+    def _lift_limits(self) -> None:
+        for device, limiter in self._limiters.items():
+            remaining_s = self._stop_deadline_s - time.monotonic()
+            if remaining_s > 0:
+                self._link.hurry(remaining_s)
+                if limiter.lift():
+                    continue
+            elif not limiter.leaves_limit:
+                continue
+            log.error(
+                "%s: its power limit was not lifted%s",
+                device.spec.name,
+                "" if remaining_s > 0 else ": no time was left",
+            )
 
 
 def _next_slot(origin_s: float, interval_s: float, now_s: float) -> float:

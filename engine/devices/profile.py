@@ -13,13 +13,20 @@ from enum import StrEnum
 from importlib import resources
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from engine.devices.command_def import CommandDef
+from engine.devices.command_def import (
+    CommandDef,
+    Commands,
+    CommandStep,
+    LimitDef,
+    WriteRules,
+    WriteStep,
+)
 from engine.devices.connection_def import ConnectionDefaults
 from engine.devices.derived_def import DerivedDef
 from engine.devices.encoding import (
@@ -89,6 +96,10 @@ _SIGNED_SIGNALS: Final[Mapping[str, frozenset[PositiveMeans]]] = {
 
 def _nothing() -> Mapping[Any, Any]:
     return MappingProxyType({})
+
+
+def _no_commands() -> Commands:
+    return cast(Commands, MappingProxyType({}))
 
 
 class RegisterDef(Encoding):
@@ -205,7 +216,9 @@ class DeviceProfile(ProfileData):
         texts: Name to text register (manufacturer, model, serial number).
         alarms: Alarm name (of `engine.domain.signals.ALARMS`) to bit.
         status_codes: Code of `status_code` to text; other codes make the signal BAD.
-        commands: Command name to command; only ``"set_power_kw"`` exists.
+        commands: Command name to command: ``"set_power_kw"`` (battery power) and
+            ``"limit_power_kw"`` (the most a device may generate or draw); empty when the device
+            takes none. Cannot be changed.
         rtc: Clock of the device that may be set, or None.
     """
 
@@ -236,9 +249,9 @@ class DeviceProfile(ProfileData):
     status_codes: Annotated[Mapping[int, str], AfterValidator(frozen_mapping)] = Field(
         default_factory=_nothing
     )
-    commands: Annotated[
-        Mapping[Literal["set_power_kw"], CommandDef], AfterValidator(frozen_mapping)
-    ] = Field(default_factory=_nothing)
+    commands: Annotated[Commands, AfterValidator(frozen_mapping)] = Field(
+        default_factory=_no_commands
+    )
     rtc: RtcDef | None = None
 
     def wire_address(self, address: int) -> int:
@@ -281,8 +294,11 @@ class DeviceProfile(ProfileData):
         for name, text in self.texts.items():
             self._check_span(f"texts.{name}", text.address, text.length)
         self._check_overlaps()
-        for name, command in self.commands.items():
-            self._check_command(name, command)
+        power, limit = self.commands.get("set_power_kw"), self.commands.get("limit_power_kw")
+        if power is not None:
+            self._check_command(power)
+        if limit is not None:
+            self._check_limit(limit)
         if self.rtc is not None:
             self._check_span("rtc", self.rtc.address, RTC_REGISTERS)
         return self
@@ -533,10 +549,37 @@ class DeviceProfile(ProfileData):
                         "Correct one bit or mask.",
                     )
 
-    def _check_command(self, name: str, command: CommandDef) -> None:
-        field = f"commands.{name}"
-        steps = [(f"{field}.steps.{i}", step) for i, step in enumerate(command.steps)]
-        steps += [(f"{field}.revert.{i}", step) for i, step in enumerate(command.revert)]
+    def _check_command(self, command: CommandDef) -> None:
+        for place, step in self._steps_of(command):
+            if (
+                isinstance(step, CommandStep)
+                and step.value == "power_kw"
+                and step.positive_means not in _BATTERY_SIGNS
+            ):
+                raise self._error(
+                    f"{place}.positive_means",
+                    None if step.positive_means is None else step.positive_means.value,
+                    "the sign of the setpoint is not stated",
+                    "Say what a positive number means: charge or discharge.",
+                )
+        self._check_write_rules(command, ("clamp_charge", "clamp_discharge"))
+
+    def _check_limit(self, limit: LimitDef) -> None:
+        for place, step in self._steps_of(limit):
+            if step.positive_means is not None:
+                raise self._error(
+                    f"{place}.positive_means",
+                    step.positive_means.value,
+                    "a limit is an amount without a sign",
+                    "Leave it out.",
+                )
+        self._check_write_rules(limit, ("clamp",))
+
+    def _steps_of(self, command: WriteRules) -> list[tuple[str, WriteStep]]:
+        """Return field and step of every write of `command`, each one checked on its own."""
+        field = f"commands.{command.command_name}"
+        steps = [(f"{field}.steps.{i}", step) for i, step in enumerate(command.all_steps)]
+        steps += [(f"{field}.revert.{i}", step) for i, step in enumerate(command.revert_steps)]
         for place, step in steps:
             self._check_encoding(place, step)
             self._check_span(place, step.address, step.type.width)
@@ -547,18 +590,15 @@ class DeviceProfile(ProfileData):
                     f"function 6 writes one register, {step.type} needs {step.type.width}",
                     "Use function 16.",
                 )
-            if step.value == "power_kw" and step.positive_means not in _BATTERY_SIGNS:
-                raise self._error(
-                    f"{place}.positive_means",
-                    None if step.positive_means is None else step.positive_means.value,
-                    "the sign of the setpoint is not stated",
-                    "Say what a positive number means: charge or discharge.",
-                )
-        if not any(step.carries_power for step in command.steps):
+        return steps
+
+    def _check_write_rules(self, command: WriteRules, clamps: tuple[str, ...]) -> None:
+        field = f"commands.{command.command_name}"
+        if not any(step.carries_power for step in command.all_steps):
             raise self._error(
-                f"{field}.steps", len(command.steps), "no step writes the power", "Add it."
+                f"{field}.steps", len(command.all_steps), "no step writes the power", "Add it."
             )
-        for part in ("readback", "effect", "clamp_charge", "clamp_discharge"):
+        for part in ("readback", "effect", *clamps):
             signal = getattr(command, part)
             if isinstance(signal, str) and signal not in self.signals:
                 raise self._error(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.devices.assets import AssetMember, SiteAssets
-from engine.devices.commander import CommandState
+from engine.devices.command_state import CommandState, LimitState
 from engine.devices.group import DeviceGroup
 from engine.devices.write_budget import WriteCountStore
 from engine.domain.clock import Clock
@@ -42,7 +42,7 @@ class SiteDevices:
     ) -> None:
         self._clock = clock
         self._max_age_s = {m.name: STALE_AFTER_POLLS * m.spec.poll_interval_s for m in members}
-        self.assets = SiteAssets(members, self.device_samples)
+        self.assets = SiteAssets(members, self.device_samples, self.limit_power)
         self.group = DeviceGroup(
             [member.spec for member in members],
             clock,
@@ -105,12 +105,37 @@ class SiteDevices:
         """Return how far the newest command got."""
         return self.group.command_state()
 
+    @property
+    def limitable(self) -> frozenset[str]:
+        """Names of the devices that take power limits and are enabled for writing."""
+        return self.group.limitable
+
+    def limit_power(self, device: str, limit_kw: float | None) -> None:
+        """Ask for the most one device may generate or draw (None: no limit); returns at once.
+
+        Raises:
+            DeviceError: No device of that name, or the limit is negative or not finite.
+        """
+        self.group.limit_power(device, limit_kw)
+
+    def curtail_pv(self, limit_kw: float | None) -> None:
+        """Ask all PV plants together to generate no more than this (None: no limit).
+
+        Raises:
+            DeviceError: The limit is negative or not finite.
+        """
+        self.assets.curtail_pv(limit_kw)
+
+    def limit_states(self) -> Mapping[str, LimitState]:
+        """Return device name to how far its newest power limit got."""
+        return self.group.limit_states()
+
     def poll_health(self) -> StepHealth:
         """Return the supervision record of polling."""
         return self.group.poll_health()
 
     def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
-        """Write the safe setpoint if writing is enabled, then close everything."""
+        """Write the safe setpoint if writing is enabled, lift limits, then close everything."""
         self.group.stop(safe_power_kw, timeout_s)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.devices.codec import encode
-from engine.devices.command_def import CommandDef, CommandStep
+from engine.devices.command_def import WriteRules, WriteStep
 from engine.devices.link import DeviceAnswerError, ModbusLink
 from engine.devices.spec import DeviceSpec
 from engine.devices.write_budget import WriteBudget, WriteCountStore
@@ -35,7 +35,7 @@ class StepWriter:
         self._flash: dict[int, tuple[int, ...]] = {}
         self._flash_session: int | None = None
 
-    def write(self, steps: Iterable[CommandStep], power_kw: float, *, force: bool) -> bool:
+    def write(self, steps: Iterable[WriteStep], power_kw: float, *, force: bool) -> bool:
         """Write the steps in order, except flash-backed ones that hold their value already.
 
         Returns:
@@ -73,10 +73,10 @@ class StepWriter:
                 self._flash[step.address] = words
         return True
 
-    def _words(self, step: CommandStep, power_kw: float) -> tuple[int, ...]:
+    def _words(self, step: WriteStep, power_kw: float) -> tuple[int, ...]:
         return encode(step, step.value_for(power_kw), self._spec.profile.word_order, "power_kw")
 
-    def _differs(self, step: CommandStep, words: tuple[int, ...], *, ask: bool) -> bool:
+    def _differs(self, step: WriteStep, words: tuple[int, ...], *, ask: bool) -> bool:
         """True unless the flash-backed register is known, or read, to hold `words` already."""
         if self._flash_session != self._link.session:
             self._flash.clear()
@@ -115,9 +115,21 @@ class StepWriter:
 
 
 def flash_budget(
-    spec: DeviceSpec, command: CommandDef, store: WriteCountStore | None, clock: Clock
+    spec: DeviceSpec,
+    command: WriteRules,
+    store: WriteCountStore | None,
+    clock: Clock,
+    *,
+    counted_as: str | None = None,
 ) -> WriteBudget | None:
     """Return the daily budget of flash writes of a command, None when it needs none.
+
+    Args:
+        spec: The device.
+        command: The command.
+        store: Keeps the count, or None where nothing does.
+        clock: Gives the day.
+        counted_as: Name of the count in `store`; None for the name of the device.
 
     Raises:
         DeviceError: It needs one, but nothing keeps the count.
@@ -126,9 +138,9 @@ def flash_budget(
         return None
     if store is None:
         raise DeviceError(
-            f"{spec.name} keeps its setpoint in flash memory, but nothing counts the writes.",
+            f"{spec.name} keeps what is written in flash memory, but nothing counts the writes.",
             field="write_counts",
             value=None,
             hint="Give the device group a store for the counts.",
         )
-    return WriteBudget(spec.name, command.daily_write_budget, store, clock)
+    return WriteBudget(counted_as or spec.name, command.daily_write_budget, store, clock)

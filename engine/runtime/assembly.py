@@ -326,7 +326,9 @@ def make_demo_plant(
     factor = _pv_factor(config)
     pv_mean = quarter_mean(recording, "pv_kw")
     return DemoPlant(
-        DemoParameters(site_from(config).battery),
+        DemoParameters(
+            site_from(config).battery, pv_rated_kw=max(config.demo_plant.pv_peak_kw, 1.0)
+        ),
         load_kw=with_ripple(quarter_mean(recording, "load_kw"), _LOAD_RIPPLE, seed=1),
         pv_kw=with_ripple(lambda ts: factor * pv_mean(ts), _PV_RIPPLE, seed=2),
         clock=clock,

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.config.schema import Config, DeviceConfig
 from engine.devices.assets import SiteAssets
+from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.connection_test.physics import Observation
 from engine.devices.connection_test.runner import OBSERVE_S
@@ -76,6 +77,10 @@ class DeviceService:
     def device_clocks(self) -> Mapping[str, RtcState]:
         """Return device name to the state of its clock, for devices whose clock can be set."""
         return self._devices.group.device_clocks()
+
+    def limit_states(self) -> Mapping[str, LimitState]:
+        """Return device name to its power limit, for devices that take one."""
+        return self._devices.limit_states()
 
     def devices(self) -> tuple[DeviceSpec, ...]:
         """Return every device that is polled."""

@@ -376,3 +376,14 @@ def test_the_whole_program_serves_these_routes_on_its_demo_plant(tmp_path: Path)
         assert client.post("/api/modbus/config", headers=HEADERS).status_code == 405
     finally:
         engine.stop()
+
+
+def test_the_connections_are_told_with_errors_by_kind(world: World) -> None:
+    body = world.client.get("/api/modbus/status").get_json()
+    assert set(body["statistics"]) == {"bms", "pcs", "meter"}
+    meter = body["statistics"]["meter"]
+    assert meter["requests"] >= 1
+    assert meter["errors"] == sum(meter["errors_by_kind"].values()) == 0
+    assert meter["latency_p95_ms"] > 0
+    assert body["clocks"] == {}, "the demo's devices have no clock to set"
+    assert body["limits"] == {}, "no writable device takes a limit"

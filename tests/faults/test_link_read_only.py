@@ -13,6 +13,7 @@ from devices_evil_server import EvilServer, Memory, evil_server
 from engine.devices.commander import PowerCommander
 from engine.devices.device import PolledDevice
 from engine.devices.group import DeviceGroup, DeviceSpec
+from engine.devices.limit_commander import LimitCommander
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.poller import LinkPoller
 from engine.devices.profile import DeviceProfile, parse_profile
@@ -24,10 +25,11 @@ from engine.domain.errors import WriteRefusedError
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 READS = (1, 2, 3, 4)
 MODE, POWER, OWN_MODE, CLOCK = 1, 2, 3, range(524, 530)
+LIMIT, LIMITED = 4, 5
 
 
 def profile() -> DeviceProfile:
-    """A converter with everything that can be written: setpoint, flash, own mode, clock."""
+    """A converter with everything that can be written: setpoint, flash, own mode, limit, clock."""
     power = {"type": "int16", "scale": 0.1, "positive_means": "discharge"}
     return parse_profile(
         {
@@ -36,7 +38,10 @@ def profile() -> DeviceProfile:
             "manufacturer": "M",
             "kinds": ["pcs"],
             "source": "test",
-            "registers": {"battery_setpoint_kw": {"address": POWER, "function": 3, **power}},
+            "registers": {
+                "battery_setpoint_kw": {"address": POWER, "function": 3, **power},
+                "limit_kw": {"address": LIMIT, "function": 3, "scale": 0.1},
+            },
             "commands": {
                 "set_power_kw": {
                     "steps": [
@@ -49,7 +54,18 @@ def profile() -> DeviceProfile:
                     "clamp_discharge": 50,
                     "daily_write_budget": 10,
                     "watchdog_s": 6,
-                }
+                },
+                "limit_power_kw": {
+                    "steps": [
+                        {"address": LIMIT, "function": 6, "scale": 0.1},
+                        {"address": LIMITED, "function": 6, "value": 1, "volatile": False},
+                    ],
+                    "revert": [{"address": LIMITED, "function": 6, "value": 0, "volatile": False}],
+                    "readback": "limit_kw",
+                    "clamp": 50,
+                    "daily_write_budget": 10,
+                    "watchdog_s": 6,
+                },
             },
             "rtc": {"address": CLOCK[0]},
         }
@@ -57,7 +73,7 @@ def profile() -> DeviceProfile:
 
 
 def device() -> Memory:
-    return Memory(dict.fromkeys((MODE, POWER, OWN_MODE, *CLOCK), 0))
+    return Memory(dict.fromkeys((MODE, POWER, OWN_MODE, LIMIT, LIMITED, *CLOCK), 0))
 
 
 class Rig:
@@ -140,6 +156,41 @@ def poller_alone(rig: Rig) -> None:
     poller.finish()
 
 
+def limit_and_stop(rig: Rig) -> None:
+    group = rig.group()
+    for limit_kw in (30.0, None, 0.0, 10.0):
+        group.limit_power("pcs", limit_kw)
+        for _ in range(3):
+            group.poll_once()
+            rig.clock.advance(3)
+    group.stop(safe_power_kw=None, timeout_s=10.0)
+
+
+def limiter_alone(rig: Rig) -> None:
+    link = rig.link()
+    limiter = LimitCommander(rig.spec, link, rig.clock, rig.counts)
+    device = PolledDevice(rig.spec, link, rig.clock)
+    device.poll()
+    limiter.limit(20.0)
+    limiter.write_due(device.samples)
+    limiter.write_due(device.samples, force=True)
+    limiter.check(device.samples)
+    limiter.lift()
+    limiter.revert()
+    link.close()
+
+
+def limited_poller_alone(rig: Rig) -> None:
+    link = rig.link()
+    limiter = LimitCommander(rig.spec, link, rig.clock, rig.counts)
+    device = PolledDevice(rig.spec, link, rig.clock)
+    poller = LinkPoller(link, [device], None, None, rig.clock, limiters={device: limiter})
+    limiter.limit(20.0)
+    poller.poll_once()
+    poller.request_stop(0.0, time.monotonic() + 10.0)
+    poller.finish()
+
+
 def clock_alone(rig: Rig) -> None:
     link = rig.link()
     # The synchronisation believes it may write; the link knows better.
@@ -172,6 +223,9 @@ PATHS: list[Callable[[Rig], None]] = [
     used_up_budget,
     commander_alone,
     poller_alone,
+    limit_and_stop,
+    limiter_alone,
+    limited_poller_alone,
     clock_alone,
     link_alone,
 ]

@@ -40,6 +40,7 @@ class Plant:
     def __init__(self) -> None:
         self.members: list[AssetMember] = []
         self.samples: dict[str, dict[str, Sample]] = {}
+        self.limits: list[tuple[str, float | None]] = []
 
     def add(
         self,
@@ -73,7 +74,7 @@ class Plant:
 
     @property
     def assets(self) -> SiteAssets:
-        return SiteAssets(self.members, self.read)
+        return SiteAssets(self.members, self.read, lambda *limit: self.limits.append(limit))
 
     def site(self) -> dict[str, Sample]:
         return self.assets.samples()
@@ -100,6 +101,31 @@ LIMITS = {
     "voltage_v": 800.0,
     "status_code": 3.0,
 }
+
+
+def limitable(main: str, key: str = "flexible") -> DeviceProfile:
+    """A device with a limit in kW; its nameplate is 22 kW."""
+    return parse_profile(
+        {
+            "key": key,
+            "label": "Flexible",
+            "manufacturer": "M",
+            "kinds": ["meter"],
+            "source": "test",
+            "registers": {
+                main: {"address": 0, "function": 3, "scale": 0.1},
+                "limit_kw": {"address": 1, "function": 3, "scale": 0.1},
+            },
+            "commands": {
+                "limit_power_kw": {
+                    "steps": [{"address": 1, "function": 6, "scale": 0.1}],
+                    "revert": [{"address": 1, "function": 6, "scale": 0.1, "value": 22}],
+                    "readback": "limit_kw",
+                    "clamp": 22,
+                }
+            },
+        }
+    )
 
 
 def test_one_device_per_signal_passes_through_unchanged(plant: Plant) -> None:
@@ -378,3 +404,78 @@ def test_a_battery_without_a_status_may_be_dispatched_but_not_one_that_lost_it(s
 
     assert limits() == (100.0, "nameplate")
     assert limits(bad=("status_code",)) == (0.0, "status")
+
+
+def test_pv_can_be_curtailed_only_where_writing_is_enabled(plant: Plant) -> None:
+    plant.add("roof", "demo_pv", pv_kw=9.0)
+    assert not plant.assets.can_curtail
+    assert not plant.assets.pv_generators[0].can_curtail
+    plant.add("field", "demo_pv", writable=True, pv_kw=9.0, rated_pv_power_kw=30.0)
+    plant.add("old", "sungrow_sh", writable=True, roles={Role.PV})
+    assert [pv.can_curtail for pv in plant.assets.pv_generators] == [False, True, False]
+    assert plant.assets.can_curtail
+
+
+def test_one_pv_plant_is_curtailed_by_itself(plant: Plant) -> None:
+    plant.add("roof", "demo_pv", writable=True, rated_pv_power_kw=10.0)
+    plant.add("field", "demo_pv", writable=True, rated_pv_power_kw=30.0)
+    field = plant.assets.pv_generators[1]
+    field.curtail(12.0)
+    field.curtail(None)
+    assert plant.limits == [("field", 12.0), ("field", None)]
+
+
+def test_pv_plants_share_a_limit_by_their_nameplates(plant: Plant) -> None:
+    plant.add("roof", "demo_pv", writable=True, rated_pv_power_kw=10.0, pv_kw=9.0)
+    plant.add("field", "demo_pv", writable=True, rated_pv_power_kw=30.0, pv_kw=1.0)
+    plant.assets.curtail_pv(20.0)
+    assert plant.limits == [("roof", 5.0), ("field", 15.0)]
+    plant.limits.clear()
+    plant.assets.curtail_pv(None)
+    assert plant.limits == [("roof", None), ("field", None)]
+
+
+def test_a_pv_plant_that_is_only_read_uses_up_its_part_of_the_limit(plant: Plant) -> None:
+    plant.add("roof", "demo_pv", writable=True, rated_pv_power_kw=10.0, pv_kw=9.0)
+    plant.add("old", "demo_meter", roles={Role.PV}, grid_kw=-8.0)
+    plant.assets.curtail_pv(12.0)
+    assert plant.limits == [("roof", 4.0)]
+    plant.limits.clear()
+    plant.lose("old")
+    plant.assets.curtail_pv(12.0)
+    assert plant.limits == [("roof", 0.0)], "what nobody knows may use up all of it"
+
+
+def test_without_any_plant_to_curtail_the_devices_are_asked_and_say_why_not(plant: Plant) -> None:
+    plant.add("roof", "demo_pv")
+    plant.assets.curtail_pv(12.0)
+    assert plant.limits == [("roof", 12.0)]
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan")])
+def test_a_wrong_limit_reaches_nobody(plant: Plant, wrong: float) -> None:
+    plant.add("roof", "demo_pv", writable=True, rated_pv_power_kw=10.0)
+    with pytest.raises(DeviceError, match="at least 0 kW"):
+        plant.assets.curtail_pv(wrong)
+    assert plant.limits == []
+
+
+def test_chargers_and_heat_pumps_are_limited_where_their_profile_can(plant: Plant) -> None:
+    charger, pump = limitable("ev_power_kw"), limitable("heat_pump_kw")
+    plant.add("wallbox", charger, writable=True, roles={Role.EV_CHARGER})
+    plant.add("locked", charger, roles={Role.EV_CHARGER})
+    plant.add("pump", pump, writable=True, roles={Role.HEAT_PUMP})
+    plant.add("metered", "demo_meter", writable=True, roles={Role.HEAT_PUMP})
+    assets = plant.assets
+    assert [charger.can_limit for charger in assets.ev_chargers] == [True, False]
+    assert [pump.can_limit for pump in assets.heat_pumps] == [True, False]
+    assets.ev_chargers[0].limit(4.2)
+    assets.heat_pumps[0].limit(None)
+    assert plant.limits == [("wallbox", 4.2), ("pump", None)]
+
+
+def test_assets_that_only_read_say_that_a_limit_leads_nowhere(plant: Plant) -> None:
+    plant.add("roof", "demo_pv", writable=True, rated_pv_power_kw=10.0)
+    assets = SiteAssets(plant.members, plant.read)
+    with pytest.raises(DeviceError, match="leads nowhere"):
+        assets.pv_generators[0].curtail(1.0)

@@ -27,6 +27,7 @@ class EnergyBooks:
         grid_export_kwh: Sold at the grid connection.
         load_kwh: Used by the site.
         pv_kwh: Generated.
+        curtailed_kwh: Not generated because of a limit.
         charged_kwh: AC energy into the battery.
         discharged_kwh: AC energy out of the battery.
         conversion_loss_kwh: Lost in conversion, both ways.
@@ -47,9 +48,17 @@ class EnergyBooks:
     standby_loss_kwh: float = 0.0
     stored_start_kwh: float = 0.0
     stored_end_kwh: float = 0.0
+    curtailed_kwh: float = 0.0
 
     def book(
-        self, hours: float, load_kwh: float, pv_kwh: float, flows: Flows, stored_kwh: float
+        self,
+        *,
+        hours: float,
+        load_kwh: float,
+        pv_kwh: float,
+        curtailed_kwh: float,
+        flows: Flows,
+        stored_kwh: float,
     ) -> None:
         """Add one step; the grid closes its balance."""
         grid_kwh = load_kwh - pv_kwh + flows.charged_kwh - flows.discharged_kwh
@@ -60,6 +69,7 @@ class EnergyBooks:
         self.seconds += hours * 3600.0
         self.load_kwh += load_kwh
         self.pv_kwh += pv_kwh
+        self.curtailed_kwh += curtailed_kwh
         self.charged_kwh += flows.charged_kwh
         self.discharged_kwh += flows.discharged_kwh
         self.conversion_loss_kwh += flows.conversion_loss_kwh
@@ -103,6 +113,7 @@ class Bookkeeper:
         hours: float,
         load_kwh: float,
         pv_kwh: float,
+        curtailed_kwh: float,
         flows: Flows,
         stored_kwh: float,
     ) -> None:
@@ -116,8 +127,15 @@ class Bookkeeper:
                 stored_end_kwh=before,
             )
             self._quarters.append(self._current)
-        self._current.book(hours, load_kwh, pv_kwh, flows, stored_kwh)
-        self._total.book(hours, load_kwh, pv_kwh, flows, stored_kwh)
+        for books in (self._current, self._total):
+            books.book(
+                hours=hours,
+                load_kwh=load_kwh,
+                pv_kwh=pv_kwh,
+                curtailed_kwh=curtailed_kwh,
+                flows=flows,
+                stored_kwh=stored_kwh,
+            )
 
     def truth(self) -> PlantTruth:
         """Return a copy of the books."""

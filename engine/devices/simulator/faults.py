@@ -21,6 +21,8 @@ class PlantFaults:
         meter_frozen: The meter keeps answering with the values of this moment.
         setpoints_refused: The converter answers setpoints with "illegal value".
         setpoints_ignored: The converter confirms setpoints and does nothing.
+        pv_limits_refused: The PV inverter answers limits with "illegal value".
+        pv_limits_ineffective: The PV inverter shows a limit and generates as if it had none.
     """
 
     bms_fault: bool = False
@@ -34,3 +36,5 @@ class PlantFaults:
     meter_frozen: bool = False
     setpoints_refused: bool = False
     setpoints_ignored: bool = False
+    pv_limits_refused: bool = False
+    pv_limits_ineffective: bool = False

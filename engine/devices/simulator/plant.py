@@ -14,6 +14,7 @@ from engine.devices.simulator.battery import BatteryPhysics, SimulatedBattery
 from engine.devices.simulator.bms import SimulatedBms
 from engine.devices.simulator.faults import PlantFaults
 from engine.devices.simulator.pcs import SECOND_US, PcsPhysics, SimulatedPcs
+from engine.devices.simulator.pv import SimulatedPv
 from engine.domain.clock import Clock
 from engine.domain.errors import DeviceError
 from engine.domain.site import Battery
@@ -30,11 +31,14 @@ class DemoParameters:
         battery: Nameplate; its SoC window is the plan's business, the plant allows 0..100 %.
         physics: Battery behaviour beyond the nameplate.
         pcs: Behaviour of the converter.
+        pv_rated_kw: Nameplate of the PV inverter, > 0. It bounds the limits the inverter takes,
+            not what the sun gives.
     """
 
     battery: Battery
     physics: BatteryPhysics = field(default_factory=BatteryPhysics)
     pcs: PcsPhysics = field(default_factory=PcsPhysics)
+    pv_rated_kw: float = 1000.0
 
 
 class DemoPlant:
@@ -45,7 +49,7 @@ class DemoPlant:
     Args:
         parameters: What it is made of.
         load_kw: Site load at a time (UTC), kW, >= 0.
-        pv_kw: PV power at a time (UTC), kW, >= 0.
+        pv_kw: PV power at a time (UTC) without a limit, kW, >= 0.
         clock: Decides how far `advance` goes.
         soc_percent: State of charge at the start, 0..100.
 
@@ -72,6 +76,7 @@ class DemoPlant:
         self._pcs = SimulatedPcs(
             nameplate.power_charge_max_kw, nameplate.power_discharge_max_kw, parameters.pcs
         )
+        self._pv = SimulatedPv(parameters.pv_rated_kw)
         self._idle_kw = 0.001 * max(nameplate.power_charge_max_kw, nameplate.power_discharge_max_kw)
         start = clock.now().astimezone(UTC)
         self._origin = start.replace(minute=start.minute // 15 * 15, second=0, microsecond=0)
@@ -97,7 +102,9 @@ class DemoPlant:
             while self._now_us < target_us:
                 self._step(target_us)
             self._pcs.limit(self._bms.charge_kw, self._bms.discharge_kw)
-            self._load_now_kw, self._pv_now_kw = self._site_kw(self._now_us)
+            self._pv.expire(self._now_us)
+            self._load_now_kw, available_kw = self._site_kw(self._now_us)
+            self._pv_now_kw = self._generated_kw(available_kw)
 
     def set_power_kw(self, power_kw: float) -> bool:
         """Give the converter a setpoint (+ discharge); False when it does not accept it."""
@@ -107,6 +114,26 @@ class DemoPlant:
                 return False
             if not self.faults.setpoints_ignored:
                 self._pcs.set_power_kw(power_kw, self._now_us)
+            return True
+
+    def set_pv_limit_kw(self, limit_kw: float) -> bool:
+        """Give the PV inverter the value of a limit; False when it does not accept it."""
+        with self._lock:
+            self.advance()
+            if self.faults.pv_limits_refused or not self._pv.accepts(limit_kw):
+                return False
+            self._pv.set_limit_kw(limit_kw, self._now_us)
+            self.advance()
+            return True
+
+    def switch_pv_limit(self, limited: bool) -> bool:
+        """Switch the limit of the PV inverter on or off; False when it does not accept that."""
+        with self._lock:
+            self.advance()
+            if self.faults.pv_limits_refused:
+                return False
+            self._pv.switch(limited, self._now_us)
+            self.advance()
             return True
 
     @property
@@ -174,7 +201,18 @@ class DemoPlant:
     def pv_values(self) -> Mapping[str, float]:
         """Return the signals of the PV inverter."""
         with self._lock:
-            return {"pv_kw": self._pv_now_kw, "pv_energy_kwh": self._pv_kwh}
+            return {
+                "pv_kw": self._pv_now_kw,
+                "pv_energy_kwh": self._pv_kwh,
+                "rated_pv_power_kw": self._pv.rated_kw,
+                "pv_limit_kw": self._pv.limit_kw,
+                "pv_limited": float(self._pv.limited),
+            }
+
+    def _generated_kw(self, available_kw: float) -> float:
+        if self.faults.pv_limits_ineffective:
+            return available_kw
+        return self._pv.generated_kw(available_kw)
 
     def _site_kw(self, at_us: int) -> tuple[float, float]:
         ts = self._origin + timedelta(microseconds=at_us)
@@ -192,13 +230,16 @@ class DemoPlant:
         now_us = self._now_us
         quarter = now_us // _QUARTER_US
         dt_us = min(SECOND_US, target_us - now_us, (quarter + 1) * _QUARTER_US - now_us)
+        self._pv.expire(now_us)
+        dt_us = self._pv.piece_us(now_us, dt_us)
         battery, bms, pcs = self._battery, self._bms, self._pcs
         possible_charge, possible_discharge = battery.possible_kw(dt_us / _HOUR_US)
         charge = min(bms.charge_kw, possible_charge)
         discharge = min(bms.discharge_kw, possible_discharge)
         pcs.limit(charge, discharge)
         dt_us, mean_kw, end_kw = pcs.plan(now_us, dt_us, charge, discharge)
-        load_kw, pv_kw = self._site_kw(now_us + dt_us // 2)
+        load_kw, available_kw = self._site_kw(now_us + dt_us // 2)
+        pv_kw = self._generated_kw(available_kw)
         hours = dt_us / _HOUR_US
         flows = battery.step(mean_kw, hours)
         pcs.count(flows, end_kw)
@@ -208,6 +249,7 @@ class DemoPlant:
             hours=hours,
             load_kwh=load_kw * hours,
             pv_kwh=pv_kw * hours,
+            curtailed_kwh=(available_kw - pv_kw) * hours,
             flows=flows,
             stored_kwh=battery.stored_kwh,
         )

@@ -7,15 +7,16 @@ tools, and so that tests can read every profile through a real connection.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from engine.devices.command_def import WriteStep
 from engine.devices.profile import DeviceProfile
 from engine.devices.rtc_def import RTC_REGISTERS
 from engine.devices.simulator.image_server import Image, ImageServer
 from engine.devices.simulator.profile_image import ProfileImage, Tables
 from engine.devices.simulator.profile_values import SimulatedSite
-from engine.devices.simulator.written_power import power_from, released_words
+from engine.devices.simulator.written_power import limit_from, power_from, released_words
 from engine.domain.clock import Clock, SystemClock
 
 _REFRESH_S = 0.2
@@ -49,7 +50,8 @@ class ProfileServer:
         self._profile = self._image.profile
         self._lock = threading.Lock()
         self._written: dict[int, int] = {}
-        for command in self._profile.commands.values():
+        command = self._profile.commands.get("set_power_kw")
+        if command is not None:
             self._written |= released_words(self._profile, command)
         self._clock_error = timedelta(0)
         self._tables: Tables = {}
@@ -86,11 +88,20 @@ class ProfileServer:
             return self._tables
 
     def _add_steps(self, holding: dict[int, int]) -> None:
-        for command in self._profile.commands.values():
-            for step in (*command.steps, *command.revert):
-                start = self._profile.wire_address(step.address)
-                for address in range(start, start + step.type.width):
-                    holding.setdefault(address, 0)
+        for step in self._steps():
+            start = self._profile.wire_address(step.address)
+            for address in range(start, start + step.type.width):
+                holding.setdefault(address, 0)
+
+    def _steps(self) -> list[WriteStep]:
+        power = self._profile.commands.get("set_power_kw")
+        limit = self._profile.commands.get("limit_power_kw")
+        return [
+            step
+            for command in (power, limit)
+            if command is not None
+            for step in (*command.all_steps, *command.revert_steps)
+        ]
 
     def _add_clock(self) -> None:
         rtc = self._profile.rtc
@@ -117,17 +128,29 @@ class ProfileServer:
         self._add_steps(writable)
         if any(at not in writable for at in range(address, address + len(words))):
             return False
-        command = self._profile.commands["set_power_kw"]
         written = {**self._written, **dict(enumerate(words, start=address))}
-        power_kw = power_from(self._profile, command, written)
-        if power_kw is None:
-            self.site.release()
-        elif not self.site.command(power_kw):
+        if not (self._command(written) and self._limit(written)):
             return False
         with self._lock:
             self._written = written
             self._made_s = None
         return True
+
+    def _command(self, written: Mapping[int, int]) -> bool:
+        command = self._profile.commands.get("set_power_kw")
+        power_kw = None if command is None else power_from(self._profile, command, written)
+        if power_kw is not None:
+            return self.site.command(power_kw)
+        self.site.release()
+        return True
+
+    def _limit(self, written: Mapping[int, int]) -> bool:
+        limit = self._profile.commands.get("limit_power_kw")
+        if limit is None:
+            return True
+        clamp = limit.clamp
+        nameplate_kw = self.site.values()[clamp] if isinstance(clamp, str) else clamp
+        return self.site.limit(limit_from(self._profile, limit, nameplate_kw, written))
 
     def _set_clock(self, words: Sequence[int], year_offset: int) -> bool:
         if len(words) != RTC_REGISTERS:

@@ -50,8 +50,15 @@ class SimulatedSite:
         watchdog_s = None if command is None else command.watchdog_s
         self._holds_s = math.inf if watchdog_s is None else watchdog_s
         self._command: tuple[float, float] | None = None
+        limit = profile.commands.get("limit_power_kw")
+        limit_watchdog_s = None if limit is None else limit.watchdog_s
+        self._limit_holds_s = math.inf if limit_watchdog_s is None else limit_watchdog_s
+        self._limit: tuple[float, float] | None = None
         self.plant = DemoPlant(
-            DemoParameters(self.battery, physics), self._load_kw, self._pv_kw, clock
+            DemoParameters(self.battery, physics, pv_rated_kw=self._size_kw),
+            self._load_kw,
+            self._pv_kw,
+            clock,
         )
 
     def command(self, power_kw: float) -> bool:
@@ -65,6 +72,27 @@ class SimulatedSite:
         """Let the battery serve the load again."""
         self._command = None
 
+    def limit(self, limit_kw: float | None) -> bool:
+        """Give PV a limit, or None for none; False when it does not accept it."""
+        if limit_kw is None:
+            self._limit = None
+            return self.plant.switch_pv_limit(False)
+        if not self.plant.set_pv_limit_kw(limit_kw):
+            return False
+        self._limit = limit_kw, self._clock.monotonic()
+        return self.plant.switch_pv_limit(True)
+
+    def _keep_limit(self) -> None:
+        """Repeat a limit for the plant, whose own watchdog is not that of the profile."""
+        if self._limit is None:
+            return
+        limit_kw, since_s = self._limit
+        if self._clock.monotonic() - since_s > self._limit_holds_s:
+            self.limit(None)
+        else:
+            self.plant.set_pv_limit_kw(limit_kw)
+            self.plant.switch_pv_limit(True)
+
     def values(self) -> dict[str, float]:
         """Return canonical signals, alarms and the common signals profiles have besides."""
         now = self._clock.now()
@@ -75,6 +103,7 @@ class SimulatedSite:
                 wanted_kw = power_kw
         # The converter of the plant has a watchdog of its own and needs a setpoint every time.
         self.plant.set_power_kw(max(-self._size_kw, min(self._size_kw, wanted_kw)))
+        self._keep_limit()
         self.plant.advance()
         plant = self.plant
         values = {

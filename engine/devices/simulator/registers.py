@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.devices.codec import decode, encode, register_width
-from engine.devices.command_def import CommandStep
+from engine.devices.command_def import CommandStep, LimitStep
 from engine.devices.planner import Point
 from engine.devices.profile import READ_BITS, DeviceProfile
 
@@ -80,6 +80,23 @@ class RegisterMap:
         ):
             return None
         return decode(step, words, self._profile.word_order)
+
+    def limit_write(
+        self, function: int, address: int, words: Sequence[int]
+    ) -> tuple[LimitStep, float] | None:
+        """Return the step of the limit that a write is, with its value; None when it is none."""
+        command = self._profile.commands.get("limit_power_kw")
+        if command is None:
+            return None
+        for step in (*command.steps, *command.revert):
+            if (
+                function == step.function
+                and address == self._profile.wire_address(step.address)
+                and len(words) == step.type.width
+            ):
+                value = decode(step, words, self._profile.word_order)
+                return None if value is None else (step, value)
+        return None
 
     def _power_step(self) -> CommandStep | None:
         command = self._profile.commands.get("set_power_kw")

@@ -94,10 +94,7 @@ def _sim_device(
         if function not in (1, 2, 3, 4) and function not in WRITE_FUNCTIONS:
             return ExcCodes.ILLEGAL_FUNCTION
         if written is not None:
-            power_kw = registers.commanded_kw(function, address, [int(w) for w in written])
-            if power_kw is None:
-                return ExcCodes.ILLEGAL_ADDRESS
-            return None if plant.set_power_kw(power_kw) else ExcCodes.ILLEGAL_VALUE
+            return _take_write(plant, registers, function, address, [int(w) for w in written])
         plant.advance()
         if function in WRITE_FUNCTIONS:
             # pymodbus reads back what it has just stored, to echo it.
@@ -115,6 +112,25 @@ def _sim_device(
 
     simdata: Any = tuple(_blocks(registers, function) for function in (1, 2, 3, 4))
     return SimDevice(unit, simdata=simdata, action=cast(SimAction, on_access))
+
+
+def _take_write(
+    plant: DemoPlant, registers: RegisterMap, function: int, address: int, words: list[int]
+) -> ExcCodes | None:
+    """Let the plant take a setpoint or a part of a limit; return what is wrong with it."""
+    limit = registers.limit_write(function, address, words)
+    if limit is not None:
+        step, value = limit
+        taken = (
+            plant.set_pv_limit_kw(value)
+            if step.carries_power
+            else value in (0, 1) and plant.switch_pv_limit(value == 1)
+        )
+        return None if taken else ExcCodes.ILLEGAL_VALUE
+    power_kw = registers.commanded_kw(function, address, words)
+    if power_kw is None:
+        return ExcCodes.ILLEGAL_ADDRESS
+    return None if plant.set_power_kw(power_kw) else ExcCodes.ILLEGAL_VALUE
 
 
 def _blocks(registers: RegisterMap, function: int) -> list[SimData]:

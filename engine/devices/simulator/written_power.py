@@ -1,11 +1,11 @@
-"""What power the registers written to a simulated device command."""
+"""What power and limit the registers written to a simulated device command."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from engine.devices.codec import decode, encode
-from engine.devices.command_def import CommandDef, CommandStep, DirectionCodes
+from engine.devices.command_def import CommandDef, DirectionCodes, LimitDef, WriteStep
 from engine.devices.profile import DeviceProfile
 
 
@@ -41,15 +41,38 @@ def power_from(
     return direction * amounts.get("magnitude_kw", amounts.get(part, 0.0))
 
 
-def _value(profile: DeviceProfile, step: CommandStep, written: Mapping[int, int]) -> float | None:
+def limit_from(
+    profile: DeviceProfile, limit: LimitDef, nameplate_kw: float, written: Mapping[int, int]
+) -> float | None:
+    """Return the limit (kW) in force, or None while there is none.
+
+    Args:
+        profile: The profile with the command.
+        limit: Its limit command.
+        nameplate_kw: What 100 % stands for.
+        written: Wire address to word of every register written so far.
+    """
+    if all(_holds(profile, step, written) for step in limit.revert):
+        return None
+    limit_kw: float | None = None
+    for step in limit.steps_for(nameplate_kw):
+        value = _value(profile, step, written)
+        if value is None or not (step.carries_power or value == step.value):
+            return None
+        if step.carries_power:
+            limit_kw = value
+    return limit_kw
+
+
+def _value(profile: DeviceProfile, step: WriteStep, written: Mapping[int, int]) -> float | None:
     start = profile.wire_address(step.address)
     words = [written.get(at) for at in range(start, start + step.type.width)]
     known = [word for word in words if word is not None]
     return decode(step, known, profile.word_order) if len(known) == len(words) else None
 
 
-def _holds(profile: DeviceProfile, step: CommandStep, written: Mapping[int, int]) -> bool:
-    return _value(profile, step, written) == step.value
+def _holds(profile: DeviceProfile, step: WriteStep, written: Mapping[int, int]) -> bool:
+    return _value(profile, step, written) == step.value_for(0.0)
 
 
 def _direction(codes: DirectionCodes, code: float) -> float | None:
@@ -75,6 +98,6 @@ def released_words(profile: DeviceProfile, command: CommandDef) -> dict[int, int
     return words
 
 
-def _words(profile: DeviceProfile, step: CommandStep, value: float) -> dict[int, int]:
+def _words(profile: DeviceProfile, step: WriteStep, value: float) -> dict[int, int]:
     encoded = encode(step, value, profile.word_order, "power_kw")
     return dict(enumerate(encoded, start=profile.wire_address(step.address)))
