@@ -19,6 +19,9 @@ from engine.domain.site import Battery
 PLAN_PULL_EUR_PER_KWH = 0.003
 """Value below which a deviation from the plan is not worth making."""
 
+VALUE_DISPATCH = "value_dispatch"
+"""Reason of a setpoint that weighs stored energy against the price, as in normal operation."""
+
 DEADBAND_KW = 0.5
 """Smaller wishes than this are idle: losses and wear of switching on exceed them."""
 
@@ -126,4 +129,4 @@ def decide(
     binding = None
     if abs(power - wanted) > DEADBAND_KW:
         binding = limits.charge_binding if wanted < 0 else limits.discharge_binding
-    return Setpoint(now, power, wanted, "value_dispatch", binding)
+    return Setpoint(now, power, wanted, VALUE_DISPATCH, binding)

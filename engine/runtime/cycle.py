@@ -9,7 +9,7 @@ from typing import Protocol
 
 from engine.analytics.ledger import Ledger
 from engine.control.limits import LimitTracker
-from engine.control.setpoint_law import Prices, decide
+from engine.control.setpoint_law import VALUE_DISPATCH, Prices, decide
 from engine.domain.clock import Clock
 from engine.domain.control import EngineState, PowerLimits, Setpoint
 from engine.domain.plan import Plan
@@ -23,14 +23,17 @@ from engine.market.recorded_prices import SOURCE as RECORDED
 from engine.telemetry.image import build_image
 from engine.telemetry.minute_ring import MinuteRing
 
+BATTERY_BLOCKED = "battery_blocked"
+
 REASON_STATES: dict[str, EngineState] = {
     "bms_missing": EngineState.SAFE,
     "meter_missing": EngineState.SAFE,
     "no_plan": EngineState.DEGRADED,
     "no_price": EngineState.DEGRADED,
     "recorded_prices": EngineState.DEGRADED,
+    BATTERY_BLOCKED: EngineState.SAFE,
 }
-"""Engine state by the reason a setpoint is 0; any other reason is normal operation."""
+"""Engine state by the reason the battery stands still; any other reason is normal operation."""
 
 
 class Rows(Protocol):
@@ -144,11 +147,14 @@ class ControlCycle:
         if self._dispatch:
             self._command_power(setpoint.power_kw)
         self._record(image, limits, setpoint)
-        state = REASON_STATES.get(setpoint.reason, EngineState.AUTOMATIC)
-        reason = setpoint.reason if state is not EngineState.AUTOMATIC else None
+        reason = setpoint.reason
+        if reason == VALUE_DISPATCH and _blocked_by_battery(limits):
+            reason = BATTERY_BLOCKED
+        state = REASON_STATES.get(reason, EngineState.AUTOMATIC)
         if not self._dispatch and state is not EngineState.SAFE:
             state = EngineState.MONITORING
-        return CycleResult(image, limits, setpoint, price, state, reason)
+        told = reason if reason in REASON_STATES else None
+        return CycleResult(image, limits, setpoint, price, state, told)
 
     def flush(self) -> None:
         """Hand the open quarter-hour to the history (before a stop)."""
@@ -197,8 +203,14 @@ class ControlCycle:
                 del self._cost_by_quarter[ts]
 
 
+def _blocked_by_battery(limits: PowerLimits) -> bool:
+    """True when the battery's own status or alarms allow neither direction."""
+    own = {"status", "alarm"}
+    return {limits.charge_binding, limits.discharge_binding} <= own
+
+
 def _not_on_recorded_prices(setpoint: Setpoint) -> Setpoint:
     """Keep a real battery still: yesteryear's prices are for looking at, not for trading on."""
-    if setpoint.reason != "value_dispatch":
+    if setpoint.reason != VALUE_DISPATCH:
         return setpoint
     return Setpoint(setpoint.ts, 0.0, setpoint.wanted_kw, "recorded_prices")

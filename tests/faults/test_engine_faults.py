@@ -146,6 +146,7 @@ def test_a_battery_fault_stops_both_directions_in_the_same_cycle(build: Build) -
     assert snapshot.limits is not None
     assert (snapshot.limits.charge_kw, snapshot.limits.discharge_kw) == (0, 0)
     assert snapshot.limits.discharge_binding == "status"
+    assert (snapshot.state, snapshot.state_reason) == (EngineState.SAFE, "battery_blocked")
     assert snapshot.setpoint is not None
     assert snapshot.setpoint.power_kw == 0
 
