@@ -12,11 +12,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -27,7 +28,7 @@ from ems_dash.api.mqtt_routes import register_mqtt_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from engine.config.load import load_config
-from engine.domain.errors import EmsError
+from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
 from engine.runtime.assembly import DATABASE_NAME, build_engine, check_buildable
 from engine.runtime.engine import Engine
@@ -37,6 +38,11 @@ log = logging.getLogger(__name__)
 THREADS = 64
 KEEPALIVE_S = 30
 GRACEFUL_TIMEOUT_S = 1
+
+PREDECESSOR_S = 3.0
+"""How long a start waits for a killed predecessor to be gone."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
 
     def load(self) -> Flask:
         try:
-            server, self._engine = build_server(self._options)
+            server, self._engine = _once_free(lambda: build_server(self._options))
         except EmsError as exc:
             log.error("%s", exc)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -122,7 +128,7 @@ def serve(options: ServerOptions) -> None:
     check_buildable(load_config(options.config_dir))
     _require_free_port(options)
     options.data_dir.mkdir(parents=True, exist_ok=True)
-    FileLock(options.data_dir / DATABASE_NAME).release()
+    _once_free(lambda: FileLock(options.data_dir / DATABASE_NAME).release())
     EmsApplication(options).run()
 
 
@@ -134,6 +140,24 @@ def _stopping_first(engine: Engine, then: Any) -> Callable[[int, FrameType | Non
             then(number, frame)
 
     return handler
+
+
+def _once_free(action: Callable[[], T]) -> T:
+    """Run `action`, giving a predecessor that was killed time to let go of the data folder.
+
+    The threads of a killed process end a moment after it, and keep its lock until then.
+
+    Raises:
+        AlreadyRunningError: The folder was still in use after `PREDECESSOR_S`.
+    """
+    deadline_s = time.monotonic() + PREDECESSOR_S
+    while True:
+        try:
+            return action()
+        except AlreadyRunningError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(0.1)
 
 
 def _require_free_port(options: ServerOptions) -> None:

@@ -76,8 +76,7 @@ def test_kill_9_loses_no_more_than_the_last_batch_and_the_next_start_goes_on(
     with running(tmp_path, config) as program:
         program.wait_for_plan()
         before = wait_for(lambda: stored_something(program), "a stored batch")
-        os.killpg(program.process.pid, signal.SIGKILL)
-        program.process.wait(timeout=20)
+        program.kill()
     store = DuckDbHistory(tmp_path / "data" / DATABASE_NAME)
     last = store.latest_sample("site-1")
     plans = store.plans("site-1", *EVER)

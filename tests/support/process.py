@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.domain.errors import AlreadyRunningError
+from engine.history.file_lock import FileLock
+from engine.runtime.assembly import DATABASE_NAME
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,6 +49,7 @@ class Program:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    database: Path
 
     def get(self, path: str) -> Any:
         """Return the parsed JSON answer, or None while the server does not answer."""
@@ -62,10 +67,28 @@ class Program:
         """Return what the program has logged so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    def kill(self) -> None:
+        """End master and worker as a power cut would, and wait until both are gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+        # The worker is no child of ours; its threads keep the data folder until they have ended.
+        wait_for(lambda: _is_free(self.database), "the end of the worker", 20)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=20)
+
+
+def _is_free(database: Path) -> bool:
+    if not database.parent.is_dir():
+        return True
+    try:
+        FileLock(database).release()
+    except AlreadyRunningError:
+        return False
+    return True
 
 
 @contextmanager
@@ -85,10 +108,8 @@ def running(folder: Path, config: str | None = None) -> Iterator[Program]:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=out, stderr=out, env=os.environ, start_new_session=True
         )
+    program = Program(process, port, log, folder / "data" / DATABASE_NAME)
     try:
-        yield Program(process, port, log)
+        yield program
     finally:
-        # The worker is a child of its own: the whole group goes.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=20)
+        program.kill()
