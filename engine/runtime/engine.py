@@ -250,9 +250,6 @@ class Engine:
 
     def plan_if_due(self) -> bool:
         """Make a plan when one is due; True when a new one was published."""
-        result = self._result
-        if result is None or self._parts.planner.due(result.image) is None:
-            return False
         return self._planning.run()
 
     def _control_loop(self) -> None:
@@ -324,11 +321,12 @@ class Engine:
                 return EngineState.STARTING, None
         return result.state, result.reason
 
-    def _plan_step(self) -> None:
+    def _plan_step(self) -> bool:
+        """Make a plan when one is due; False when none is."""
         result = self._result
-        if result is None:
-            return
-        trigger = self._parts.planner.due(result.image) or "request"
+        trigger = self._parts.planner.due(result.image) if result is not None else None
+        if result is None or trigger is None:
+            return False
         plan, prices = self._parts.planner.make(result.image, trigger)
         self._plan = plan
         self._parts.history.add_plan(plan)
@@ -343,6 +341,7 @@ class Engine:
             plan.solver,
             plan.solve_ms,
         )
+        return True
 
     def _health(self) -> tuple[StepHealth, ...]:
         history = self._parts.history.status()

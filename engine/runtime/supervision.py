@@ -21,7 +21,8 @@ class SupervisedStep:
 
     Args:
         name: Name shown on the page and in the log.
-        action: The step; raises on failure.
+        action: The step; raises on failure. One that returns False had nothing to do, which
+            leaves the record as it was.
         clock: For times of success.
         context: Returns what to log beside a failure.
     """
@@ -29,7 +30,7 @@ class SupervisedStep:
     def __init__(
         self,
         name: str,
-        action: Callable[[], None],
+        action: Callable[[], bool | None],
         clock: Clock,
         context: Callable[[], str] = lambda: "",
     ) -> None:
@@ -44,9 +45,10 @@ class SupervisedStep:
         self._error: str | None = None
 
     def run(self) -> bool:
-        """Run the step once; True on success."""
+        """Run the step once; True when it did something and succeeded."""
         try:
-            self._action()
+            if self._action() is False:
+                return False
         except Exception as exc:
             with self._lock:
                 self._failures += 1

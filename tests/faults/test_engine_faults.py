@@ -211,6 +211,25 @@ def test_control_goes_on_without_prices_and_the_page_hears_why(
     assert health["control"].ok
 
 
+def test_a_failure_while_looking_whether_a_plan_is_due_is_supervised_too(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = build()
+    demo.run(5)
+
+    def fail(self: planner.Planner, image: object) -> None:
+        raise MarketError("The price source hangs up.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(planner.Planner, "due", fail)
+        demo.run(2)
+        health = {h.name: h for h in demo.engine.snapshot().health}
+        assert "hangs up" in str(health["plan"].last_error)
+    demo.engine.request_plan()
+    demo.run(2)
+    assert {h.name: h for h in demo.engine.snapshot().health}["plan"].ok
+
+
 def test_a_plan_that_fails_its_check_is_never_published(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

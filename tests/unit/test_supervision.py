@@ -42,6 +42,14 @@ def test_failures_are_counted_logged_once_with_stack_and_recovered_from(
     assert "works again after 7 failures" in caplog.text
 
 
+def test_nothing_to_do_is_neither_success_nor_failure(clock: ManualClock) -> None:
+    step = SupervisedStep("plan", lambda: False, clock)
+    before = step.health()
+    assert not step.run()
+    assert step.health() == before
+    assert step.retry_delay_s() == 0
+
+
 def test_an_error_shows_field_message_and_remedy() -> None:
     error = ConfigError("1.2 is not possible here.", field="bess.eta", hint="Give at most 1.")
     assert str(error) == "bess.eta: 1.2 is not possible here. Give at most 1."
