@@ -174,6 +174,23 @@ def test_an_alarm_is_listed_until_it_is_over_and_seen(build: Build) -> None:
     ]
 
 
+def test_a_fluttering_alarm_is_one_event_while_every_cycle_obeys_it(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    for cycle in range(20):
+        demo.plant.faults.charge_prohibited = cycle % 2 == 0
+        demo.run(1)
+        limits = demo.engine.snapshot().limits
+        assert limits is not None
+        if cycle % 2 == 0:
+            assert limits.charge_kw == 0, "limits act on the raw bit at once"
+        (alarm,) = demo.engine.snapshot().alarms
+        assert (alarm.active, alarm.count) == (True, 1)
+    demo.engine._parts.history.flush(5.0)
+    events = demo.engine._parts.history._store.events("site-1", *EVER)
+    assert [e.code for e in events].count("alarm_raised") == 1
+
+
 def test_the_last_hour_is_kept_cycle_by_cycle(build: Build) -> None:
     demo = build()
     demo.run(30)
