@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.domain.forecast import Forecast
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
-    """A forecast in 15-min steps.
-
-    Attributes:
-        start: Start of the first step, UTC.
-        p50: Median forecast per step, shape (n,), in the unit of the series.
-        issued_at: When it was made, UTC (its vintage).
-        method: Model and data behind it, in words for the operator.
-    """
-
-    start: datetime
-    p50: NDArray[np.float64]
-    issued_at: datetime
-    method: str
+__all__ = ["Forecast", "Forecaster", "QuarterHourHistory"]
 
 
 class QuarterHourHistory(Protocol):
-    """Past 15-min means of a signal."""
+    """Known 15-min means of a signal."""
 
     label: str
     """Where the values come from, for example ``"measured"``."""
@@ -39,10 +25,26 @@ class QuarterHourHistory(Protocol):
 
 
 class Forecaster(Protocol):
-    """Predicts one series."""
+    """Predicts one series.
+
+    Attributes:
+        key: Key of the model, for example ``"ridge"``; what accuracy is compared by.
+        signal: The series, one of `engine.domain.forecast.FORECAST_SIGNALS`.
+    """
+
+    key: str
+    signal: str
+
+    def fit(self, now: datetime) -> None:
+        """Learn from what is known at `now`; returns at once when nothing is due.
+
+        Raises:
+            ForecastError: When there is not enough history.
+        """
+        ...
 
     def predict(self, start: datetime, n: int, now: datetime) -> Forecast:
-        """Return `n` steps from `start` with what is known at `now`.
+        """Return `n` steps from `start` with what is known at `now`; fits first if never done.
 
         Raises:
             ForecastError: When there is not enough history.

@@ -62,6 +62,8 @@ class DayTypeMedian:
         scaling: bool = False,
         lookback_days: int = 28,
     ) -> None:
+        self.key = "day_type"
+        self.signal = signal
         self._history = history
         self._signal = signal
         self._zone = zone
@@ -70,6 +72,9 @@ class DayTypeMedian:
         self._tau_hours = tau_hours
         self._scaling = scaling
         self._lookback_days = lookback_days
+
+    def fit(self, now: datetime) -> None:
+        """Nothing is learnt ahead of a prediction."""
 
     def predict(self, start: datetime, n: int, now: datetime) -> Forecast:
         """Return `n` steps from `start` (see `Forecaster.predict`)."""
@@ -97,10 +102,15 @@ class DayTypeMedian:
         else:
             values = base + decaying_offset(recent, seen, n, self._tau_hours)
         kind = "median of similar days" if self._by_weekday else "mean of recent days"
+        p50 = np.maximum(values, 0.0)
         return Forecast(
+            signal=self._signal,
             start=start,
-            p50=np.maximum(values, 0.0),
+            p10=p50,
+            p50=p50,
+            p90=p50,
             issued_at=now,
+            model=self.key,
             method=f"{kind} ({self._days}), last hour ({self._history.label})",
         )
 

@@ -1,0 +1,1 @@
+"""Weather forecasts from outside, and PV power computed from them."""
