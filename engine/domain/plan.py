@@ -32,6 +32,33 @@ class PlanCheck:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PlanSteering:
+    """What a plan was optimised for, so that control between plans keeps the same view.
+
+    Prices may differ from the site's tariff: a strategy may see flat prices, or put a price
+    of its own on exporting. Arrays have shape (n,), one entry per step of the plan.
+
+    Attributes:
+        buy_eur_per_kwh: Price of an imported kWh as the strategy saw it.
+        sell_eur_per_kwh: Price of an exported kWh as the strategy saw it, less the premium
+            it puts on not exporting.
+        smoothing_eur_per_kwh: Price per kWh of distance from `smoothing_reference_kw`, >= 0.
+        smoothing_reference_kw: Grid power aimed at, + import, - export; None without smoothing.
+        peak_cap_kw: Import up to which no further demand charge arises: the larger of the
+            peak's floor and the planned peak; infinite where no demand charge applies.
+        peak_price_eur_per_kwh: What a kWh above the cap costs when it comes within one step:
+            the dearest demand charge divided by the step's hours; 0 without one.
+    """
+
+    buy_eur_per_kwh: FloatArray
+    sell_eur_per_kwh: FloatArray
+    smoothing_eur_per_kwh: float
+    smoothing_reference_kw: FloatArray | None
+    peak_cap_kw: FloatArray
+    peak_price_eur_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """A plan of `n` equal steps; every array has shape (n,).
 
@@ -67,6 +94,15 @@ class Plan:
         trigger: Why it was computed, for example ``"schedule"``.
         gave_way: Wishes that could not be met: name to amount (kW or kWh).
         forecast_sources: Series (``price``, ``load``, ``pv``) to the model and data behind it.
+        site_price_eur_per_kwh: What one more kWh of load in the step would cost (dual of the
+            balance at the grid connection, demand charge and preferences included); None
+            where it is not known.
+        peak_share_eur_per_kwh: The demand charge's part of it; above 0 only in the steps that
+            set a billed peak; None where it is not known.
+        billed_peak_kw: Import level the plan holds in the current billing period: the larger
+            of that peak's floor and its planned peak; None without a demand charge.
+        steering: What control between plans needs to keep the strategy's view; None where it
+            is not known.
     """
 
     plan_id: str
@@ -98,6 +134,10 @@ class Plan:
     trigger: str = "schedule"
     gave_way: Mapping[str, float] = field(default_factory=dict)
     forecast_sources: Mapping[str, str] = field(default_factory=dict)
+    site_price_eur_per_kwh: FloatArray | None = None
+    peak_share_eur_per_kwh: FloatArray | None = None
+    billed_peak_kw: float | None = None
+    steering: PlanSteering | None = None
 
     @property
     def n_steps(self) -> int:

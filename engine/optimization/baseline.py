@@ -27,7 +27,7 @@ def baseline_grid_kw(instance: Instance) -> FloatArray:
 
 
 def baseline_cost_eur(instance: Instance, steps: int | None = None) -> float:
-    """Return energy cost plus demand charge without a battery.
+    """Return energy cost plus demand charges without a battery.
 
     Args:
         instance: The planning problem.
@@ -39,5 +39,16 @@ def baseline_cost_eur(instance: Instance, steps: int | None = None) -> float:
         instance.buy_eur_per_kwh[:steps] @ imported_kw
         + instance.sell_eur_per_kwh[:steps] @ np.minimum(grid_kw, 0.0)
     )
-    new_peak_kw = max(0.0, float(imported_kw.max()) - instance.incurred_peak_kw)
-    return float(energy_eur) + instance.demand_charge_eur_per_kw * new_peak_kw
+    return float(energy_eur) + first_steps_demand_eur(instance, imported_kw)
+
+
+def first_steps_demand_eur(instance: Instance, imported_kw: FloatArray) -> float:
+    """Return the demand charges caused by the first steps of a horizon alone.
+
+    Args:
+        instance: The planning problem.
+        imported_kw: Imports of its first steps, >= 0, shape (m,) with m <= n.
+    """
+    whole = np.zeros(instance.n_steps)
+    whole[: imported_kw.size] = imported_kw
+    return sum(peak.cost_eur(whole) for peak in instance.peaks)

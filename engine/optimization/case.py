@@ -16,7 +16,8 @@ import numpy as np
 
 from engine.domain.errors import OptimizationError
 from engine.domain.plan import PlanCheck
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
+from engine.optimization.solution import Solution
 
 _SERIES = ("buy", "sell", "pv_kw", "load_kw")
 _FLAGS = ("grid_charge_allowed", "battery_export_allowed", "curtailment_allowed")
@@ -193,7 +194,9 @@ def parse_case(data: Mapping[str, Any]) -> Instance:
         ),
         demand_charge_eur_per_kw=numbers["demand_charge_per_kw"],
         incurred_peak_kw=numbers["incurred_peak_kw"],
-        **flags,
+        grid_charge_allowed=flags["grid_charge_allowed"],
+        battery_export_allowed=flags["battery_export_allowed"],
+        curtailment_allowed=flags["curtailment_allowed"],
     )
 
 

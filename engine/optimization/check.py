@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.domain.plan import PlanCheck
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
+from engine.optimization.solution import Solution
 
 POWER_TOLERANCE_KW = 1e-4
 """Largest power or balance violation that passes: 0.1 W, far below any meter."""

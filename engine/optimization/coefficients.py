@@ -42,12 +42,20 @@ class WishPrices:
     standby_eur_per_kwh: float
 
 
+def dearest_terminal_eur_per_kwh(instance: Instance) -> float:
+    """Return the largest size of the marginal value of energy stored at the end."""
+    marginals = np.array([instance.terminal_value_eur_per_kwh])
+    if instance.terminal_curve is not None:
+        marginals = marginals + instance.terminal_curve.marginals_eur_per_kwh
+    return float(np.abs(marginals).max())
+
+
 def wish_prices(instance: Instance) -> WishPrices:
     """Return prices above anything the horizon's own prices can pay."""
     dearest = max(
         float(np.abs(instance.buy_eur_per_kwh).max()),
         float(np.abs(instance.sell_eur_per_kwh).max()),
-        abs(instance.terminal_value_eur_per_kwh),
+        dearest_terminal_eur_per_kwh(instance),
         0.1,
     )
     wear = instance.wear_charge_eur_per_kwh + instance.wear_discharge_eur_per_kwh

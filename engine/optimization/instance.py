@@ -1,4 +1,4 @@
-"""What the optimiser is asked (`Instance`) and what it answers (`Solution`).
+"""What the optimiser is asked: one planning problem.
 
 Signs and units follow DESIGN section 2: powers in kW, energies in kWh, money in
 EUR, battery + = discharge, grid + = import, `grid = load - pv + curtailed - battery`.
@@ -6,18 +6,18 @@ EUR, battery + = discharge, grid + = import, `grid = load - pv + curtailed - bat
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from engine.domain.errors import OptimizationError
 from engine.domain.plan import FloatArray
 from engine.domain.site import Battery
+from engine.optimization.terms import BilledPeak, TerminalCurve
+from engine.optimization.values import finite_number, finite_series
 
 _SERIES = (
     "buy_eur_per_kwh",
@@ -39,68 +39,11 @@ _NON_NEGATIVE_NUMBERS = (
     "wear_discharge_eur_per_kwh",
     "demand_charge_eur_per_kw",
     "incurred_peak_kw",
+    "export_premium_eur_per_kwh",
+    "smoothing_eur_per_kwh",
+    "ramp_eur_per_kw",
+    "reserve_eur_per_kwh_h",
 )
-
-
-def _number(name: str, value: Any) -> float:
-    """Return `value` as a finite float or raise OptimizationError naming `name`."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise OptimizationError(
-            f"{value!r} is not a number.", field=name, value=value, hint="Give a finite number."
-        )
-    number = float(value)
-    if not math.isfinite(number):
-        raise OptimizationError(
-            f"{value!r} is not a finite number.",
-            field=name,
-            value=value,
-            hint="Replace missing values before planning.",
-        )
-    return number
-
-
-def _series(name: str, values: ArrayLike, n: int | None) -> FloatArray:
-    """Return `values` as a read-only float array of shape (n,), every entry finite."""
-    try:
-        array: NDArray[np.float64] = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise OptimizationError(
-            "the series is not a list of numbers.",
-            field=name,
-            value=values,
-            hint="Give one finite number per step.",
-        ) from error
-    if array.ndim != 1 or array.size == 0:
-        raise OptimizationError(
-            f"the series has shape {array.shape}.",
-            field=name,
-            value=array.shape,
-            hint="Give a flat list with one number per step, at least one step.",
-        )
-    if n is not None and array.size != n:
-        raise OptimizationError(
-            f"the series has {array.size} values, expected {n}.",
-            field=name,
-            value=int(array.size),
-            hint="Give every series one number per step, as many as buy_eur_per_kwh has.",
-        )
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise OptimizationError(
-            f"the value at step {int(bad[0])} is {array[bad[0]]}.",
-            field=name,
-            value=float(array[bad[0]]),
-            hint="Replace missing values before planning.",
-        )
-    if name not in _MAY_BE_NEGATIVE and (low := np.flatnonzero(array < 0)).size:
-        raise OptimizationError(
-            f"the value at step {int(low[0])} is {array[low[0]]:g}, below 0.",
-            field=name,
-            value=float(array[low[0]]),
-            hint="Loads, PV power and limits are never negative.",
-        )
-    array.flags.writeable = False
-    return array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,8 +77,25 @@ class Instance:
         grid_charge_allowed: False: the battery never charges while the site imports.
         battery_export_allowed: False: the battery never discharges while the site exports.
         curtailment_allowed: True when PV power may be given away.
-        demand_charge_eur_per_kw: Charge on the highest import step above `incurred_peak_kw`.
+        demand_charge_eur_per_kw: Charge on the highest import step above `incurred_peak_kw`;
+            short for one billed peak over all steps.
         incurred_peak_kw: Peak import already billed in the running period, >= 0.
+        billed_peaks: Demand charges on some of the steps each, on top of the one above.
+        export_premium_eur_per_kwh: Price the owner puts on each exported kWh, >= 0: what
+            using one's own energy is worth beyond money. A preference, no money.
+        smoothing_eur_per_kwh: Price per kWh by which grid power differs from
+            `smoothing_reference_kw`, >= 0. A preference, no money.
+        smoothing_reference_kw: Grid power aimed at, + import, - export, shape (n,), or None
+            without smoothing.
+        ramp_eur_per_kw: Price per kW by which grid power changes from step to step, >= 0.
+            A preference, no money.
+        grid_before_kw: Grid power before the first step; None leaves the first change free.
+        energy_reserve_kwh: Wish for the stored energy at the end of each step, shape (n,),
+            >= 0, or None. Where the window or the battery cannot hold it, it gives way.
+        reserve_eur_per_kwh_h: Price per kWh missing in the reserve and hour, > 0 with a
+            reserve: what the insurance is worth to the owner. A preference, no money.
+        terminal_curve: Concave value of the energy stored at the end, added to
+            `terminal_value_eur_per_kwh` for each kWh; None for that number alone.
 
     Raises:
         OptimizationError: A value is missing, not finite, of the wrong length or impossible.
@@ -166,23 +126,29 @@ class Instance:
     curtailment_allowed: bool = True
     demand_charge_eur_per_kw: float = 0.0
     incurred_peak_kw: float = 0.0
+    billed_peaks: tuple[BilledPeak, ...] = ()
+    export_premium_eur_per_kwh: float = 0.0
+    smoothing_eur_per_kwh: float = 0.0
+    smoothing_reference_kw: FloatArray | None = None
+    ramp_eur_per_kw: float = 0.0
+    grid_before_kw: float | None = None
+    energy_reserve_kwh: FloatArray | None = None
+    reserve_eur_per_kwh_h: float = 0.0
+    terminal_curve: TerminalCurve | None = None
 
     def __post_init__(self) -> None:
         self._validate_time()
         n: int | None = None
         for name in _SERIES:
-            array = _series(name, getattr(self, name), n)
+            array = finite_series(name, getattr(self, name), n, signed=name in _MAY_BE_NEGATIVE)
             n = array.size
             object.__setattr__(self, name, array)
-        for name in (*_NON_NEGATIVE_NUMBERS, "terminal_value_eur_per_kwh"):
-            number = _number(name, getattr(self, name))
-            if number < 0 and name in _NON_NEGATIVE_NUMBERS:
-                raise OptimizationError(
-                    f"{number:g} is below 0.", field=name, value=number, hint="Give 0 or more."
-                )
-            object.__setattr__(self, name, number)
+        for name in _NON_NEGATIVE_NUMBERS:
+            object.__setattr__(self, name, finite_number(name, getattr(self, name), low=0.0))
+        terminal = finite_number("terminal_value_eur_per_kwh", self.terminal_value_eur_per_kwh)
+        object.__setattr__(self, "terminal_value_eur_per_kwh", terminal)
         for name in ("eta_charge", "eta_discharge"):
-            eta = _number(name, getattr(self, name))
+            eta = finite_number(name, getattr(self, name))
             if not 0.0 < eta <= 1.0:
                 raise OptimizationError(
                     f"{eta:g} is not a share between 0 and 1.",
@@ -192,6 +158,7 @@ class Instance:
                 )
             object.__setattr__(self, name, eta)
         self._validate_energy()
+        self._validate_terms()
 
     def _validate_time(self) -> None:
         if not isinstance(self.start, datetime) or self.start.tzinfo is None:
@@ -221,7 +188,7 @@ class Instance:
             )
         if self.energy_final_min_kwh is None:
             return
-        final = _number("energy_final_min_kwh", self.energy_final_min_kwh)
+        final = finite_number("energy_final_min_kwh", self.energy_final_min_kwh)
         if not 0.0 <= final <= self.energy_max_kwh:
             raise OptimizationError(
                 f"{final:g} kWh is outside 0..energy_max_kwh = {self.energy_max_kwh:g}.",
@@ -230,6 +197,48 @@ class Instance:
                 hint="Ask for an energy the window can hold, or give None.",
             )
         object.__setattr__(self, "energy_final_min_kwh", final)
+
+    def _validate_terms(self) -> None:
+        n = self.n_steps
+        peaks = tuple(self.billed_peaks)
+        for index, peak in enumerate(peaks):
+            if peak.billed.size != n:
+                raise OptimizationError(
+                    f"the peak has {peak.billed.size} steps, the horizon has {n}.",
+                    field=f"billed_peaks[{index}].billed",
+                    value=int(peak.billed.size),
+                    hint="Give one true or false per step.",
+                )
+        object.__setattr__(self, "billed_peaks", peaks)
+        if self.grid_before_kw is not None:
+            before = finite_number("grid_before_kw", self.grid_before_kw)
+            object.__setattr__(self, "grid_before_kw", before)
+        for name, signed, price in (
+            ("smoothing_reference_kw", True, "smoothing_eur_per_kwh"),
+            ("energy_reserve_kwh", False, "reserve_eur_per_kwh_h"),
+        ):
+            values, priced = getattr(self, name), getattr(self, price) > 0.0
+            if (values is not None) != priced:
+                raise OptimizationError(
+                    f"{name} and {price} belong together, only one is given.",
+                    field=name if values is None else price,
+                    value=values if values is None else getattr(self, price),
+                    hint="Give both, the price above 0, or neither.",
+                )
+            if values is not None:
+                object.__setattr__(self, name, finite_series(name, values, n, signed=signed))
+
+    @property
+    def peaks(self) -> tuple[BilledPeak, ...]:
+        """Every demand charge that applies: the one over all steps first, if there is one."""
+        if self.demand_charge_eur_per_kw == 0.0:
+            return self.billed_peaks
+        everywhere = BilledPeak(
+            np.ones(self.n_steps, dtype=np.bool_),
+            self.demand_charge_eur_per_kw,
+            self.incurred_peak_kw,
+        )
+        return (everywhere, *self.billed_peaks)
 
     @property
     def n_steps(self) -> int:
@@ -289,10 +298,10 @@ class Instance:
         Raises:
             OptimizationError: As for `Instance`.
         """
-        n = _series("buy_eur_per_kwh", buy_eur_per_kwh, None).size
+        n = finite_series("buy_eur_per_kwh", buy_eur_per_kwh, signed=True).size
 
         def spread(name: str, values: ArrayLike | float) -> FloatArray:
-            return _series(name, np.full(n, values) if np.ndim(values) == 0 else values, n)
+            return finite_series(name, np.full(n, values) if np.ndim(values) == 0 else values, n)
 
         def capped(name: str, values: ArrayLike | float | None, cap_kw: float) -> FloatArray:
             known = spread(name, cap_kw if values is None else values)
@@ -321,55 +330,3 @@ class Instance:
             wear_discharge_eur_per_kwh=battery.wear_cost_eur_per_kwh / battery.efficiency_discharge,
             **options,
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solution:
-    """The optimiser's answer; every array has shape (n,).
-
-    Attributes:
-        battery_kw: Battery power, + discharge, - charge (= discharge_kw - charge_kw).
-        charge_kw: AC charge power, >= 0; never positive together with `discharge_kw`.
-        discharge_kw: AC discharge power, >= 0.
-        grid_kw: Grid power, + import, - export.
-        curtailed_kw: PV power given away, >= 0.
-        soc_kwh: Stored energy at the END of each step.
-        stored_value_eur_per_kwh: What one more kWh in the store at the end of the step would
-            save over the later steps: the slope of their cost, from the duals of the energy
-            recursion, and for the last step the terminal value and the price of the final
-            energy. While the store must still recover into its window it contains the price
-            of being outside. With binary variables it holds for the directions decided.
-        cost_eur: Energy cost plus wear plus demand charge, without terminal value.
-        energy_cost_eur: Imports times buy price minus exports times sell price.
-        wear_cost_eur: Ageing cost of the planned throughput.
-        demand_cost_eur: Demand charge on the peak above the incurred one.
-        baseline_cost_eur: Cost of the same horizon without a battery (see `baseline`).
-        objective_eur: `cost_eur` minus the value of the energy stored at the end.
-        gap: Largest relative distance to the optimum that is not excluded (relative to
-            the objective, at least to 1 EUR); 0 for an exact optimum.
-        status: ``"optimal"``, or ``"time_limit"`` when the search was cut short.
-        solver: Solver and kind, for example ``"HIGHS (LP)"`` or ``"HIGHS (MILP, 12 binaries)"``.
-        solve_ms: Wall time of the whole solve.
-        gave_way: Wishes that could not be met, name to amount in the unit of the name
-            (``import_limit_kw``, ``export_limit_kw``, ``energy_min_kwh``, ``energy_max_kwh``,
-            ``energy_final_min_kwh``, ``standby_kwh``); empty when everything was met.
-    """
-
-    battery_kw: FloatArray
-    charge_kw: FloatArray
-    discharge_kw: FloatArray
-    grid_kw: FloatArray
-    curtailed_kw: FloatArray
-    soc_kwh: FloatArray
-    stored_value_eur_per_kwh: FloatArray
-    cost_eur: float
-    energy_cost_eur: float
-    wear_cost_eur: float
-    demand_cost_eur: float
-    baseline_cost_eur: float
-    objective_eur: float
-    gap: float
-    status: str
-    solver: str
-    solve_ms: float
-    gave_way: Mapping[str, float] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from engine.domain.plan import FloatArray
 from engine.optimization.baseline import baseline_cost_eur
 from engine.optimization.coefficients import Coefficients, coefficients
 from engine.optimization.exactness import Candidates, find_candidates
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
 from engine.optimization.model import (
     Decisions,
     Flows,
@@ -20,6 +20,7 @@ from engine.optimization.model import (
     Outcome,
     shape_of,
 )
+from engine.optimization.solution import Solution
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,12 @@ from numpy.typing import ArrayLike
 
 from engine.domain.errors import OptimizationError
 from engine.domain.plan import Plan, PlanCheck
-from engine.optimization.baseline import baseline_cost_eur
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.baseline import baseline_cost_eur, first_steps_demand_eur
+from engine.optimization.coefficients import dearest_terminal_eur_per_kwh
+from engine.optimization.instance import Instance
+from engine.optimization.settlement import settled
+from engine.optimization.solution import Solution
+from engine.optimization.steering import current_peak_kw, steering_of
 
 _DAY = timedelta(hours=24)
 
@@ -36,15 +40,14 @@ def profit_24h_eur(instance: Instance, solution: Solution) -> float:
         + instance.wear_charge_eur_per_kwh * solution.charge_kw[first].sum()
         + instance.wear_discharge_eur_per_kwh * solution.discharge_kw[first].sum()
     )
-    new_peak_kw = max(0.0, float(imported_kw.max()) - instance.incurred_peak_kw)
-    cost_eur += instance.demand_charge_eur_per_kw * new_peak_kw
+    cost_eur += first_steps_demand_eur(instance, imported_kw)
 
     dearest = max(
         float(np.abs(instance.buy_eur_per_kwh).max()),
         float(np.abs(instance.sell_eur_per_kwh).max()),
-        abs(instance.terminal_value_eur_per_kwh),
+        dearest_terminal_eur_per_kwh(instance),
     )
-    cap = dearest + instance.demand_charge_eur_per_kw / hours
+    cap = dearest + sum(peak.charge_eur_per_kw for peak in instance.peaks) / hours
     value = float(np.clip(solution.stored_value_eur_per_kwh[steps - 1], -cap, cap))
     stored_more_kwh = float(solution.soc_kwh[steps - 1]) - instance.energy_start_kwh
     return baseline_cost_eur(instance, steps) - cost_eur + value * stored_more_kwh
@@ -63,11 +66,12 @@ def make_plan(
     strategy: str,
     trigger: str,
     forecast_sources: Mapping[str, str],
+    tariff: Instance | None = None,
 ) -> Plan:
     """Return the plan to publish.
 
     Args:
-        instance: What was asked.
+        instance: What was asked, at the prices the strategy saw.
         solution: The optimiser's answer.
         check: Its replay; it must have passed.
         plan_id: Unique, time-ordered identifier.
@@ -78,6 +82,9 @@ def make_plan(
         strategy: Key of the strategy.
         trigger: Why it was computed.
         forecast_sources: Series to the model and data behind it.
+        tariff: The same plant and horizon at the site's own prices, where the strategy saw
+            others; prices, cost, baseline and profit of the plan are counted there. None
+            when `instance` has the site's own prices.
 
     Raises:
         OptimizationError: The check has not passed, or a series has the wrong length.
@@ -107,6 +114,8 @@ def make_plan(
             value=created_at,
             hint="Give a timezone-aware time.",
         )
+    own = instance if tariff is None else tariff
+    paid = solution if tariff is None else settled(solution, tariff)
     return Plan(
         plan_id=plan_id,
         site_id=site_id,
@@ -120,15 +129,15 @@ def make_plan(
         curtailed_kw=solution.curtailed_kw,
         soc_kwh=solution.soc_kwh,
         soc_start_kwh=instance.energy_start_kwh,
-        buy_eur_per_kwh=instance.buy_eur_per_kwh,
-        sell_eur_per_kwh=instance.sell_eur_per_kwh,
+        buy_eur_per_kwh=own.buy_eur_per_kwh,
+        sell_eur_per_kwh=own.sell_eur_per_kwh,
         spot_eur_per_kwh=spot_eur_per_kwh,
         price_is_forecast=is_forecast,
         stored_value_eur_per_kwh=solution.stored_value_eur_per_kwh,
         strategy=strategy,
-        cost_eur=solution.cost_eur,
-        baseline_cost_eur=solution.baseline_cost_eur,
-        profit_24h_eur=profit_24h_eur(instance, solution),
+        cost_eur=paid.cost_eur,
+        baseline_cost_eur=paid.baseline_cost_eur,
+        profit_24h_eur=profit_24h_eur(own, paid),
         status=solution.status,
         solver=solution.solver,
         gap=solution.gap,
@@ -137,4 +146,8 @@ def make_plan(
         trigger=trigger,
         gave_way=dict(solution.gave_way),
         forecast_sources=dict(forecast_sources),
+        site_price_eur_per_kwh=solution.site_price_eur_per_kwh,
+        peak_share_eur_per_kwh=solution.peak_dual_eur_per_kw / instance.step_hours,
+        billed_peak_kw=current_peak_kw(instance, solution),
+        steering=steering_of(instance, solution),
     )

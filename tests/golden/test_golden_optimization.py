@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from engine.optimization.check import check_solution
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
 from engine.optimization.optimizer import solve
+from engine.optimization.solution import Solution
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

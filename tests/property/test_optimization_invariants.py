@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from engine.optimization.baseline import baseline_grid_kw
 from engine.optimization.case import answer
 from engine.optimization.check import check_solution
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
+from engine.optimization.solution import Solution
 from tests.property.optimization_reference import reference_objective_eur
 
 OPTIMIZER = Optimizer()

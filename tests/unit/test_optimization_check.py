@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from engine.optimization.check import check_solution
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
 from engine.optimization.optimizer import solve
+from engine.optimization.solution import Solution
 from tests.unit.optimization_cases import small
 
 Change = Callable[[Solution], dict[str, Any]]

@@ -20,9 +20,10 @@ from engine.optimization.exactness import (
     burning_price_eur_per_kwh,
     find_candidates,
 )
-from engine.optimization.instance import Instance, Solution
+from engine.optimization.instance import Instance
 from engine.optimization.model import CompiledModel, shape_of
 from engine.optimization.optimizer import Optimizer, solve
+from engine.optimization.solution import Solution
 from tests.unit.optimization_cases import BATTERY, site_day, small
 
 WORN_OUT_FREE = dataclasses.replace(BATTERY, wear_cost_eur_per_kwh=0.0)
