@@ -48,6 +48,8 @@ class PlanSteering:
             peak's floor and the planned peak; infinite where no demand charge applies.
         peak_price_eur_per_kwh: What a kWh above the cap costs when it comes within one step:
             the dearest demand charge divided by the step's hours; 0 without one.
+        grid_charge_allowed: False: the battery never charges while the site imports.
+        battery_export_allowed: False: the battery never discharges while the site exports.
     """
 
     buy_eur_per_kwh: FloatArray
@@ -56,6 +58,8 @@ class PlanSteering:
     smoothing_reference_kw: FloatArray | None
     peak_cap_kw: FloatArray
     peak_price_eur_per_kwh: float
+    grid_charge_allowed: bool = True
+    battery_export_allowed: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

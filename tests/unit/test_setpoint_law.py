@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from engine.control.setpoint_law import (
     value_dispatch_kw,
 )
 from engine.domain.control import PowerLimits
+from engine.domain.plan import PlanSteering
 from engine.domain.site import Battery
 from tests.support.build import NOW, image, plan
 
@@ -21,10 +25,10 @@ FREE = PowerLimits(100.0, 100.0, "nameplate", "nameplate")
 PRICES = Prices(buy=0.25, sell=0.10)
 
 
-def chosen(battery: Battery, value: float, **changes) -> float:
+def chosen(battery: Battery, value: float, **changes: Any) -> float:
     values = {"grid_kw": 20.0, "battery_kw": 0.0} | changes
-    planned = values.pop("planned_kw", 0.0)
-    published = plan(stored_value_eur_per_kwh=value, battery_kw=planned)
+    planned, view = values.pop("planned_kw", 0.0), values.pop("steering", None)
+    published = plan(stored_value_eur_per_kwh=value, battery_kw=planned, steering=view)
     return decide(image(**values), FREE, published, PRICES, battery).power_kw
 
 
@@ -59,6 +63,53 @@ def test_indifferent_means_as_planned(battery: Battery) -> None:
     # At this value charging from the grid is worth exactly what it costs.
     value = PRICES.buy / battery.efficiency_charge + battery.wear_cost_eur_per_kwh
     assert chosen(battery, value, planned_kw=-37.0) == pytest.approx(-37.0)
+
+
+def seen(**changes: Any) -> PlanSteering:
+    """Return what a plan saw: the live prices, unless changed; scalars fill whole arrays."""
+    fields: dict[str, Any] = {
+        "buy_eur_per_kwh": PRICES.buy,
+        "sell_eur_per_kwh": PRICES.sell,
+        "smoothing_reference_kw": None,
+        "peak_cap_kw": np.inf,
+    } | changes
+    arrays = {
+        name: None if fields[name] is None else np.full(144, fields[name], dtype=float)
+        for name in (
+            *("buy_eur_per_kwh", "sell_eur_per_kwh"),
+            *("smoothing_reference_kw", "peak_cap_kw"),
+        )
+    }
+    numbers = {"smoothing_eur_per_kwh": 0.0, "peak_price_eur_per_kwh": 0.0}
+    return PlanSteering(**(numbers | fields | arrays))
+
+
+def test_a_strategy_keeps_its_own_prices_between_plans(battery: Battery) -> None:
+    # At the live price of 0.25 serving the load pays; the strategy saw a flat 0.12.
+    assert chosen(battery, 0.15, steering=seen(buy_eur_per_kwh=0.12)) == 0.0
+
+
+def test_import_above_the_billed_peak_is_met_from_the_store(battery: Battery) -> None:
+    view = seen(peak_cap_kw=60.0, peak_price_eur_per_kwh=32.0)
+    # A precious store is kept below the cap, and gives just what lies above it.
+    assert chosen(battery, 0.24, grid_kw=55.0, steering=view) == 0.0
+    assert chosen(battery, 0.24, grid_kw=85.0, steering=view) == pytest.approx(25.0)
+    # A very precious store is filled up to the cap, not to the battery's power.
+    assert chosen(battery, 0.40, grid_kw=20.0, steering=view) == pytest.approx(-40.0)
+
+
+def test_smoothing_holds_the_grid_power_aimed_at(battery: Battery) -> None:
+    view = seen(smoothing_reference_kw=30.0, smoothing_eur_per_kwh=1.0)
+    assert chosen(battery, 0.20, grid_kw=45.0, steering=view) == pytest.approx(15.0)
+    assert chosen(battery, 0.20, grid_kw=10.0, steering=view) == pytest.approx(-20.0)
+
+
+def test_without_grid_charging_only_surplus_is_stored(battery: Battery) -> None:
+    view = seen(grid_charge_allowed=False, battery_export_allowed=False)
+    assert chosen(battery, 0.40, steering=view) == 0.0
+    assert chosen(battery, 0.40, grid_kw=-35.0, steering=view) == pytest.approx(-35.0)
+    assert chosen(battery, 0.01, grid_kw=20.0, steering=view) == pytest.approx(20.0)
+    assert chosen(battery, 0.01, grid_kw=-35.0, steering=view) == 0.0
 
 
 @pytest.mark.parametrize(
