@@ -19,9 +19,11 @@ from engine.devices.mqtt.broker_check import BrokerCheck
 from engine.devices.mqtt.status import MqttStatus
 from engine.devices.rtc import RtcState
 from engine.devices.spec import DeviceSpec
+from engine.domain.forecast import Forecast
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
+from engine.domain.strategy import StrategyKey, StrategyState
 from engine.telemetry.recent import RecentCycle
 
 
@@ -80,6 +82,28 @@ class Services(Protocol):
 
     def request_plan(self) -> None:
         """Ask for a new plan as soon as possible; the plan in force stays until then."""
+        ...
+
+    def strategy_state(self) -> StrategyState:
+        """Return how the strategy is chosen now, and the newest choice with every candidate."""
+        ...
+
+    def choose_strategy(self, strategy: StrategyKey, until: datetime) -> StrategyState:
+        """Plan with `strategy` until the instant `until` (UTC, in the future), then choose again.
+
+        Kept over a restart. A new plan is asked for.
+
+        Raises:
+            EmsError: The choice could not be kept; nothing has changed.
+        """
+        ...
+
+    def choose_automatically(self) -> StrategyState:
+        """End a choice by hand; a new plan is asked for."""
+        ...
+
+    def forecasts(self) -> Mapping[str, Forecast]:
+        """Return the newest forecast of each series; empty before the first plan."""
         ...
 
 

@@ -8,6 +8,8 @@ site:
   id: site-1                      # key of this site in every stored row
   name: Standort Wien
   timezone: Europe/Vienna         # for display, calendar days and tariffs
+  # latitude: 48.21               # degrees north and east; needed for weather and clear sky
+  # longitude: 16.37
 
 # The battery storage system.
 bess:
@@ -35,14 +37,29 @@ ems:
   horizon_hours: 36
 
 strategies:
-  selection_mode: auto
+  selection_mode: auto            # auto evaluates all five and takes the best; or manual
+  # peak_shaving, self_consumption, load_balancing and co_optimised are the others
   manual_strategy: arbitrage
-  switch_threshold: 0.15
+  switch_threshold: 0.15          # a switch must gain this share of what the active one saves
+  min_dwell_minutes: 60           # shortest time between two automatic switches
+  # peak_target_kw: 80            # peak shaving aims at this; left out: found from the last weeks
+  balancing_window_hours: 4       # moving average of load balancing
 
+# What a plan does about what it cannot know. auto: scenarios and an energy reserve where the
+# tariff has a demand charge, the median forecast alone elsewhere.
+planning:
+  uncertainty: auto               # auto, median or scenarios
+  peak_reserve: auto              # auto, on or off
+
+# Day-ahead prices. The provider is asked first, then the fallbacks in their order; under a
+# tariff that settles quarter-hours, sources with quarter-hour prices come before hourly ones.
 prices:
   demo_mode: true                 # recorded real day-ahead prices, marked as recorded
-  provider: awattar
-  region: AT
+  provider: awattar               # awattar (hourly), energy_charts, entsoe, file
+  fallbacks: [energy_charts]
+  region: AT                      # or DE
+  # file: prices.csv              # for the source file: ts_utc, price_eur_per_mwh
+  entsoe_token_env: ENTSOE_TOKEN  # environment variable that holds the token
 
 # buy = (spot + markup + grid fee + levies) * (1 + VAT), sell = spot - fee
 tariff:
@@ -51,6 +68,27 @@ tariff:
   levies_eur_per_kwh: 0.015
   vat_percent: 0.0
   sell_fee_eur_per_kwh: 0.005
+
+# The weather to come, for PV; needs site.latitude and site.longitude.
+weather:
+  provider: none                  # none, open_meteo (no key; non-commercial), openweathermap
+  api_key_env: OPENWEATHERMAP_API_KEY
+
+# The PV plant; azimuth 180 is south, 90 east.
+pv:
+  planes: []
+  # planes:
+  #   - {peak_kw: 100, tilt_deg: 20, azimuth_deg: 180, inverter_limit_kw: 90}
+  losses_percent: 14.0
+  throttles_itself: false         # true: the plant gives away what may not be exported
+
+# Models; auto is the measured default of each series.
+forecasts:
+  price: auto                     # auto, seasonal_naive, ridge, prophet
+  load: auto                      # also day_type, lightgbm, ensemble
+  pv: auto                        # auto, clear_sky_persistence, weather_pv, prophet
+  holidays_country: AT
+  # holidays_subdivision: "9"     # code of the federal state, where holidays differ
 
 # Publishes state and plan, takes values and commands. Passwords never stand in this file: they
 # come from the environment variable named in password_env, or from a file with mode 0600.

@@ -11,6 +11,14 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.config.planning import (
+    ForecastsConfig,
+    PlanningConfig,
+    PricesConfig,
+    PvConfig,
+    StrategiesConfig,
+    WeatherConfig,
+)
 from engine.config.section import Efficiency, Percent, Port, PowerKw, Section, TopicLevel
 
 
@@ -48,24 +56,6 @@ class EmsConfig(Section):
     horizon_hours: Annotated[int, Field(ge=24, le=48)] = 36
 
 
-class StrategiesConfig(Section):
-    """Which strategy plans."""
-
-    selection_mode: Literal["auto", "manual"] = "auto"
-    manual_strategy: Literal[
-        "arbitrage", "peak_shaving", "self_consumption", "load_balancing", "co_optimised"
-    ] = "arbitrage"
-    switch_threshold: Annotated[float, Field(ge=0, le=10)] = 0.15
-
-
-class PricesConfig(Section):
-    """Where day-ahead prices come from."""
-
-    demo_mode: bool = True
-    provider: Literal["awattar", "energy_charts", "entsoe", "file"] = "awattar"
-    region: Literal["AT", "DE"] = "AT"
-
-
 class TariffConfig(Section):
     """What a kWh costs and earns on top of the day-ahead price."""
 
@@ -89,6 +79,8 @@ class SiteConfig(Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "site-1"
     name: Annotated[str, Field(min_length=1, max_length=80)] = "Standort Wien"
     timezone: str = "Europe/Vienna"
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -289,8 +281,12 @@ class Config(Section):
     grid: GridConfig = Field(default_factory=GridConfig)
     ems: EmsConfig = Field(default_factory=EmsConfig)
     strategies: StrategiesConfig = Field(default_factory=StrategiesConfig)
+    planning: PlanningConfig = Field(default_factory=PlanningConfig)
     prices: PricesConfig = Field(default_factory=PricesConfig)
     tariff: TariffConfig = Field(default_factory=TariffConfig)
+    weather: WeatherConfig = Field(default_factory=WeatherConfig)
+    pv: PvConfig = Field(default_factory=PvConfig)
+    forecasts: ForecastsConfig = Field(default_factory=ForecastsConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)
     devices: list[DeviceConfig] = Field(default_factory=list)
@@ -305,6 +301,32 @@ class Config(Section):
                 "The demo plant cannot run beside a real device: simulated values must never "
                 "reach real dispatch.|"
                 f"Set demo_plant.enabled: false, or {what}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weather_needs_a_place(self) -> Config:
+        if (self.site.latitude is None) != (self.site.longitude is None):
+            missing = "longitude" if self.site.longitude is None else "latitude"
+            raise ValueError(
+                f"site.{missing}|A place needs latitude and longitude.|"
+                f"Add site.{missing} in degrees, or remove the other."
+            )
+        if self.weather.provider != "none" and self.site.latitude is None:
+            raise ValueError(
+                "weather.provider|A weather forecast needs the place of the site.|"
+                "Add site.latitude and site.longitude in degrees, or set weather.provider: none."
+            )
+        if self.weather.provider != "none" and self.demo:
+            raise ValueError(
+                "weather.provider|The demo plant replays a recorded year; today's weather would "
+                "not fit its sun.|Set weather.provider: none, or enable a device."
+            )
+        weather_known = self.weather.provider != "none" and bool(self.pv.planes)
+        if self.forecasts.pv == "weather_pv" and not weather_known:
+            raise ValueError(
+                "forecasts.pv|A forecast from weather needs a weather source and the PV planes.|"
+                "Set weather.provider and pv.planes, or choose auto."
             )
         return self
 

@@ -6,7 +6,10 @@ command line, the API and the pages can show the same text.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+FetchKind = Literal["unreachable", "timeout", "status", "too_large", "invalid", "not_configured"]
+"""How getting data from another host can fail."""
 
 
 class EmsError(Exception):
@@ -80,6 +83,35 @@ class MarketError(EmsError):
     """Prices for the requested time are not available."""
 
     code = "prices_unavailable"
+
+
+class FetchError(EmsError):
+    """Data could not be had from another host or file.
+
+    Args:
+        message: What is wrong; never holds a key or a token.
+        kind: How it failed.
+        retryable: True when asking again soon may help.
+        retry_after_s: Seconds the other side asked to wait, when it did.
+    """
+
+    code = "fetch_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FetchKind,
+        retryable: bool,
+        retry_after_s: float | None = None,
+        field: str | None = None,
+        value: Any = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, field=field, value=value, hint=hint)
+        self.kind = kind
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ForecastError(EmsError):

@@ -92,3 +92,25 @@ class Selection:
     needed_eur: float
     candidates: tuple[CandidateValue, ...]
     manual_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyState:
+    """How the strategy is chosen now, and the newest choice.
+
+    Attributes:
+        mode: ``"auto"`` or ``"manual"``.
+        manual: The strategy chosen by hand, or None.
+        manual_until: End of the manual choice, UTC; None in auto, or when the configuration
+            states it, which has no end.
+        switch_threshold: Share of the active strategy's saving that a switch must gain.
+        min_dwell_minutes: Shortest time between two automatic switches.
+        selection: The newest choice; None before the first plan.
+    """
+
+    mode: str
+    manual: StrategyKey | None
+    manual_until: datetime | None
+    switch_threshold: float
+    min_dwell_minutes: int
+    selection: Selection | None

@@ -86,7 +86,8 @@ def seen(**changes: Any) -> PlanSteering:
 
 def test_a_strategy_keeps_its_own_prices_between_plans(battery: Battery) -> None:
     # At the live price of 0.25 serving the load pays; the strategy saw a flat 0.12.
-    assert chosen(battery, 0.15, steering=seen(buy_eur_per_kwh=0.12)) == 0.0
+    assert chosen(battery, 0.12) == pytest.approx(20.0)
+    assert chosen(battery, 0.12, steering=seen(buy_eur_per_kwh=0.12)) == 0.0
 
 
 def test_import_above_the_billed_peak_is_met_from_the_store(battery: Battery) -> None:

@@ -1,0 +1,124 @@
+"""Routes about planning: strategies and their choice, forecasts.
+
+``POST`` is guarded as in `ems_dash.api.request_guard`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Blueprint, Flask, Response, request
+from pydantic import ValidationError
+
+from ems_dash.api.answers import (
+    InvalidRequestError,
+    add_error_handlers,
+    error,
+    json_answer,
+    wrong_site,
+)
+from ems_dash.api.planning_models import (
+    ForecastAnswer,
+    StrategyRequest,
+    forecast_series,
+    strategies_answer,
+)
+from ems_dash.api.request_guard import require_local_request
+from ems_dash.services import Services
+from engine.domain.forecast import FORECAST_SIGNALS
+from engine.domain.strategy import StrategyKey
+
+LONGEST_HOURS = 7 * 24
+"""A choice by hand ends after at most a week."""
+
+_EXAMPLE = 'Send {"strategy": "peak_shaving", "hours": 4}, or "until" with a time and its offset.'
+
+
+def register_planning_api(server: Flask, services: Services) -> None:
+    """Add the planning routes to a Flask application."""
+    api = Blueprint("planning_api", __name__)
+
+    @api.get("/api/strategies")
+    def strategies() -> Response:
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        return json_answer(strategies_answer(services.strategy_state()))
+
+    @api.post("/api/strategy")
+    def choose() -> Response:
+        require_local_request(request)
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        asked = _strategy_request()
+        now = services.now()
+        until = asked.until or now + timedelta(hours=asked.hours or 0.0)
+        if not now < until <= now + timedelta(hours=LONGEST_HOURS, seconds=1):
+            raise InvalidRequestError(
+                f"The choice would end at {until.isoformat(timespec='seconds')}.",
+                field="hours" if asked.until is None else "until",
+                value=until.isoformat(),
+                hint=f"Let it end in the future, within {LONGEST_HOURS} hours.",
+            )
+        return json_answer(strategies_answer(services.choose_strategy(asked.strategy, until)))
+
+    @api.post("/api/strategy/auto")
+    def choose_automatically() -> Response:
+        require_local_request(request)
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        return json_answer(strategies_answer(services.choose_automatically()))
+
+    @api.get("/api/forecast")
+    def forecast() -> Response:
+        site_id = services.snapshot().site.site_id
+        if (wrong := wrong_site(site_id)) is not None:
+            return wrong
+        signal = request.args.get("signal")
+        if signal is not None and signal not in FORECAST_SIGNALS:
+            raise InvalidRequestError(
+                f"There is no forecast of '{signal[:40]}'.",
+                field="signal",
+                value=signal,
+                hint=f"Known: {', '.join(FORECAST_SIGNALS)}.",
+            )
+        made = services.forecasts()
+        if not made:
+            return error(
+                404,
+                "no_forecast",
+                "No forecast has been made yet.",
+                hint="The first ones follow the first measurements.",
+            )
+        wanted = [f for name, f in made.items() if signal in (None, name)]
+        return json_answer(
+            ForecastAnswer(site_id=site_id, forecasts=[forecast_series(f) for f in wanted])
+        )
+
+    add_error_handlers(api)
+    server.register_blueprint(api)
+
+
+def _strategy_request() -> StrategyRequest:
+    try:
+        asked = StrategyRequest.model_validate_json(request.get_data(cache=False))
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        hint = _EXAMPLE
+        if field == "strategy":
+            hint = f"Known strategies: {', '.join(StrategyKey)}."
+        raise InvalidRequestError(
+            f"The request cannot be understood: {first['msg']}.", field=field, hint=hint
+        ) from exc
+    if (asked.until is None) == (asked.hours is None):
+        raise InvalidRequestError(
+            "A choice by hand needs exactly one end.", field="until", hint=_EXAMPLE
+        )
+    if asked.hours is not None and not 0.0 < asked.hours <= LONGEST_HOURS:
+        raise InvalidRequestError(
+            f"{asked.hours:g} hours are not possible here.",
+            field="hours",
+            value=asked.hours,
+            hint=f"Give more than 0 and at most {LONGEST_HOURS}.",
+        )
+    return asked
