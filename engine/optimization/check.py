@@ -32,6 +32,8 @@ _SERIES = (
     "curtailed_kw",
     "soc_kwh",
     "stored_value_eur_per_kwh",
+    "site_price_eur_per_kwh",
+    "peak_dual_eur_per_kw",
 )
 
 
@@ -62,8 +64,9 @@ def check_solution(instance: Instance, solution: Solution) -> PlanCheck:
     Rules: series complete and finite; power balance; battery, curtailment and energy
     never beyond their limits; one direction at a time; grid limits and energy window
     exceeded at most as far as an idle battery would, and exactly as far as `gave_way`
-    says; rules on charging while importing and discharging while exporting; costs
-    recomputed. Tolerances are the constants of this module.
+    says; rules on charging while importing and discharging while exporting; billed peaks,
+    money, preferences and objective recomputed. Tolerances are the constants of this module.
+    The plan's dual prices have no replay; they must only be there and finite.
     """
     n = instance.n_steps
     broken = [
@@ -104,20 +107,32 @@ def check_solution(instance: Instance, solution: Solution) -> PlanCheck:
     actual["export_limit_kw"] = float(np.max(export_kw - instance.export_limit_kw))
     _compare_gave_way(solution, actual, found)
 
-    cost_eur = instance.step_hours * float(
-        np.sum(import_kw * instance.buy_eur_per_kwh)
-        - np.sum(export_kw * instance.sell_eur_per_kwh)
-        + np.sum(charge_kw) * instance.wear_charge_eur_per_kwh
+    energy_eur = instance.step_hours * float(
+        np.sum(import_kw * instance.buy_eur_per_kwh) - np.sum(export_kw * instance.sell_eur_per_kwh)
+    )
+    wear_eur = instance.step_hours * float(
+        np.sum(charge_kw) * instance.wear_charge_eur_per_kwh
         + np.sum(discharge_kw) * instance.wear_discharge_eur_per_kwh
     )
-    above_incurred_kw = max(float(np.max(import_kw)), instance.incurred_peak_kw)
-    above_incurred_kw -= instance.incurred_peak_kw
-    cost_eur += instance.demand_charge_eur_per_kw * above_incurred_kw
+    demand_eur = _demand_eur(instance, solution, import_kw, found)
+    cost_eur = energy_eur + wear_eur + demand_eur
+    stored_kwh = float(solution.soc_kwh[-1])
+    preference_eur = _preference_eur(instance, solution, grid_kw, export_kw)
+    objective_eur = cost_eur + preference_eur - _end_value_eur(instance, stored_kwh)
+    for name, replayed_eur, said_eur in (
+        ("cost", cost_eur, solution.cost_eur),
+        ("energy cost", energy_eur, solution.energy_cost_eur),
+        ("wear cost", wear_eur, solution.wear_cost_eur),
+        ("demand cost", demand_eur, solution.demand_cost_eur),
+        ("preference cost", preference_eur, solution.preference_cost_eur),
+        ("objective", objective_eur, solution.objective_eur),
+    ):
+        if abs(replayed_eur - said_eur) > COST_TOLERANCE * max(1.0, abs(replayed_eur)):
+            found.messages.append(
+                f"{name}: the replay costs {replayed_eur:.6f} EUR, "
+                f"the plan says {said_eur:.6f} EUR."
+            )
     difference_eur = cost_eur - solution.cost_eur
-    if abs(difference_eur) > COST_TOLERANCE * max(1.0, abs(cost_eur)):
-        found.messages.append(
-            f"cost: the replay costs {cost_eur:.6f} EUR, the plan says {solution.cost_eur:.6f} EUR."
-        )
     return PlanCheck(
         passed=not found.messages,
         max_violation_kw=found.power_kw,
@@ -125,6 +140,63 @@ def check_solution(instance: Instance, solution: Solution) -> PlanCheck:
         cost_difference_eur=difference_eur,
         messages=tuple(found.messages),
     )
+
+
+def _demand_eur(
+    instance: Instance, solution: Solution, import_kw: np.ndarray, found: _Findings
+) -> float:
+    """Return the demand charges, each on the highest billed import above its floor."""
+    charges = [(peak.billed, peak.charge_eur_per_kw, peak.floor_kw) for peak in instance.peaks]
+    if len(solution.peaks_kw) != len(charges):
+        found.messages.append(
+            f"peaks_kw names {len(solution.peaks_kw)} peaks, {len(charges)} are billed."
+        )
+        return np.nan
+    total_eur = 0.0
+    for said_kw, (billed, charge_eur_per_kw, floor_kw) in zip(
+        solution.peaks_kw, charges, strict=True
+    ):
+        peak_kw = max(import_kw[step] for step in np.flatnonzero(billed))
+        if abs(peak_kw - said_kw) > POWER_TOLERANCE_KW:
+            found.messages.append(
+                f"billed peak: it is {peak_kw:.6g} kW, the plan says {said_kw:.6g} kW."
+            )
+        total_eur += charge_eur_per_kw * max(peak_kw - floor_kw, 0.0)
+    return float(total_eur)
+
+
+def _preference_eur(
+    instance: Instance, solution: Solution, grid_kw: np.ndarray, export_kw: np.ndarray
+) -> float:
+    """Return what premium, smoothing, ramps and missing reserve cost, step by step."""
+    hours, total_eur = instance.step_hours, 0.0
+    before_kw = instance.grid_before_kw
+    for step in range(instance.n_steps):
+        unused_kw = export_kw[step] + solution.curtailed_kw[step]
+        total_eur += instance.export_premium_eur_per_kwh * unused_kw * hours
+        if instance.smoothing_reference_kw is not None:
+            distance_kw = abs(grid_kw[step] - instance.smoothing_reference_kw[step])
+            total_eur += instance.smoothing_eur_per_kwh * distance_kw * hours
+        if before_kw is not None:
+            total_eur += instance.ramp_eur_per_kw * abs(grid_kw[step] - before_kw)
+        before_kw = grid_kw[step]
+        if instance.energy_reserve_kwh is not None:
+            missing_kwh = instance.energy_reserve_kwh[step] - solution.soc_kwh[step]
+            total_eur += instance.reserve_eur_per_kwh_h * max(missing_kwh, 0.0) * hours
+    return float(total_eur)
+
+
+def _end_value_eur(instance: Instance, stored_kwh: float) -> float:
+    """Return the value of what is left, the curve filled up piece by piece."""
+    value_eur = instance.terminal_value_eur_per_kwh * stored_kwh
+    if instance.terminal_curve is None:
+        return value_eur
+    edges = [0.0, *instance.terminal_curve.breakpoints_kwh, np.inf]
+    for low, high, marginal in zip(
+        edges[:-1], edges[1:], instance.terminal_curve.marginals_eur_per_kwh, strict=True
+    ):
+        value_eur += marginal * max(0.0, min(stored_kwh, high) - low)
+    return float(value_eur)
 
 
 def _energy(
@@ -161,6 +233,11 @@ def _energy(
         "energy_min_kwh": instance.energy_min_kwh - float(stored.min()),
         "energy_max_kwh": float(stored.max()) - instance.energy_max_kwh,
         "energy_final_min_kwh": final_kwh - float(stored[-1]),
+        "energy_reserve_kwh": (
+            0.0
+            if instance.energy_reserve_kwh is None
+            else float(np.max(instance.energy_reserve_kwh - stored))
+        ),
         "standby_kwh": uncovered_kwh,
     }
 

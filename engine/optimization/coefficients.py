@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.domain.plan import FloatArray
-from engine.optimization.exactness import Candidates
+from engine.optimization.candidates import Candidates
 from engine.optimization.instance import Instance
 
 
@@ -42,30 +42,24 @@ class WishPrices:
     standby_eur_per_kwh: float
 
 
-def dearest_terminal_eur_per_kwh(instance: Instance) -> float:
-    """Return the largest size of the marginal value of energy stored at the end."""
-    marginals = np.array([instance.terminal_value_eur_per_kwh])
-    if instance.terminal_curve is not None:
-        marginals = marginals + instance.terminal_curve.marginals_eur_per_kwh
-    return float(np.abs(marginals).max())
-
-
 def wish_prices(instance: Instance) -> WishPrices:
-    """Return prices above anything the horizon's own prices can pay."""
+    """Return prices above anything the horizon's own prices and preferences can pay."""
+    hours = instance.step_hours
     dearest = max(
         float(np.abs(instance.buy_eur_per_kwh).max()),
         float(np.abs(instance.sell_eur_per_kwh).max()),
-        dearest_terminal_eur_per_kwh(instance),
+        float(np.abs(instance.terminal_marginals_eur_per_kwh()).max()),
         0.1,
     )
+    dearest += instance.export_premium_eur_per_kwh + instance.grid_slope_eur_per_kwh
     wear = instance.wear_charge_eur_per_kwh + instance.wear_discharge_eur_per_kwh
-    # One kWh drawn in a single step can raise the billed peak by 1 / step_hours kW.
-    peak = instance.demand_charge_eur_per_kw / instance.step_hours
+    # One kWh drawn in a single step can raise each billed peak by 1 / step_hours kW.
+    peak = sum(peak.charge_eur_per_kw for peak in instance.peaks) / hours
     round_trip = instance.eta_charge * instance.eta_discharge
     money = (10.0 * (dearest + wear) + 2.0 * peak) / round_trip
-    hours = instance.n_steps * instance.step_hours
-    outside = 2.0 * dearest
-    grid_limit = 2.0 * (2.0 * money + outside * hours)
+    # The reserve is an insurance inside the window: being outside outranks it.
+    outside = 2.0 * (dearest + instance.reserve_eur_per_kwh_h)
+    grid_limit = 2.0 * (2.0 * money + outside * instance.n_steps * hours)
     return WishPrices(
         outside_window_eur_per_kwh_h=outside,
         deeper_eur_per_kwh=money,

@@ -81,8 +81,9 @@ class Instance:
             short for one billed peak over all steps.
         incurred_peak_kw: Peak import already billed in the running period, >= 0.
         billed_peaks: Demand charges on some of the steps each, on top of the one above.
-        export_premium_eur_per_kwh: Price the owner puts on each exported kWh, >= 0: what
-            using one's own energy is worth beyond money. A preference, no money.
+        export_premium_eur_per_kwh: Price the owner puts on each kWh exported or PV kWh given
+            away, >= 0: what using one's own energy is worth beyond money. (Were it on exports
+            alone, giving PV power away would look better than selling it.) A preference.
         smoothing_eur_per_kwh: Price per kWh by which grid power differs from
             `smoothing_reference_kw`, >= 0. A preference, no money.
         smoothing_reference_kw: Grid power aimed at, + import, - export, shape (n,), or None
@@ -239,6 +240,19 @@ class Instance:
             self.incurred_peak_kw,
         )
         return (everywhere, *self.billed_peaks)
+
+    @property
+    def grid_slope_eur_per_kwh(self) -> float:
+        """Most that smoothing and ramps together add to or take from a step's site price."""
+        return self.smoothing_eur_per_kwh + 2.0 * self.ramp_eur_per_kw / self.step_hours
+
+    def terminal_marginals_eur_per_kwh(self) -> FloatArray:
+        """Return every marginal value that energy stored at the end may have, shape (k,)."""
+        flat = np.array([self.terminal_value_eur_per_kwh])
+        if self.terminal_curve is None:
+            return flat
+        marginals: FloatArray = flat + self.terminal_curve.marginals_eur_per_kwh
+        return marginals
 
     @property
     def n_steps(self) -> int:

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from engine.domain.errors import OptimizationError
 from engine.domain.plan import Plan, PlanCheck
 from engine.optimization.baseline import baseline_cost_eur, first_steps_demand_eur
-from engine.optimization.coefficients import dearest_terminal_eur_per_kwh
 from engine.optimization.instance import Instance
 from engine.optimization.settlement import settled
 from engine.optimization.solution import Solution
@@ -45,7 +44,7 @@ def profit_24h_eur(instance: Instance, solution: Solution) -> float:
     dearest = max(
         float(np.abs(instance.buy_eur_per_kwh).max()),
         float(np.abs(instance.sell_eur_per_kwh).max()),
-        dearest_terminal_eur_per_kwh(instance),
+        float(np.abs(instance.terminal_marginals_eur_per_kwh()).max()),
     )
     cap = dearest + sum(peak.charge_eur_per_kw for peak in instance.peaks) / hours
     value = float(np.clip(solution.stored_value_eur_per_kwh[steps - 1], -cap, cap))

@@ -52,9 +52,12 @@ def reserve_missing_kwh(instance: Instance, soc_kwh: FloatArray) -> FloatArray:
     return missing
 
 
-def _preferences_eur(instance: Instance, grid_kw: FloatArray, soc_kwh: FloatArray) -> float:
+def _preferences_eur(
+    instance: Instance, grid_kw: FloatArray, curtailed_kw: FloatArray, soc_kwh: FloatArray
+) -> float:
     hours = instance.step_hours
-    total = hours * instance.export_premium_eur_per_kwh * float(np.maximum(-grid_kw, 0.0).sum())
+    unused_kw = np.maximum(-grid_kw, 0.0) + curtailed_kw
+    total = hours * instance.export_premium_eur_per_kwh * float(unused_kw.sum())
     if instance.smoothing_reference_kw is not None:
         distance_kw = np.abs(grid_kw - instance.smoothing_reference_kw)
         total += hours * instance.smoothing_eur_per_kwh * float(distance_kw.sum())
@@ -69,6 +72,7 @@ def costs_of(
     instance: Instance,
     *,
     grid_kw: FloatArray,
+    curtailed_kw: FloatArray,
     charge_kw: FloatArray,
     discharge_kw: FloatArray,
     soc_kwh: FloatArray,
@@ -89,7 +93,7 @@ def costs_of(
             + instance.wear_discharge_eur_per_kwh * discharge_kw.sum()
         ),
         demand_eur=sum(peak.cost_eur(imported_kw) for peak in instance.peaks),
-        preference_eur=_preferences_eur(instance, grid_kw, soc_kwh),
+        preference_eur=_preferences_eur(instance, grid_kw, curtailed_kw, soc_kwh),
         terminal_eur=terminal_eur,
         peaks_kw=tuple(peak.peak_kw(imported_kw) for peak in instance.peaks),
     )
@@ -109,6 +113,7 @@ def settled(solution: Solution, tariff: Instance) -> Solution:
     costs = costs_of(
         tariff,
         grid_kw=solution.grid_kw,
+        curtailed_kw=solution.curtailed_kw,
         charge_kw=solution.charge_kw,
         discharge_kw=solution.discharge_kw,
         soc_kwh=solution.soc_kwh,

@@ -24,7 +24,8 @@ from engine.domain.site import Battery  # noqa: E402
 from engine.optimization.coefficients import coefficients  # noqa: E402
 from engine.optimization.exactness import find_candidates  # noqa: E402
 from engine.optimization.instance import Instance  # noqa: E402
-from engine.optimization.model import CompiledModel, ModelCache, Shape, shape_of  # noqa: E402
+from engine.optimization.model import CompiledModel, ModelCache  # noqa: E402
+from engine.optimization.shape import Shape, shape_of  # noqa: E402
 from engine.optimization.optimizer import Optimizer  # noqa: E402
 
 REPEATS = 15

@@ -13,16 +13,14 @@ import numpy as np
 import pytest
 
 from engine.domain.errors import OptimizationError
+from engine.optimization.candidates import Candidates
 from engine.optimization.check import check_solution
 from engine.optimization.coefficients import coefficients
-from engine.optimization.exactness import (
-    Candidates,
-    burning_price_eur_per_kwh,
-    find_candidates,
-)
+from engine.optimization.exactness import burning_price_eur_per_kwh, find_candidates
 from engine.optimization.instance import Instance
-from engine.optimization.model import CompiledModel, shape_of
+from engine.optimization.model import CompiledModel
 from engine.optimization.optimizer import Optimizer, solve
+from engine.optimization.shape import shape_of
 from engine.optimization.solution import Solution
 from tests.unit.optimization_cases import BATTERY, site_day, small
 
