@@ -90,7 +90,7 @@ class TariffTermsConfig(Section):
     @field_validator("energy_price_eur_per_kwh", "energy_price_windows")
     @classmethod
     def _no_markup_on_a_fixed_price(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and value != []:
+        if _is_first_stated(value, info, "energy_price_eur_per_kwh"):
             cls._exclude(
                 info,
                 ("spot_markup_eur_per_kwh", "spot_markup_percent", "loss_percent"),
@@ -101,7 +101,7 @@ class TariffTermsConfig(Section):
     @field_validator("feed_in_eur_per_kwh", "feed_in_windows")
     @classmethod
     def _no_fee_on_a_fixed_feed_in(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and value != []:
+        if _is_first_stated(value, info, "feed_in_eur_per_kwh"):
             cls._exclude(
                 info,
                 ("sell_fee_eur_per_kwh", "sell_fee_percent"),
@@ -124,10 +124,10 @@ class TariffTermsConfig(Section):
     @classmethod
     def _exclude(cls, info: ValidationInfo, keys: tuple[str, ...], why: str) -> None:
         for key in keys:
-            # Left at its default it changes nothing, and a written-out default must still load.
+            # 0 and the default change nothing, and a written-out default must still load.
             default = cls.model_fields[key].default
             stated = info.data.get(key, default)
-            if stated != default:
+            if stated not in (0, default):
                 raise ValueError(
                     f"{why}, but {key} is {stated:g}. Remove {key}, or remove {info.field_name}."
                 )
@@ -196,3 +196,10 @@ class TariffConfig(TariffTermsConfig):
 
 def _is_null(info: ValidationInfo, key: str) -> bool:
     return key in info.data and info.data[key] is None
+
+
+def _is_first_stated(value: Any, info: ValidationInfo, base_key: str) -> bool:
+    """True when `value` is stated and, being windows, no base price has been checked before."""
+    if info.field_name == base_key:
+        return value is not None
+    return bool(value) and _is_null(info, base_key)
