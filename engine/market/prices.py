@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,33 +13,83 @@ from engine.domain.errors import MarketError
 from engine.domain.quarter_hour import STEP
 
 
+@dataclass(frozen=True, slots=True)
+class PriceOrigin:
+    """Where the price of a step comes from.
+
+    Attributes:
+        source: Who says so.
+        fetched_at: When it was obtained or last confirmed, UTC.
+        minutes: Length of the published interval: 15, or 60 for an hourly price that is
+            repeated over its four quarter-hours.
+        estimated: True when the value was refined here and not published like this.
+    """
+
+    source: str
+    fetched_at: datetime
+    minutes: int = 15
+    estimated: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DayAheadPrices:
     """Published day-ahead prices in 15-min steps.
 
     Attributes:
         start: Start of the first step, UTC.
-        spot_eur_per_kwh: Price per step, shape (n,); may be negative.
-        source: Who says so, for example ``"recorded"``.
-        fetched_at: When they were obtained, UTC.
+        spot_eur_per_kwh: Price per step, shape (n,); may be negative; NaN where nothing is
+            published.
+        source: Who says so, for example ``"recorded"``; several are joined by " + ".
+        fetched_at: When they were obtained, UTC; the oldest of mixed origins.
+        origins: The different origins; left out: one of `source` with 15-min prices.
+        origin_index: Index into `origins` per step, -1 where nothing is published; shape (n,).
     """
 
     start: datetime
     spot_eur_per_kwh: NDArray[np.float64]
     source: str
     fetched_at: datetime
+    origins: tuple[PriceOrigin, ...] = ()
+    origin_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if not self.origins:
+            one = (PriceOrigin(self.source, self.fetched_at),)
+            index = np.where(np.isnan(self.spot_eur_per_kwh), -1, 0).astype(np.int64)
+            object.__setattr__(self, "origins", one)
+            object.__setattr__(self, "origin_index", index)
+        elif self.origin_index.shape != self.spot_eur_per_kwh.shape:
+            raise ValueError("origin_index must have one entry per step")
 
     @property
     def end(self) -> datetime:
         """End of the last published step, UTC."""
         return self.start + len(self.spot_eur_per_kwh) * STEP
 
+    @property
+    def resolution_minutes(self) -> NDArray[np.int64]:
+        """Length of the published interval behind each step: 15 or 60, 0 where none; (n,)."""
+        return _per_step(self.origin_index, [o.minutes for o in self.origins])
+
+    @property
+    def is_estimated(self) -> NDArray[np.bool_]:
+        """True per step where the value was refined here, not published like this; (n,)."""
+        estimated = _per_step(self.origin_index, [int(o.estimated) for o in self.origins])
+        return estimated.astype(np.bool_)
+
     def at(self, ts: datetime) -> float | None:
         """Return the price of the step that contains `ts`, or None when it is not published."""
-        index = (ts.astimezone(UTC) - self.start) // STEP
-        if 0 <= index < len(self.spot_eur_per_kwh):
-            return float(self.spot_eur_per_kwh[index])
-        return None
+        index = self._index(ts)
+        if index is None or np.isnan(self.spot_eur_per_kwh[index]):
+            return None
+        return float(self.spot_eur_per_kwh[index])
+
+    def origin_at(self, ts: datetime) -> PriceOrigin | None:
+        """Return the origin of the step that contains `ts`, or None when it is not published."""
+        index = self._index(ts)
+        if index is None or self.origin_index[index] < 0:
+            return None
+        return self.origins[int(self.origin_index[index])]
 
     def steps(self, start: datetime, n: int) -> NDArray[np.float64]:
         """Return `n` steps from `start`, NaN where nothing is published; shape (n,)."""
@@ -49,6 +99,15 @@ class DayAheadPrices:
         if last > first:
             out[first:last] = self.spot_eur_per_kwh[offset + first : offset + last]
         return out
+
+    def _index(self, ts: datetime) -> int | None:
+        index = (ts.astimezone(UTC) - self.start) // STEP
+        return index if 0 <= index < len(self.spot_eur_per_kwh) else None
+
+
+def _per_step(index: NDArray[np.int64], values: list[int]) -> NDArray[np.int64]:
+    # The extra last entry answers for index -1, "nothing published".
+    return np.array([*values, 0], dtype=np.int64)[index]
 
 
 class PriceSource(Protocol):

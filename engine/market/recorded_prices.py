@@ -15,7 +15,8 @@ SOURCE = "recorded"
 PUBLICATION_HOUR = 13
 """Local hour at which the next day's auction results appear (about 13:00, notes/forecasting)."""
 
-_HISTORY_DAYS = 28
+HISTORY_DAYS = 180
+"""Forecasters learn from the past; with less they fall back to simpler methods."""
 
 
 class RecordedPrices:
@@ -32,10 +33,10 @@ class RecordedPrices:
         self._cached: DayAheadPrices | None = None
 
     def published(self, now: datetime) -> DayAheadPrices:
-        """Return the last 28 days and all that is published at `now`."""
+        """Return the last 180 days and all that is published at `now`."""
         local = now.astimezone(self._zone)
         days_ahead = 2 if local.hour >= PUBLICATION_HOUR else 1
-        start = self._midnight(local.date() - timedelta(days=_HISTORY_DAYS))
+        start = self._midnight(local.date() - timedelta(days=HISTORY_DAYS))
         end = self._midnight(local.date() + timedelta(days=days_ahead))
         if self._cached is None or (self._cached.start, self._cached.end) != (start, end):
             eur_per_mwh = self._recording.quarter_hours(

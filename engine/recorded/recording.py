@@ -9,6 +9,7 @@ exactly once; on a 25-hour day the repeated hour repeats its values, on a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -30,6 +31,8 @@ ATTRIBUTION = (
 
 QUARTERS_PER_DAY = 96
 _DAYS_PER_YEAR = 365.25
+_QUARTER_S = 900
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 def season_distance_days(a: date, b: date) -> float:
@@ -68,6 +71,8 @@ class Recording:
         if not self._days:
             raise EmsError("The recorded data holds no complete day.", field="recording")
         self._source_date = lru_cache(maxsize=4096)(self._find_source_date)
+        self._row_of_day = {day: i for i, day in enumerate(self._days)}
+        self._table = np.stack(list(self._days.values()))
 
     def _split_days(
         self, stamps: Sequence[datetime], data: NDArray[np.float64]
@@ -105,14 +110,7 @@ class Recording:
         Raises:
             EmsError: When the column does not exist.
         """
-        if column not in self.columns:
-            raise EmsError(
-                f"The recording has no series '{column}'.",
-                field="column",
-                value=column,
-                hint=f"Use one of: {', '.join(self.columns)}.",
-            )
-        k = self.columns.index(column)
+        k = self._column(column)
         out = []
         for ts in times:
             local = ts.astimezone(self.timezone)
@@ -122,7 +120,47 @@ class Recording:
 
     def quarter_hours(self, column: str, start: datetime, n: int) -> NDArray[np.float64]:
         """Return `n` consecutive 15-min means from `start` (aware); shape (n,)."""
-        return self.values(column, (start + timedelta(minutes=15 * i) for i in range(n)))
+        k = self._column(column)
+        if n <= 0:
+            return np.empty(0)
+        local_s = self._local_seconds(start, n)
+        days, position = np.unique(local_s // 86_400, return_inverse=True)
+        rows = np.array(
+            [
+                self._row_of_day[self.source_date(date.fromordinal(_EPOCH_ORDINAL + int(day)))]
+                for day in days
+            ],
+            dtype=np.int64,
+        )
+        return self._table[rows[position], local_s % 86_400 // _QUARTER_S, k]
+
+    def _column(self, column: str) -> int:
+        if column not in self.columns:
+            raise EmsError(
+                f"The recording has no series '{column}'.",
+                field="column",
+                value=column,
+                hint=f"Use one of: {', '.join(self.columns)}.",
+            )
+        return self.columns.index(column)
+
+    def _local_seconds(self, start: datetime, n: int) -> NDArray[np.int64]:
+        """Return local wall time of `n` quarter-hours as seconds since 1970-01-01, local."""
+        first = start.astimezone(UTC)
+        seconds = math.floor(first.timestamp()) + _QUARTER_S * np.arange(n, dtype=np.int64)
+        offsets = np.empty_like(seconds)
+        for i in range(0, len(seconds), QUARTERS_PER_DAY):
+            block = seconds[i : i + QUARTERS_PER_DAY]
+            ends = {self._offset_s(int(block[0])), self._offset_s(int(block[-1]))}
+            # Zones change their clock at most once in a day: equal ends, equal inside.
+            offsets[i : i + QUARTERS_PER_DAY] = (
+                ends.pop() if len(ends) == 1 else [self._offset_s(int(s)) for s in block]
+            )
+        return seconds + offsets
+
+    def _offset_s(self, seconds: int) -> int:
+        offset = datetime.fromtimestamp(seconds, self.timezone).utcoffset()
+        return int(offset.total_seconds()) if offset is not None else 0
 
 
 def _require_quarter_hour_grid(stamps: Sequence[datetime]) -> None:

@@ -51,3 +51,12 @@ def test_tariff_on_numbers_worked_by_hand() -> None:
     assert tariff.buy(-0.20) == pytest.approx(-0.12)
     assert tariff.sell(0.10) == pytest.approx(0.095)
     assert tariff.buy(np.array([0.0, 0.1])) == pytest.approx([0.12, 0.24])
+
+
+def test_recorded_prices_reach_back_half_a_year(recording: Recording) -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    source = RecordedPrices(recording, ManualClock(now))
+    prices = source.published(now)
+    assert prices.start <= now - timedelta(days=180)
+    assert np.isfinite(prices.spot_eur_per_kwh).all()
+    assert source.published(now + timedelta(hours=1)) is prices
