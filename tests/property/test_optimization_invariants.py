@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from engine.optimization.check import check_solution
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.solution import Solution
+from engine.optimization.terms import BilledPeak, TerminalCurve
 from tests.property.optimization_reference import reference_objective_eur
 
 OPTIMIZER = Optimizer()
@@ -43,6 +45,36 @@ def steps(draw: st.DrawFn, n: int, low: int, high: int, scale: float) -> np.ndar
 
 
 @st.composite
+def terms(draw: st.DrawFn, n: int, capacity: float) -> dict[str, Any]:
+    """Any combination of the optional terms for `n` steps and a store of `capacity` kWh."""
+    given: dict[str, Any] = {}
+    if draw(st.booleans()):
+        masks = st.lists(st.booleans(), min_size=n, max_size=n).filter(any)
+        given["billed_peaks"] = tuple(
+            BilledPeak(np.array(mask), charge, floor)
+            for mask in draw(st.lists(masks, min_size=1, max_size=2))
+            for charge, floor in [
+                (draw(st.sampled_from([0.0, 2.0])), draw(st.sampled_from([0, 15])))
+            ]
+        )
+    given["export_premium_eur_per_kwh"] = draw(st.sampled_from([0.0, 0.1]))
+    if draw(st.booleans()):
+        given["smoothing_eur_per_kwh"] = draw(st.sampled_from([0.02, 0.2]))
+        given["smoothing_reference_kw"] = steps(draw, n, -6, 6, 5.0)
+    given["ramp_eur_per_kw"] = draw(st.sampled_from([0.0, 0.01, 0.1]))
+    given["grid_before_kw"] = draw(st.sampled_from([None, 10.0]))
+    if draw(st.booleans()):
+        given["reserve_eur_per_kwh_h"] = draw(st.sampled_from([0.05, 1.0]))
+        given["energy_reserve_kwh"] = steps(draw, n, 0, 10, 0.1 * capacity)
+    if draw(st.booleans()):
+        given["terminal_curve"] = TerminalCurve(
+            np.array([0.3, 0.6]) * capacity,
+            draw(st.sampled_from([[0.3, 0.2, 0.0], [0.2, 0.1, -0.3]])),
+        )
+    return given
+
+
+@st.composite
 def instances(
     draw: st.DrawFn, *, sane: bool = False, below: bool = False, inside: bool = False
 ) -> Instance:
@@ -60,6 +92,7 @@ def instances(
     wear = draw(st.sampled_from([0.0, 0.01, 0.05]))
     start = draw(st.integers(0, 1) if below else window if sane or inside else st.integers(0, 10))
     final = None if sane or below else draw(st.none() | st.integers(0, 9))
+    preferences = draw(terms(n, capacity)) if inside or not (sane or below) else {}
     return Instance(
         start=datetime(2026, 5, 1, tzinfo=UTC),
         step_minutes=draw(st.sampled_from([15, 60])),
@@ -86,6 +119,7 @@ def instances(
         curtailment_allowed=curtailment,
         demand_charge_eur_per_kw=draw(st.sampled_from([0.0, 3.0])),
         incurred_peak_kw=draw(st.sampled_from([0.0, 25.0])),
+        **preferences,
     )
 
 
@@ -115,10 +149,11 @@ def test_the_optimum_is_the_one_of_an_independent_fully_decided_model(instance: 
     # Starting outside the window would not compare: recovery is priced, not forced.
     reference = reference_objective_eur(instance)
     solution = solved(instance)
+    missed = set(solution.gave_way) - {"energy_reserve_kwh"}
     if reference is None:
-        assert solution.gave_way
+        assert missed
         return
-    assert solution.gave_way == {}
+    assert not missed
     assert solution.objective_eur == pytest.approx(reference, abs=1e-6)
 
 
