@@ -132,7 +132,8 @@ class Recording:
             ],
             dtype=np.int64,
         )
-        return self._table[rows[position], local_s % 86_400 // _QUARTER_S, k]
+        out: NDArray[np.float64] = self._table[rows[position], local_s % 86_400 // _QUARTER_S, k]
+        return out
 
     def _column(self, column: str) -> int:
         if column not in self.columns:
