@@ -30,17 +30,30 @@ class RedactingFilter(logging.Filter):
     """Takes secrets out of the records of libraries that log whole addresses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the message; every record passes."""
+        """Rewrite message and traceback; every record passes."""
         message = record.getMessage()
         cleaned = redact(message)
         if cleaned != message:
             record.msg, record.args = cleaned, ()
+        if record.exc_info and not record.exc_text:
+            # Formatters use this text instead of making their own.
+            record.exc_text = redact(_FORMATTER.formatException(record.exc_info))
         return True
 
 
+_FORMATTER = logging.Formatter()
+
+
 def guard_library_logs() -> None:
-    """Redact what urllib3 writes about requests: at DEBUG it logs every address with its key."""
-    for name in ("urllib3.connectionpool", "urllib3.util.retry", "requests"):
+    """Redact what urllib3 and requests write: at DEBUG every address with its key.
+
+    A filter acts on its own logger only, so each logger of the libraries gets one.
+    """
+    names = [n for n in logging.root.manager.loggerDict if n.split(".")[0] in _LIBRARIES]
+    for name in {*_LIBRARIES, *names}:
         logger = logging.getLogger(name)
         if not any(isinstance(f, RedactingFilter) for f in logger.filters):
             logger.addFilter(RedactingFilter())
+
+
+_LIBRARIES = ("urllib3", "requests")

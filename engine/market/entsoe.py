@@ -11,7 +11,7 @@ acknowledgement document.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -45,10 +45,14 @@ _MINUTES = {"PT15M": 15, "PT60M": 60, "PT1H": 60}
 _NO_DATA_CODE = "999"
 
 
-def parse_entsoe(body: bytes) -> ParsedPrices:
+def parse_entsoe(body: bytes, secrets: Iterable[str] = ()) -> ParsedPrices:
     """Return the SDAC prices of a reply.
 
     Where hourly and quarter-hour series cover the same time the quarter-hours are taken.
+
+    Args:
+        body: The XML.
+        secrets: What must not be repeated when the reply gives a reason for a refusal.
 
     Raises:
         FetchError: When any part of it is not as documented; nothing is taken from it then.
@@ -56,7 +60,7 @@ def parse_entsoe(body: bytes) -> ParsedPrices:
     root = parse_xml(body)
     kind = local_name(root)
     if kind == "Acknowledgement_MarketDocument":
-        return _nothing(root)
+        return _nothing(root, secrets)
     if kind != "Publication_MarketDocument":
         raise invalid(f"The ENTSO-E reply is a {kind!r}, not a price document.")
     fine: list[PriceInterval] = []
@@ -83,11 +87,11 @@ def parse_entsoe(body: bytes) -> ParsedPrices:
     return ParsedPrices(intervals, problems)
 
 
-def _nothing(root: Element) -> ParsedPrices:
+def _nothing(root: Element, secrets: Iterable[str]) -> ParsedPrices:
     for reason in children(root, "Reason"):
         code, text = text_at(reason, "code"), text_at(reason, "text") or "no reason given"
         if code != _NO_DATA_CODE or "no matching data" not in text.lower():
-            raise invalid(f"ENTSO-E refuses the request ({code}): {redact(text)[:200]}")
+            raise invalid(f"ENTSO-E refuses the request ({code}): {redact(text, secrets)[:200]}")
     return ParsedPrices((), ("nothing is published for this period",))
 
 
@@ -208,7 +212,7 @@ class Entsoe:
                 "securityToken": token,
             },
         )
-        parsed = parse_entsoe(reply.body)
+        parsed = parse_entsoe(reply.body, reply.secrets)
         intervals = within(parsed.intervals, start, end)
         return FetchedPrices(
             intervals=intervals,
