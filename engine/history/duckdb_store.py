@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -14,29 +13,29 @@ import duckdb
 
 from engine.domain.clock import Clock, SystemClock
 from engine.domain.errors import EmsError, HistoryError
-from engine.domain.plan import Plan
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
-from engine.domain.series import MeasuredPoint
-from engine.history import queries
+from engine.domain.records import EventRow
+from engine.history.checks import check_batch
 from engine.history.file_lock import FileLock
 from engine.history.files import free_disk_bytes, size_of
 from engine.history.inserts import insert_batch
 from engine.history.instance import InstanceSettings, is_fatal, wal_path
+from engine.history.reads import DuckDbReads
 from engine.history.recovery import RecoveryLadder
-from engine.history.rows import check_batch
 from engine.history.schema import CATALOG, migrate
 from engine.history.snapshot import Snapshotter
-from engine.history.store import INSTALLATION_SITE_ID, Batch, PlanHeader
+from engine.history.store import INSTALLATION_SITE_ID, Batch
+from engine.history.thinning import thin_forecasts
 
 _log = logging.getLogger(__name__)
 
 _FREE_RESERVE_BYTES = 200_000_000
 _RETRY_SECONDS = 60.0
 _READERS_GONE_SECONDS = 30.0
+_THIN_SECONDS = 86_400.0
 _LEVEL = {"info": logging.INFO, "warning": logging.WARNING, "alarm": logging.ERROR}
 
 
-class DuckDbHistory:
+class DuckDbHistory(DuckDbReads):
     """A `HistoryStore` in the DuckDB file `path`.
 
     Beside the file live its write-ahead log (``.wal``), the snapshot of the last
@@ -95,6 +94,7 @@ class DuckDbHistory:
         self._last_checkpoint = self._clock.monotonic()
         self._last_snapshot_try = self._last_checkpoint
         self._checkpoint_not_before = self._last_checkpoint
+        self._thin_not_before = self._last_checkpoint
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -176,57 +176,6 @@ class DuckDbHistory:
             self._closed = True
             self._disconnect()
             self._lock.release()
-
-    # Reading
-
-    def latest_sample(self, site_id: str) -> SampleRow | None:
-        """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
-        with self._cursor() as cursor:
-            return queries.latest_sample(cursor, site_id)
-
-    def minute_means(
-        self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
-    ) -> list[MeasuredPoint]:
-        """Return one point per full minute that has samples; see `HistoryStore.minute_means`."""
-        with self._cursor() as cursor:
-            return queries.interval_means(cursor, site_id, signals, since, until, seconds=60)
-
-    def quarter_hour_means(
-        self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
-    ) -> list[MeasuredPoint]:
-        """Return one point per quarter-hour that has samples, as `minute_means` does."""
-        with self._cursor() as cursor:
-            return queries.interval_means(cursor, site_id, signals, since, until, seconds=900)
-
-    def ledger(self, site_id: str, since: datetime, until: datetime) -> list[LedgerRow]:
-        """Return booked quarter-hours that start in the period, oldest first."""
-        with self._cursor() as cursor:
-            return queries.ledger(cursor, site_id, since, until)
-
-    def prices(self, site_id: str, since: datetime, until: datetime) -> list[PriceRow]:
-        """Return prices of intervals that start in the period, oldest first."""
-        with self._cursor() as cursor:
-            return queries.prices(cursor, site_id, since, until)
-
-    def plans(self, site_id: str, since: datetime, until: datetime) -> list[PlanHeader]:
-        """Return plans created in the period, oldest first, without their steps."""
-        with self._cursor() as cursor:
-            return queries.plans(cursor, site_id, since, until)
-
-    def plan(self, plan_id: str) -> Plan | None:
-        """Return a whole plan exactly as it was written, or None when there is none."""
-        with self._cursor() as cursor:
-            return queries.plan(cursor, plan_id)
-
-    def events(self, site_id: str, since: datetime, until: datetime) -> list[EventRow]:
-        """Return events of the site and of the whole installation, oldest first."""
-        with self._cursor() as cursor:
-            return queries.events(cursor, site_id, since, until)
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows per table."""
-        with self._cursor() as cursor:
-            return queries.counts(cursor)
 
     # Opening and closing
 
@@ -324,6 +273,7 @@ class DuckDbHistory:
     def _after_commit(self) -> None:
         """Do what is due beside the batch; nothing here may put its commit into doubt."""
         self._store_pending_events()
+        self._thin_when_due()
         try:
             wal_bytes = size_of(wal_path(self._path))
             elapsed = self._clock.monotonic() - self._last_checkpoint
@@ -334,6 +284,20 @@ class DuckDbHistory:
                 self._refresh_snapshot()
         except OSError as error:
             self._tell(self._event("history_checkpoint_failed", "alarm", str(error)))
+
+    def _thin_when_due(self) -> None:
+        """Give up old forecasts once a day; a failure is reported, the commit itself stands."""
+        if self._broken or self._clock.monotonic() < self._thin_not_before:
+            return
+        self._thin_not_before = self._clock.monotonic() + _THIN_SECONDS
+        cursor = self._writing_cursor()
+        try:
+            thin_forecasts(cursor, self._clock.now())
+        except duckdb.Error as error:
+            self._tell(self._event("history_thinning_failed", "warning", _first_line(error)))
+            self._broken = self._broken or is_fatal(error)
+        finally:
+            cursor.close()
 
     def _try_checkpoint(self) -> None:
         """Checkpoint after a commit: a failure is reported, the commit itself stands."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 
 from engine.history import rows as to_arrow
+from engine.history.forecast_rows import forecasts_table
 from engine.history.plan_rows import headers_table, steps_table
+from engine.history.selection_rows import candidates_table, selections_table
 from engine.history.store import Batch
 
-# the window as parameters: as subqueries, they would not prune what is read
-_WINDOW = "ts BETWEEN ? AND ?"
+_T = TypeVar("_T")
 
 
 def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
@@ -25,10 +26,14 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """
     connection.execute("BEGIN")
     if batch.samples:
-        first = {(r.site_id, r.ts): r for r in reversed(batch.samples)}
-        rows = list(reversed(first.values()))
-        samples = to_arrow.samples_table(rows)
-        _insert_new(connection, "samples", samples, ("site_id", "ts"), _window(rows))
+        samples = _first_of(batch.samples, lambda r: (r.site_id, r.ts))
+        _insert_new(
+            connection,
+            "samples",
+            to_arrow.samples_table(samples),
+            ("site_id", "ts"),
+            _window(samples),
+        )
     if batch.prices:
         last_price = {(r.site_id, r.ts): r for r in batch.prices}
         prices = list(last_price.values())
@@ -40,11 +45,24 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     if batch.plans:
         _insert_plans(connection, batch)
     if batch.events:
-        key = ("site_id", "ts", "code", "message")
-        single = {(r.site_id, r.ts, r.code, r.message): r for r in reversed(batch.events)}
-        events = list(reversed(single.values()))
-        _insert_new(connection, "events", to_arrow.events_table(events), key, _window(events))
+        events = _first_of(batch.events, lambda r: (r.site_id, r.ts, r.code, r.message))
+        _insert_new(
+            connection,
+            "events",
+            to_arrow.events_table(events),
+            ("site_id", "ts", "code", "message"),
+            _window(events),
+        )
+    if batch.forecasts:
+        _insert_forecasts(connection, batch)
+    if batch.selections:
+        _insert_selections(connection, batch)
     connection.execute("COMMIT")
+
+
+def _first_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
+    """Return `rows` in their order, of those with the same key only the first."""
+    return list({key(row): row for row in reversed(rows)}.values())[::-1]
 
 
 class _Timed(Protocol):
@@ -63,12 +81,16 @@ def _insert_new(
     arrow: Any,
     key: tuple[str, ...],
     window: tuple[datetime, datetime],
+    *,
+    time: str = "ts",
 ) -> None:
     columns = ", ".join(key)
+    # the window as parameters: as subqueries, they would not prune what is read
     with _batch(connection, arrow):
         connection.execute(
             f"INSERT INTO h.{table} BY NAME SELECT batch.* FROM batch "
-            f"ANTI JOIN (SELECT {columns} FROM h.{table} WHERE {_WINDOW}) USING ({columns})",
+            f"ANTI JOIN (SELECT {columns} FROM h.{table} WHERE {time} BETWEEN ? AND ?) "
+            f"USING ({columns})",
             list(window),
         )
 
@@ -81,7 +103,7 @@ def _replace(
 ) -> None:
     with _batch(connection, arrow):
         connection.execute(
-            f"DELETE FROM h.{table} WHERE {_WINDOW} "
+            f"DELETE FROM h.{table} WHERE ts BETWEEN ? AND ? "
             "AND (site_id, ts) IN (SELECT (site_id, ts) FROM batch)",
             list(window),
         )
@@ -89,19 +111,49 @@ def _replace(
 
 
 def _insert_plans(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    by_id = {p.plan_id: p for p in reversed(batch.plans)}
+    by_id = {p.plan_id: p for p in _first_of(batch.plans, lambda p: p.plan_id)}
     marks = ", ".join("?" * len(by_id))
     stored = connection.execute(
         f"SELECT plan_id FROM h.plans WHERE plan_id IN ({marks})", list(by_id)
     ).fetchall()
     for (plan_id,) in stored:
         del by_id[plan_id]
-    plans = list(reversed(by_id.values()))
+    plans = list(by_id.values())
     if plans:
         with _batch(connection, headers_table(plans)):
             connection.execute("INSERT INTO h.plans BY NAME SELECT * FROM batch")
         with _batch(connection, steps_table(plans)):
             connection.execute("INSERT INTO h.plan_steps BY NAME SELECT * FROM batch")
+
+
+def _insert_forecasts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    rows = _first_of(
+        batch.forecasts,
+        lambda r: (r.site_id, r.forecast.signal, r.forecast.issued_at, r.forecast.model),
+    )
+    issued = [to_arrow.naive_utc(row.forecast.issued_at) for row in rows]
+    _insert_new(
+        connection,
+        "forecasts",
+        forecasts_table(rows),
+        ("site_id", "signal", "issued_at", "model"),
+        (min(issued), max(issued)),
+        time="issued_at",
+    )
+
+
+def _insert_selections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    key = ("site_id", "ts", "plan_id")
+    rows = _first_of(batch.selections, lambda r: (r.site_id, r.ts, r.plan_id))
+    # candidates first: they are new exactly when their choice is not stored yet
+    with _batch(connection, candidates_table(rows)):
+        connection.execute(
+            "INSERT INTO h.selection_candidates BY NAME SELECT batch.* FROM batch "
+            f"ANTI JOIN (SELECT {', '.join(key)} FROM h.selections WHERE ts BETWEEN ? AND ?) "
+            f"USING ({', '.join(key)})",
+            list(_window(rows)),
+        )
+    _insert_new(connection, "selections", selections_table(rows), key, _window(rows))
 
 
 @contextmanager

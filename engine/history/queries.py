@@ -9,13 +9,26 @@ import duckdb
 
 from engine.domain.errors import HistoryError
 from engine.domain.plan import Plan
+from engine.domain.quarter_hour import STEP_S
 from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.signals import SIGNALS, Kind
-from engine.history.plan_rows import HEADER_COLUMNS, header_from_row, plan_from_rows
-from engine.history.rows import PLAN_ARRAYS, check_time, naive_utc, utc
+from engine.domain.strategy import Selection
+from engine.history.checks import check_time
+from engine.history.plan_rows import (
+    HEADER_COLUMNS,
+    STEP_COLUMNS,
+    header_from_row,
+    plan_from_rows,
+)
+from engine.history.rows import naive_utc, utc
 from engine.history.schema import DECISION_COLUMNS, TABLES
-from engine.history.store import INSTALLATION_SITE_ID, PlanHeader
+from engine.history.selection_rows import (
+    CANDIDATE_COLUMNS,
+    SELECTION_COLUMNS,
+    selection_from_rows,
+)
+from engine.history.store import COVERED_SECONDS, INSTALLATION_SITE_ID, PlanHeader
 
 _PERIOD = "site_id = ? AND ts >= ? AND ts < ?"
 
@@ -58,7 +71,7 @@ def interval_means(
     """Return points of `seconds` (a divisor of a day), as `HistoryStore.minute_means` defines."""
     names = list(dict.fromkeys(signals))
     means = [_mean(name) for name in names]
-    start, end = _period(since, until)
+    start, end = period(since, until)
     bucket = f"time_bucket(INTERVAL {int(seconds)} SECOND, ts)"
     rows = cursor.execute(
         f"SELECT {', '.join([f'{bucket} AS bucket', *means])} FROM h.samples "
@@ -80,9 +93,44 @@ def ledger(
         "SELECT ts, site_id, seconds, import_kwh, export_kwh, battery_charged_kwh, "
         "battery_discharged_kwh, pv_kwh, buy_eur_per_kwh, sell_eur_per_kwh, cost_eur, "
         f"price_source, method FROM h.ledger WHERE {_PERIOD} ORDER BY ts",
-        [site_id, *_period(since, until)],
+        [site_id, *period(since, until)],
     ).fetchall()
     return [LedgerRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def highest_import(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> tuple[float, datetime] | None:
+    """Return (kW, start) of the highest import of a covered quarter-hour of the period."""
+    rows = cursor.execute(
+        f"SELECT import_kwh, ts FROM h.ledger WHERE {_PERIOD} AND seconds >= ? "
+        "ORDER BY import_kwh DESC, ts LIMIT 1",
+        [site_id, *period(since, until), COVERED_SECONDS],
+    ).fetchall()
+    if not rows:
+        return None
+    import_kwh, ts = rows[0]
+    return import_kwh / (STEP_S / 3600.0), utc(ts)
+
+
+def selections(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[Selection]:
+    """Return choices of strategy of the period with their candidates."""
+    arguments = [site_id, *period(since, until)]
+    rows = cursor.execute(
+        f"SELECT {', '.join(SELECTION_COLUMNS)} FROM h.selections WHERE {_PERIOD} "
+        "ORDER BY ts, plan_id",
+        arguments,
+    ).fetchall()
+    candidates: dict[tuple[datetime, str], list[list[object]]] = {}
+    for ts, plan_id, *candidate in cursor.execute(
+        f"SELECT ts, plan_id, {', '.join(CANDIDATE_COLUMNS)} FROM h.selection_candidates "
+        f"WHERE {_PERIOD} ORDER BY ts, plan_id, position",
+        arguments,
+    ).fetchall():
+        candidates.setdefault((ts, plan_id), []).append(candidate)
+    return [selection_from_rows(row, candidates.get((row[0], row[2]), [])) for row in rows]
 
 
 def prices(
@@ -92,7 +140,7 @@ def prices(
     rows = cursor.execute(
         "SELECT ts, site_id, minutes, spot_eur_per_kwh, buy_eur_per_kwh, sell_eur_per_kwh, "
         f"source, fetched_at FROM h.prices WHERE {_PERIOD} ORDER BY ts",
-        [site_id, *_period(since, until)],
+        [site_id, *period(since, until)],
     ).fetchall()
     return [
         PriceRow(
@@ -116,7 +164,7 @@ def plans(
     rows = cursor.execute(
         f"SELECT {', '.join(HEADER_COLUMNS)} FROM h.plans WHERE site_id = ? "
         "AND created_at >= ? AND created_at < ? ORDER BY created_at, plan_id",
-        [site_id, *_period(since, until)],
+        [site_id, *period(since, until)],
     ).fetchall()
     return [header_from_row(row) for row in rows]
 
@@ -129,7 +177,7 @@ def plan(cursor: duckdb.DuckDBPyConnection, plan_id: str) -> Plan | None:
     if not headers:
         return None
     steps = cursor.execute(
-        f"SELECT {', '.join(PLAN_ARRAYS)} FROM h.plan_steps WHERE plan_id = ? ORDER BY step",
+        f"SELECT {', '.join(STEP_COLUMNS)} FROM h.plan_steps WHERE plan_id = ? ORDER BY step",
         [plan_id],
     ).fetchall()
     return plan_from_rows(header_from_row(headers[0]), steps)
@@ -142,7 +190,7 @@ def events(
     rows = cursor.execute(
         "SELECT ts, site_id, severity, code, message FROM h.events "
         "WHERE site_id IN (?, ?) AND ts >= ? AND ts < ? ORDER BY ts, rowid",
-        [site_id, INSTALLATION_SITE_ID, *_period(since, until)],
+        [site_id, INSTALLATION_SITE_ID, *period(since, until)],
     ).fetchall()
     return [EventRow(utc(ts), *rest) for ts, *rest in rows]
 
@@ -168,7 +216,12 @@ def _mean(name: str) -> str:
     return f'arg_max("{name}", ts)'
 
 
-def _period(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+def period(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Return the ends of a period as the database keeps times.
+
+    Raises:
+        HistoryError: One of them has no time zone.
+    """
     check_time(since, "since")
     check_time(until, "until")
     return naive_utc(since), naive_utc(until)

@@ -6,17 +6,39 @@ tests (``tests/unit/test_history_contract.py``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.domain.forecast import FloatArray, Forecast
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
 from engine.domain.series import MeasuredPoint
+from engine.domain.strategy import Selection
 
 INSTALLATION_SITE_ID = "*"
 """`site_id` of events that concern the whole installation, such as a repaired history file."""
+
+FULL_VINTAGE_DAYS = 35
+"""Age up to which every forecast is kept: 28 days to score and a week to spare."""
+
+MIN_GOOD_MINUTES = 12
+"""Minutes of a quarter-hour with a usable sample from which on its mean counts as measured."""
+
+COVERED_SECONDS = 890.0
+"""Measured part of a quarter-hour from which on its import counts for the billed peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteForecast:
+    """A forecast and the site it was made for."""
+
+    site_id: str
+    forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +51,8 @@ class Batch:
         plans: Published plans; the first plan stored under an id stays.
         ledger: Booked quarter-hours; a later row for the same site and time replaces the earlier.
         events: Events; the same site, time, code and message are stored once.
+        forecasts: Forecasts; the first one stored of a site, signal, issue time and model stays.
+        selections: Choices of strategy; the first one stored of a site, time and plan stays.
     """
 
     samples: tuple[SampleRow, ...] = ()
@@ -36,12 +60,22 @@ class Batch:
     plans: tuple[Plan, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
     events: tuple[EventRow, ...] = ()
+    forecasts: tuple[SiteForecast, ...] = ()
+    selections: tuple[Selection, ...] = ()
 
     def __len__(self) -> int:
-        """Number of rows, a plan counted as one."""
-        return sum(
-            len(rows) for rows in (self.samples, self.prices, self.plans, self.ledger, self.events)
-        )
+        """Number of rows; a plan, a forecast and a selection counted as one each."""
+        return sum(len(getattr(self, kind.name)) for kind in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class SteeringHeader:
+    """Steering of a stored plan without its arrays; see `PlanSteering`."""
+
+    smoothing_eur_per_kwh: float
+    peak_price_eur_per_kwh: float
+    grid_charge_allowed: bool
+    battery_export_allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +101,55 @@ class PlanHeader:
     trigger: str
     gave_way: Mapping[str, float] = field(default_factory=dict)
     forecast_sources: Mapping[str, str] = field(default_factory=dict)
+    billed_peak_kw: float | None = None
+    steering: SteeringHeader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastHeader:
+    """A stored forecast without its values; the fields mean what they mean in `Forecast`."""
+
+    site_id: str
+    signal: str
+    issued_at: datetime
+    start: datetime
+    n_steps: int
+    model: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastPairs:
+    """What one model expected of one signal beside what came; every array has shape (n,).
+
+    Attributes:
+        signal: The signal; it gives the unit of the values.
+        model: The model.
+        ts: Start of the quarter-hour that was forecast, UTC, as ``datetime64[us]``.
+        issued_at: When it was forecast, UTC, as ``datetime64[us]``.
+        lead_steps: Quarter-hours from the one the forecast was issued in to the one that was
+            forecast, >= 0; 0 is the quarter-hour that was running.
+        p10: Lower quantile that was forecast.
+        p50: Median that was forecast.
+        p90: Upper quantile that was forecast.
+        actual: What was measured, or published; always finite.
+        naive: What was measured, or published, exactly one week before; NaN where unknown.
+    """
+
+    signal: str
+    model: str
+    ts: NDArray[np.datetime64]
+    issued_at: NDArray[np.datetime64]
+    lead_steps: NDArray[np.int64]
+    p10: FloatArray
+    p50: FloatArray
+    p90: FloatArray
+    actual: FloatArray
+    naive: FloatArray
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return int(self.lead_steps.size)
 
 
 class HistoryStore(Protocol):
@@ -131,6 +214,69 @@ class HistoryStore(Protocol):
 
     def events(self, site_id: str, since: datetime, until: datetime) -> list[EventRow]:
         """Return events of the site and of the whole installation, oldest first."""
+        ...
+
+    def forecasts(
+        self,
+        site_id: str,
+        signal: str,
+        since: datetime,
+        until: datetime,
+        model: str | None = None,
+    ) -> list[ForecastHeader]:
+        """Return forecasts issued in the period, oldest first, without their values.
+
+        All vintages of the last `FULL_VINTAGE_DAYS` days are kept, of older ones the first
+        that each model issued in each hour.
+        """
+        ...
+
+    def forecast(
+        self, site_id: str, signal: str, issued_at: datetime, model: str
+    ) -> Forecast | None:
+        """Return one forecast as it was issued, or None; its values keep seven digits."""
+        ...
+
+    def forecast_pairs(
+        self,
+        site_id: str,
+        signal: str,
+        model: str,
+        since: datetime,
+        until: datetime,
+        *,
+        lead_steps: Collection[int] | None = None,
+    ) -> ForecastPairs:
+        """Return what `model` forecast for the quarter-hours of the period beside what came.
+
+        A price came as published; load and PV came as the mean of a quarter-hour that was
+        measured in at least `MIN_GOOD_MINUTES` of its minutes. Quarter-hours for which
+        nothing came, and steps that were known when the forecast was made, are left out.
+
+        Args:
+            site_id: The site.
+            signal: One of `FORECAST_SIGNALS`.
+            model: Key of the model.
+            since: Start of the period; it is the time forecast for, not the time of issue.
+            until: End of the period.
+            lead_steps: Leads wanted, in quarter-hours; all when None.
+
+        Raises:
+            HistoryError: The signal is not forecast, a time is naive, or the store cannot answer.
+        """
+        ...
+
+    def selections(self, site_id: str, since: datetime, until: datetime) -> list[Selection]:
+        """Return choices of strategy made in the period, oldest first, with all candidates."""
+        ...
+
+    def highest_import(
+        self, site_id: str, since: datetime, until: datetime
+    ) -> tuple[float, datetime] | None:
+        """Return the highest 15-min mean import booked in the period, in kW, and its start.
+
+        Only quarter-hours measured for at least `COVERED_SECONDS` count; None without any.
+        """
         ...
 
     def counts(self) -> dict[str, int]:

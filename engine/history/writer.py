@@ -10,29 +10,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from engine.domain.clock import Clock
 from engine.domain.errors import HistoryError
+from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
 from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
-from engine.history.rows import check_event, check_ledger, check_plan, check_price, check_sample
-from engine.history.store import Batch, HistoryStore
+from engine.domain.strategy import Selection
+from engine.history.buffer import RowBuffer, WaitingRows
+from engine.history.checks import (
+    check_event,
+    check_forecast,
+    check_ledger,
+    check_plan,
+    check_price,
+    check_sample,
+    check_selection,
+)
+from engine.history.store import Batch, HistoryStore, SiteForecast
 
 _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _LONGEST_RETRY_SECONDS = 60.0
-_MAX_PLANS = 500
-# together well below rows.MAX_BATCH_ROWS, a plan's steps counted
-_BATCH_SAMPLES = 4_000
-_BATCH_OTHERS = 1_000
-_BATCH_PLAN_STEPS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +67,6 @@ class WriterStatus:
     last_error: str | None
 
 
-class _Buffer(Generic[_T]):
-    """Rows of one kind in order of arrival; beyond `limit` the oldest fall out."""
-
-    def __init__(self, limit: int) -> None:
-        self._rows: deque[_T] = deque()
-        self._limit = limit
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[_T]:
-        return iter(self._rows)
-
-    def append(self, row: _T) -> int:
-        """Add `row` at the end; return how many old rows fell out."""
-        self._rows.append(row)
-        return self._trim()
-
-    def take(self, count: int) -> tuple[_T, ...]:
-        """Remove and return up to `count` of the oldest rows."""
-        taken = tuple(islice(self._rows, count))
-        for _ in taken:
-            self._rows.popleft()
-        return taken
-
-    def give_back(self, rows: Sequence[_T]) -> int:
-        """Put `rows` back before all others; return how many old rows fell out."""
-        self._rows.extendleft(reversed(rows))
-        return self._trim()
-
-    def _trim(self) -> int:
-        surplus = max(0, len(self._rows) - self._limit)
-        for _ in range(surplus):
-            self._rows.popleft()
-        return surplus
-
-
 class HistoryWriter:
     """Buffers rows and stores them from one thread of its own.
 
@@ -109,8 +76,8 @@ class HistoryWriter:
         store: Where rows go; the writer owns it from `start` on and closes it in `stop`.
         clock: Schedule of commits and time of `last_commit_at`.
         batch_seconds: Time between commits; at most this much is lost in a power cut.
-        max_rows: Rows of each kind that may wait (plans: at most 500); one hour of
-            2-s samples is 1,800 rows per site.
+        max_rows: Rows of each kind that may wait (at most 500 plans and selections and 3,000
+            forecasts); one hour of 2-s samples is 1,800 rows per site.
     """
 
     def __init__(
@@ -128,11 +95,7 @@ class HistoryWriter:
         self._store = store
         self._clock = clock
         self._batch_seconds = batch_seconds
-        self._samples: _Buffer[SampleRow] = _Buffer(max_rows)
-        self._prices: _Buffer[PriceRow] = _Buffer(max_rows)
-        self._plans: _Buffer[Plan] = _Buffer(min(max_rows, _MAX_PLANS))
-        self._ledger: _Buffer[LedgerRow] = _Buffer(max_rows)
-        self._events: _Buffer[EventRow] = _Buffer(max_rows)
+        self._rows = WaitingRows(max_rows)
         self._state = threading.Condition()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -153,23 +116,31 @@ class HistoryWriter:
 
     def add_sample(self, row: SampleRow) -> None:
         """Hand one control cycle over."""
-        self._add(self._samples, (row,), check_sample)
+        self._add(self._rows.samples, (row,), check_sample)
 
     def add_prices(self, rows: Iterable[PriceRow]) -> None:
         """Hand prices over."""
-        self._add(self._prices, tuple(rows), check_price)
+        self._add(self._rows.prices, tuple(rows), check_price)
 
     def add_plan(self, plan: Plan) -> None:
         """Hand a published plan over."""
-        self._add(self._plans, (plan,), check_plan)
+        self._add(self._rows.plans, (plan,), check_plan)
 
     def add_ledger(self, row: LedgerRow) -> None:
         """Hand a booked quarter-hour over; a later booking of the same one replaces it."""
-        self._add(self._ledger, (row,), check_ledger)
+        self._add(self._rows.ledger, (row,), check_ledger)
 
     def add_event(self, row: EventRow) -> None:
         """Hand an event over."""
-        self._add(self._events, (row,), check_event)
+        self._add(self._rows.events, (row,), check_event)
+
+    def add_forecast(self, forecast: Forecast, site_id: str) -> None:
+        """Hand a forecast over as it was issued."""
+        self._add(self._rows.forecasts, (SiteForecast(site_id, forecast),), check_forecast)
+
+    def add_selection(self, selection: Selection) -> None:
+        """Hand a choice of strategy over, with every candidate."""
+        self._add(self._rows.selections, (selection,), check_selection)
 
     # Life cycle
 
@@ -282,7 +253,7 @@ class HistoryWriter:
         """Store batch after batch until nothing waits; False as soon as one fails."""
         while True:
             with self._state:
-                batch = self._take_batch()
+                batch = self._rows.take_batch()
                 self._in_flight = len(batch)
             if not len(batch):
                 return True
@@ -294,7 +265,7 @@ class HistoryWriter:
         if not self._guarded("write", lambda: self._store.write(batch)):
             with self._state:
                 self._in_flight = 0
-                self._give_back(batch)
+                self._count_dropped(self._rows.give_back(batch))
             return False
         with self._state:
             self._in_flight = 0
@@ -324,7 +295,7 @@ class HistoryWriter:
 
     # The buffer; all of these run under `_state`
 
-    def _add(self, buffer: _Buffer[_T], rows: Sequence[_T], check: Callable[[_T], None]) -> None:
+    def _add(self, buffer: RowBuffer[_T], rows: Sequence[_T], check: Callable[[_T], None]) -> None:
         for row in rows:
             try:
                 check(row)
@@ -337,35 +308,10 @@ class HistoryWriter:
             with self._state:
                 self._count_dropped(buffer.append(row))
 
-    def _take_batch(self) -> Batch:
-        return Batch(
-            samples=self._samples.take(_BATCH_SAMPLES),
-            prices=self._prices.take(_BATCH_OTHERS),
-            plans=self._plans.take(self._plans_per_batch()),
-            ledger=self._ledger.take(_BATCH_OTHERS),
-            events=self._events.take(_BATCH_OTHERS),
-        )
-
-    def _plans_per_batch(self) -> int:
-        longest = max((plan.n_steps for plan in self._plans), default=1)
-        return max(1, _BATCH_PLAN_STEPS // max(1, longest))
-
-    def _give_back(self, batch: Batch) -> None:
-        self._count_dropped(
-            self._samples.give_back(batch.samples)
-            + self._prices.give_back(batch.prices)
-            + self._plans.give_back(batch.plans)
-            + self._ledger.give_back(batch.ledger)
-            + self._events.give_back(batch.events)
-        )
-
     def _count_dropped(self, rows: int) -> None:
         if rows and not self._rows_dropped:
             _logger.error("the history buffer is full; the oldest rows are dropped from now on")
         self._rows_dropped += rows
 
     def _waiting(self) -> int:
-        return self._in_flight + sum(
-            len(buffer)
-            for buffer in (self._samples, self._prices, self._plans, self._ledger, self._events)
-        )
+        return self._in_flight + len(self._rows)

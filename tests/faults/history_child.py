@@ -17,18 +17,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
 from engine.domain.errors import AlreadyRunningError, HistoryError
+from engine.domain.forecast import LOAD_SIGNAL, Forecast
+from engine.domain.plan import Plan, PlanCheck, PlanSteering
+from engine.domain.quarter_hour import STEP
 from engine.domain.records import EventRow, LedgerRow, SampleRow
+from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
 from engine.history.duckdb_store import DuckDbHistory
-from engine.history.store import Batch
+from engine.history.store import Batch, SiteForecast
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ROWS_PER_BATCH = 30
 
 
 def batch(number: int) -> Batch:
-    """Return batch `number`: 30 samples, an event, and the running booking of its hour."""
+    """Return batch `number`: 30 samples and one of each other row that comes with a plan."""
     first = number * ROWS_PER_BATCH
     quarter = T0 + timedelta(minutes=15 * (number // 10))
     return Batch(
@@ -58,6 +63,80 @@ def batch(number: int) -> Batch:
             ),
         ),
         events=(EventRow(T0 + timedelta(seconds=number), "main", "info", "batch", str(number)),),
+        plans=(plan(number),),
+        forecasts=(SiteForecast("main", forecast(number)),),
+        selections=(selection(number),),
+    )
+
+
+def forecast(number: int) -> Forecast:
+    """Return the forecast of batch `number`: 12 steps around its number."""
+    values = np.full(12, float(number))
+    return Forecast(
+        signal=LOAD_SIGNAL,
+        start=T0 + number * STEP,
+        p10=values - 1.0,
+        p50=values,
+        p90=values + 1.0,
+        issued_at=T0 + number * STEP + timedelta(seconds=1),
+        model="ensemble",
+        method="test",
+    )
+
+
+def selection(number: int) -> Selection:
+    """Return the choice of batch `number` between two strategies."""
+    return Selection(
+        ts=T0 + number * STEP,
+        site_id="main",
+        plan_id=f"plan-{number}",
+        active=StrategyKey.CO_OPTIMISED,
+        previous=None,
+        best=StrategyKey.CO_OPTIMISED,
+        mode="auto",
+        reason=ChoiceReason.BEST,
+        gain_eur=float(number),
+        needed_eur=1.0,
+        candidates=(
+            CandidateValue(StrategyKey.CO_OPTIMISED, float(number), 2.0),
+            CandidateValue(StrategyKey.ARBITRAGE, None, None, reason="no plan"),
+        ),
+    )
+
+
+def plan(number: int) -> Plan:
+    """Return the plan of batch `number`: two steps, with what it was optimised for."""
+    values = np.full(2, float(number))
+    return Plan(
+        plan_id=f"plan-{number}",
+        site_id="main",
+        created_at=T0 + number * STEP,
+        start=T0 + number * STEP,
+        step_minutes=15,
+        battery_kw=values,
+        grid_kw=values,
+        load_kw=values,
+        pv_kw=values,
+        curtailed_kw=values,
+        soc_kwh=values,
+        soc_start_kwh=1.0,
+        buy_eur_per_kwh=values,
+        sell_eur_per_kwh=values,
+        spot_eur_per_kwh=values,
+        price_is_forecast=values > 0,
+        stored_value_eur_per_kwh=values,
+        strategy="co_optimised",
+        cost_eur=1.0,
+        baseline_cost_eur=2.0,
+        profit_24h_eur=3.0,
+        status="optimal",
+        solver="HIGHS (LP)",
+        gap=0.0,
+        solve_ms=1.0,
+        check=PlanCheck(True, 0.0, 0.0, 0.0),
+        site_price_eur_per_kwh=values,
+        billed_peak_kw=float(number),
+        steering=PlanSteering(values, values, 0.5, None, values + 1.0, 400.0),
     )
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from history_child import ROWS_PER_BATCH, T0, batch
+from history_child import ROWS_PER_BATCH, T0, batch, forecast, selection
 
 from engine.domain.errors import AlreadyRunningError, HistoryError
+from engine.domain.forecast import LOAD_SIGNAL
 from engine.domain.records import EventRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.instance import wal_path
@@ -66,6 +67,22 @@ def stored_batches(store: DuckDbHistory) -> int:
     last_of_each = [10 * q + min(9, batches - 1 - 10 * q) for q in range((batches + 9) // 10)]
     booked = [row.import_kwh for row in store.ledger("main", *LONG)]
     assert booked == [float(i) for i in last_of_each]
+    assert store.selections("main", *LONG) == [selection(i) for i in range(batches)]
+    vintages = store.forecasts("main", LOAD_SIGNAL, *LONG)
+    assert [v.issued_at for v in vintages] == [forecast(i).issued_at for i in range(batches)]
+    assert [h.billed_peak_kw for h in store.plans("main", *LONG)] == [
+        float(i) for i in range(batches)
+    ]
+    for i in range(max(0, batches - 3), batches):
+        found = store.forecast("main", LOAD_SIGNAL, forecast(i).issued_at, "ensemble")
+        planned = store.plan(f"plan-{i}")
+        assert found is not None
+        assert planned is not None
+        assert planned.steering is not None
+        assert found.p90.tolist() == [i + 1.0] * 12
+        assert planned.steering.peak_cap_kw.tolist() == [i + 1.0] * 2
+    assert store.counts()["selection_candidates"] == 2 * batches
+    assert store.counts()["plan_steps"] == 2 * batches
     return batches
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from engine.domain.errors import HistoryError
-from engine.domain.plan import Plan, PlanCheck
+from engine.domain.plan import Plan, PlanCheck, PlanSteering
 from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import INSTALLATION_SITE_ID, Batch, HistoryStore
 
@@ -100,6 +101,65 @@ def plan(plan_id: str = "20261123T100000-main", *, n: int = 96, site_id: str = "
     )
 
 
+def steered(base: Plan, *, smoothing: bool = True) -> Plan:
+    """Return `base` with everything a plan may know, demand charge in the first half only."""
+    rng = np.random.default_rng(8)
+    n = base.n_steps
+    cap = np.full(n, np.inf)
+    cap[: n // 2] = 88.25
+    return replace(
+        base,
+        site_price_eur_per_kwh=rng.normal(size=n),
+        peak_share_eur_per_kwh=rng.random(n),
+        billed_peak_kw=88.25,
+        steering=PlanSteering(
+            buy_eur_per_kwh=rng.normal(size=n),
+            sell_eur_per_kwh=rng.normal(size=n),
+            smoothing_eur_per_kwh=0.0123,
+            smoothing_reference_kw=rng.normal(size=n) if smoothing else None,
+            peak_cap_kw=cap,
+            peak_price_eur_per_kwh=400.1,
+            grid_charge_allowed=False,
+            battery_export_allowed=True,
+        ),
+    )
+
+
+def assert_same(got: object, expected: object, kind: type) -> None:
+    """Assert that all fields of two values of `kind` are equal, arrays to the last bit."""
+    assert type(got) is type(expected) is kind
+    for field in fields(kind):
+        value, wanted = getattr(got, field.name), getattr(expected, field.name)
+        if isinstance(wanted, np.ndarray):
+            assert value.dtype == wanted.dtype, field.name
+            assert np.array_equal(value, wanted), field.name
+        elif isinstance(wanted, PlanSteering):
+            assert_same(value, wanted, PlanSteering)
+        else:
+            assert value == wanted, field.name
+
+
+def selection(second: float = 0, *, site_id: str = "main", plan_id: str = "p1") -> Selection:
+    return Selection(
+        ts=T0 + timedelta(seconds=second),
+        site_id=site_id,
+        plan_id=plan_id,
+        active=StrategyKey.CO_OPTIMISED,
+        previous=StrategyKey.ARBITRAGE,
+        best=StrategyKey.CO_OPTIMISED,
+        mode="auto",
+        reason=ChoiceReason.SWITCHED,
+        gain_eur=3.25,
+        needed_eur=1.125,
+        candidates=(
+            CandidateValue(StrategyKey.CO_OPTIMISED, 10.5, 7.25, 8.0, 1.5, 1.0, 61.5, 0.875, 1.25),
+            CandidateValue(StrategyKey.ARBITRAGE, 13.75, 4.0, wear_eur=0.0),
+            CandidateValue(StrategyKey.PEAK_SHAVING, None, None, reason="Kein Plan: Ladestand"),
+        ),
+        manual_until=None,
+    )
+
+
 class HistoryStoreContract:
     """The tests; subclasses provide `store`, empty and open."""
 
@@ -140,6 +200,7 @@ class HistoryStoreContract:
             plans=(plan(),),
             ledger=(booking(0, 3.0),),
             events=(event(0, "started"), event(0, "stopped")),
+            selections=(selection(),),
         )
         store.write(batch)
         before = store.counts()
@@ -151,6 +212,9 @@ class HistoryStoreContract:
             "prices": 2,
             "plans": 1,
             "plan_steps": 96,
+            "forecasts": 0,
+            "selections": 1,
+            "selection_candidates": 3,
             "ledger": 1,
             "events": 2,
         }
@@ -163,11 +227,13 @@ class HistoryStoreContract:
                 plans=(plan(), plan()),
                 ledger=(booking(0, 1.0), booking(0, 2.0)),
                 events=(event(0, "x"), event(0, "x"), event(0, "x", "b")),
+                selections=(selection(), selection(), selection(plan_id="p2")),
             )
         )
         counts = store.counts()
         assert (counts["samples"], counts["prices"], counts["plans"]) == (2, 1, 1)
         assert (counts["ledger"], counts["events"], counts["plan_steps"]) == (1, 2, 96)
+        assert (counts["selections"], counts["selection_candidates"]) == (2, 6)
         first = store.latest_sample("main")
         assert first is not None
         assert first.values == {"pv_kw": 1.0}
@@ -197,15 +263,64 @@ class HistoryStoreContract:
         store.write(Batch(plans=(written, plan("other", n=4, site_id="other"))))
         found = store.plan(written.plan_id)
 
-        assert found is not None
-        for field in fields(Plan):
-            expected, got = getattr(written, field.name), getattr(found, field.name)
-            if isinstance(expected, np.ndarray):
-                assert got.dtype == expected.dtype, field.name
-                assert np.array_equal(got, expected), field.name
-            else:
-                assert got == expected, field.name
+        assert_same(found, written, Plan)
         assert store.plan("never made") is None
+
+    def test_what_a_plan_was_optimised_for_comes_back_exactly(self, store: HistoryStore) -> None:
+        plans = (
+            steered(plan("a")),
+            plan("b", n=3),
+            steered(plan("c", n=5), smoothing=False),
+            replace(plan("d", n=2), billed_peak_kw=12.5),
+        )
+        store.write(Batch(plans=plans))
+        for written in plans:
+            assert_same(store.plan(written.plan_id), written, Plan)
+        peaks = [h.billed_peak_kw for h in store.plans("main", T0, T0 + DAY)]
+        assert peaks == [88.25, None, 88.25, 12.5]
+
+    def test_choices_of_strategy_come_back_with_all_candidates(self, store: HistoryStore) -> None:
+        manual = replace(
+            selection(900, plan_id="p2"),
+            previous=None,
+            mode="manual",
+            reason=ChoiceReason.MANUAL,
+            manual_until=T0 + timedelta(hours=6, microseconds=5),
+            candidates=(),
+        )
+        store.write(Batch(selections=(manual, selection(), selection(1, site_id="other"))))
+        assert store.selections("main", T0, T0 + DAY) == [selection(), manual]
+        assert store.selections("main", T0, T0 + timedelta(seconds=900)) == [selection()]
+        assert store.selections("nowhere", T0, T0 + DAY) == []
+
+    def test_the_first_choice_stored_for_a_plan_stays_whole(self, store: HistoryStore) -> None:
+        store.write(Batch(selections=(selection(),)))
+        store.write(Batch(selections=(replace(selection(), gain_eur=9.0, candidates=()),)))
+        store.write(Batch(selections=(selection(-900, plan_id="p0"), selection())))
+        assert store.selections("main", T0 - DAY, T0 + DAY) == [
+            selection(-900, plan_id="p0"),
+            selection(),
+        ]
+        assert store.counts()["selection_candidates"] == 6
+
+    def test_the_highest_import_is_that_of_a_covered_quarter_hour(
+        self, store: HistoryStore
+    ) -> None:
+        store.write(
+            Batch(
+                ledger=(
+                    booking(0, 10.0),
+                    booking(1, 30.0, seconds=890.0),
+                    booking(2, 40.0, seconds=889.0),
+                    booking(3, 30.0),
+                    booking(4, 99.0, site_id="other"),
+                    booking(96, 50.0),
+                )
+            )
+        )
+        assert store.highest_import("main", T0, T0 + DAY) == (120.0, T0 + timedelta(minutes=15))
+        assert store.highest_import("main", T0, T0 + 2 * DAY) == (200.0, T0 + DAY)
+        assert store.highest_import("main", T0 + 2 * DAY, T0 + 3 * DAY) is None
 
     def test_plan_headers_of_a_period(self, store: HistoryStore) -> None:
         early, late = plan("a"), replace(plan("b"), created_at=T0 + timedelta(hours=2))
@@ -295,6 +410,37 @@ class HistoryStoreContract:
             (Batch(prices=(price(0, float("inf")),)), "price.spot_eur_per_kwh"),
             (Batch(ledger=(booking(0, float("nan")),)), "ledger.import_kwh"),
             (Batch(plans=(replace(plan(), pv_kw=np.zeros(3)),)), "plan.pv_kw"),
+            (
+                Batch(plans=(replace(plan(), site_price_eur_per_kwh=np.zeros(3)),)),
+                "plan.site_price_eur_per_kwh",
+            ),
+            (
+                Batch(plans=(replace(plan(n=9), steering=steered(plan()).steering),)),
+                "plan.steering.buy_eur_per_kwh",
+            ),
+            (
+                Batch(selections=(replace(selection(), gain_eur=float("inf")),)),
+                "selection.gain_eur",
+            ),
+            (
+                Batch(selections=(replace(selection(), ts=datetime(2026, 1, 1)),)),  # noqa: DTZ001
+                "selection.ts",
+            ),
+            (
+                Batch(
+                    selections=(
+                        replace(
+                            selection(),
+                            candidates=(CandidateValue(StrategyKey.ARBITRAGE, float("nan"), None),),
+                        ),
+                    )
+                ),
+                "selection.candidates.arbitrage.cost_eur",
+            ),
+            (
+                Batch(selections=(replace(selection(), candidates=30 * selection().candidates),)),
+                "selection.candidates",
+            ),
         ],
     )
     def test_rows_that_mean_nothing_are_refused_by_name(

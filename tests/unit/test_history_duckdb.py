@@ -13,10 +13,10 @@ from engine.domain.clock import ManualClock
 from engine.domain.errors import AlreadyRunningError, HistoryError
 from engine.domain.records import EventRow, SampleRow
 from engine.domain.signals import SIGNALS, Kind, Signal
+from engine.history.checks import MAX_BATCH_ROWS
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.instance import InstanceSettings, open_instance, wal_path
 from engine.history.recovery import snapshot_path
-from engine.history.rows import MAX_BATCH_ROWS
 from engine.history.schema import MIGRATIONS, Migration, migrate, schema_version
 from engine.history.store import INSTALLATION_SITE_ID, Batch
 
@@ -113,13 +113,18 @@ def test_migrations_run_in_order_and_all_or_nothing(path: Path) -> None:
     path.parent.mkdir()
     connection = open_instance(path, InstanceSettings(), create=True)
     migrate(connection, T0)
-    second = Migration(2, ("CREATE TABLE h.extra(a INTEGER)", "INSERT INTO h.extra VALUES (1)"))
-    broken = Migration(3, ("CREATE TABLE h.more(a INTEGER)", "SELECT * FROM h.absent"))
+    next_version = MIGRATIONS[-1].version + 1
+    second = Migration(
+        next_version, ("CREATE TABLE h.extra(a INTEGER)", "INSERT INTO h.extra VALUES (1)")
+    )
+    broken = Migration(
+        next_version + 1, ("CREATE TABLE h.more(a INTEGER)", "SELECT * FROM h.absent")
+    )
     with pytest.raises(duckdb.Error):
         migrate(connection, T0, migrations=(*MIGRATIONS, second, broken))
-    assert schema_version(connection) == 1
+    assert schema_version(connection) == MIGRATIONS[-1].version
     assert migrate(connection, T0, migrations=(*MIGRATIONS, second))
-    assert schema_version(connection) == 2
+    assert schema_version(connection) == next_version
     assert not migrate(connection, T0, migrations=(*MIGRATIONS, second))
     new = Signal("humidity_percent", "%", Kind.GAUGE, "Relative humidity in the container")
     assert migrate(
@@ -128,6 +133,57 @@ def test_migrations_run_in_order_and_all_or_nothing(path: Path) -> None:
         migrations=(*MIGRATIONS, second),
         signals={**SIGNALS, new.name: new},
     )
+    connection.close()
+
+
+def version_1_file(path: Path) -> None:
+    """Write what version 1 of the schema held: a sample, a plan of two steps and an event."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = open_instance(path, InstanceSettings(), create=True)
+    migrate(connection, T0, migrations=MIGRATIONS[:1])
+    for statement in (
+        "INSERT INTO h.samples BY NAME SELECT TIMESTAMP '2026-11-23 10:00:00' AS ts, "
+        "'main' AS site_id, 0 AS unusable, false AS simulated, 12.5 AS battery_kw",
+        "INSERT INTO h.plans VALUES ('old', 'main', TIMESTAMP '2026-11-23 10:00:00', "
+        "TIMESTAMP '2026-11-23 10:00:00', 15, 2, 50.5, 'co_optimised', 1.5, 2.5, 0.75, "
+        "'optimal', 'HIGHS (LP)', 0, 4.25, true, 0, 0, 0, '[]', 'schedule', '{}', '{}')",
+        "INSERT INTO h.plan_steps VALUES "
+        "('old', 0, TIMESTAMP '2026-11-23 10:00:00', 1, 2, 3, 4, 5, 6, 7, 8, 9, true, 10), "
+        "('old', 1, TIMESTAMP '2026-11-23 10:15:00', 2, 3, 4, 5, 6, 7, 8, 9, 10, false, 11)",
+        "INSERT INTO h.events VALUES "
+        "(TIMESTAMP '2026-11-23 10:00:00', 'main', 'info', 'started', 'x')",
+    ):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_file_of_the_first_version_is_migrated_without_loss(path: Path) -> None:
+    version_1_file(path)
+    assert wal_path(path).stat().st_size > 0
+    with DuckDbHistory(path) as store:
+        assert not wal_path(path).exists(), "data must not share a log with the migration"
+        old = store.plan("old")
+        assert old is not None
+        assert (old.n_steps, old.soc_start_kwh, old.profit_24h_eur) == (2, 50.5, 0.75)
+        assert list(old.battery_kw) == [1.0, 2.0]
+        assert list(old.price_is_forecast) == [True, False]
+        assert list(old.stored_value_eur_per_kwh) == [10.0, 11.0]
+        assert old.site_price_eur_per_kwh is None
+        assert old.peak_share_eur_per_kwh is None
+        assert old.billed_peak_kw is None
+        assert old.steering is None
+        newest = store.latest_sample("main")
+        assert newest is not None
+        assert newest.values == {"battery_kw": 12.5}
+        store.write(Batch(samples=samples(1, 3)))
+        store.write(Batch(plans=(replace(old, plan_id="new", billed_peak_kw=70.0),)))
+    with DuckDbHistory(path) as store:
+        counts = store.counts()
+        assert (counts["samples"], counts["plans"], counts["plan_steps"]) == (4, 2, 4)
+        assert counts["events"] == 1
+        assert [h.billed_peak_kw for h in store.plans("main", T0, T0 + DAY)] == [70.0, None]
+    connection = open_instance(path, InstanceSettings())
+    assert schema_version(connection) == MIGRATIONS[-1].version
     connection.close()
 
 

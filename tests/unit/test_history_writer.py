@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 
 from engine.domain.clock import ManualClock, SystemClock
 from engine.domain.errors import HistoryError
+from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.plan import Plan, PlanCheck
+from engine.domain.quarter_hour import STEP
 from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
+from engine.history.checks import MAX_FORECAST_STEPS, MAX_PLAN_STEPS
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch, HistoryStore
 from engine.history.writer import HistoryWriter
@@ -67,6 +72,28 @@ def plan(i: int, n: int = 8) -> Plan:
         gap=0.0,
         solve_ms=1.0,
         check=PlanCheck(True, 0.0, 0.0, 0.0),
+    )
+
+
+def forecast(i: int, n: int = 8) -> Forecast:
+    values = np.full(n, float(i))
+    start = T0 + i * STEP
+    return Forecast(LOAD_SIGNAL, start, values, values, values, start, "ensemble", "median")
+
+
+def selection(i: int) -> Selection:
+    return Selection(
+        ts=T0 + i * STEP,
+        site_id="main",
+        plan_id=f"plan-{i:05d}",
+        active=StrategyKey.ARBITRAGE,
+        previous=None,
+        best=StrategyKey.ARBITRAGE,
+        mode="auto",
+        reason=ChoiceReason.FIRST,
+        gain_eur=0.0,
+        needed_eur=0.0,
+        candidates=(CandidateValue(StrategyKey.ARBITRAGE, 1.0, 2.0),) * 5,
     )
 
 
@@ -127,12 +154,14 @@ def test_everything_handed_over_is_stored(store: FlakyStore) -> None:
     writer.add_ledger(booking(0, 0.5))
     writer.add_ledger(booking(0, 0.9))
     writer.add_event(EventRow(T0, "main", "info", "started", "The engine has started."))
-    assert writer.status().rows_waiting == 56
+    writer.add_forecast(forecast(0), "main")
+    writer.add_selection(selection(0))
+    assert writer.status().rows_waiting == 58
     assert writer.flush()
 
     status = writer.status()
     assert status.running
-    assert (status.rows_written, status.rows_waiting, status.rows_dropped) == (56, 0, 0)
+    assert (status.rows_written, status.rows_waiting, status.rows_dropped) == (58, 0, 0)
     assert status.last_commit_at is not None
     assert status.commit_ms is not None
     assert status.last_error is None
@@ -141,6 +170,9 @@ def test_everything_handed_over_is_stored(store: FlakyStore) -> None:
         "prices": 2,
         "plans": 1,
         "plan_steps": 8,
+        "forecasts": 1,
+        "selections": 1,
+        "selection_candidates": 5,
         "ledger": 1,
         "events": 1,
     }
@@ -197,11 +229,13 @@ def test_an_outage_of_the_store_loses_nothing(
     for i in range(30):
         writer.add_sample(sample(i))
     writer.add_plan(plan(0))
+    writer.add_forecast(forecast(0), "main")
+    writer.add_selection(selection(0))
     assert store.wait_for_attempts(3)
     for i in range(30, 60):
         writer.add_sample(sample(i))
     status = writer.status()
-    assert status.rows_waiting == 61
+    assert status.rows_waiting == 63
     assert status.failures >= 2
     assert status.last_error == "disk full"
     assert not writer.flush()
@@ -213,6 +247,7 @@ def test_an_outage_of_the_store_loses_nothing(
     assert status.last_error is None
     counts = store.real.counts()
     assert (counts["samples"], counts["plans"]) == (60, 1)
+    assert (counts["forecasts"], counts["selections"], counts["selection_candidates"]) == (1, 1, 5)
     points = store.real.minute_means("main", ["battery_kw"], T0, T0 + timedelta(hours=1))
     assert [p.values["battery_kw"] for p in points] == [14.5, 44.5]
     assert writer.stop()
@@ -245,19 +280,21 @@ def test_a_hanging_store_never_blocks_those_who_hand_rows_over(store: FlakyStore
         writer.add_ledger(booking(0))
         writer.add_prices([price(0)])
         writer.add_plan(plan(0))
+        writer.add_forecast(forecast(0), "main")
+        writer.add_selection(selection(0))
         writer.status()
 
     thread = threading.Thread(target=control)
     thread.start()
     thread.join(DEADLINE_S)
     assert not thread.is_alive()
-    assert writer.status().rows_waiting == 504
+    assert writer.status().rows_waiting == 506
     assert not writer.flush(timeout_s=0.01)
     assert not writer.stop(timeout_s=0.01)
 
     store.may_proceed.set()
     assert writer.stop(timeout_s=DEADLINE_S)
-    assert writer.status().rows_written == 504
+    assert writer.status().rows_written == 506
 
 
 def test_a_full_buffer_drops_the_oldest_rows_and_counts_them(store: FlakyStore) -> None:
@@ -276,6 +313,24 @@ def test_a_full_buffer_drops_the_oldest_rows_and_counts_them(store: FlakyStore) 
     assert points[0].ts == T0 + timedelta(seconds=60)
     assert points[0].values["battery_kw"] == pytest.approx(np.mean(range(50, 60)))
     assert store.real.counts()["samples"] == 100
+
+
+def test_forecasts_and_choices_are_bounded_and_dropped_like_all_rows(store: FlakyStore) -> None:
+    writer = writer_of(store, max_rows=10)
+    store.failing = HistoryError("disk full")
+    for i in range(12):
+        writer.add_forecast(forecast(i), "main")
+        writer.add_selection(selection(i))
+    assert not writer.flush()
+    writer.add_forecast(forecast(12), "main")
+    status = writer.status()
+    assert (status.rows_waiting, status.rows_dropped) == (20, 5)
+    store.failing = None
+    assert writer.flush()
+    period = (T0 - timedelta(days=1), T0 + timedelta(days=1))
+    vintages = store.real.forecasts("main", LOAD_SIGNAL, *period)
+    assert [v.issued_at for v in vintages] == [T0 + i * STEP for i in range(3, 13)]
+    assert store.real.selections("main", *period) == [selection(i) for i in range(2, 12)]
 
 
 def test_rows_dropped_while_a_commit_fails_are_the_oldest(store: FlakyStore) -> None:
@@ -306,21 +361,37 @@ def test_a_row_that_cannot_be_stored_is_refused_visibly_and_blocks_nothing(
     status = writer.status()
     assert (status.rows_rejected, status.rows_waiting) == (1, 0)
     assert "no_such_signal" in (status.last_error or "")
+    crooked = replace(forecast(0), start=T0 + timedelta(minutes=1))
+    writer.add_forecast(crooked, "main")
+    writer.add_selection(replace(selection(0), needed_eur=float("nan")))
+    assert writer.status().rows_rejected == 3
+    assert "selection.needed_eur" in (writer.status().last_error or "")
     writer.add_sample(sample(0))
     assert writer.flush()
-    assert writer.status().rows_rejected == 1
+    assert writer.status().rows_rejected == 3
     assert store.real.counts()["samples"] == 1
 
 
-def test_a_backlog_of_long_plans_fits_through(store: FlakyStore) -> None:
+def test_a_backlog_of_all_kinds_fits_through(store: FlakyStore) -> None:
     writer = writer_of(store)
+    writer.add_plan(plan(99, n=MAX_PLAN_STEPS))
     for i in range(40):
         writer.add_plan(plan(i, n=576))
     for i in range(9000):
         writer.add_sample(sample(i))
+    writer.add_forecast(forecast(99, n=MAX_FORECAST_STEPS), "main")
+    for i in range(90):
+        writer.add_forecast(forecast(i, n=144), "main")
+        writer.add_selection(selection(i))
+    for i in range(2000):
+        writer.add_prices([price(i)])
+        writer.add_ledger(booking(i))
+        writer.add_event(EventRow(T0, "main", "info", "x", str(i)))
     assert writer.flush()
-    assert store.real.counts()["plan_steps"] == 40 * 576
-    assert store.real.counts()["samples"] == 9000
+    counts = store.real.counts()
+    assert counts["plan_steps"] == 40 * 576 + MAX_PLAN_STEPS
+    assert (counts["samples"], counts["forecasts"], counts["selections"]) == (9000, 91, 90)
+    assert (counts["prices"], counts["ledger"], counts["events"]) == (2000, 2000, 2000)
 
 
 def test_stop_with_a_broken_store_says_what_was_lost(

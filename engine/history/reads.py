@@ -1,0 +1,122 @@
+"""The reading half of the DuckDB store: each question gets a cursor of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+import duckdb
+
+from engine.domain.forecast import Forecast
+from engine.domain.plan import Plan
+from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.series import MeasuredPoint
+from engine.domain.strategy import Selection
+from engine.history import forecast_queries, queries
+from engine.history.store import ForecastHeader, ForecastPairs, PlanHeader
+
+
+class DuckDbReads(ABC):
+    """Answers of `HistoryStore`, see there, from the cursors that `_cursor` lends."""
+
+    @abstractmethod
+    def _cursor(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lend a cursor for one read; errors of DuckDB become HistoryError."""
+
+    def latest_sample(self, site_id: str) -> SampleRow | None:
+        """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
+        with self._cursor() as cursor:
+            return queries.latest_sample(cursor, site_id)
+
+    def minute_means(
+        self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
+    ) -> list[MeasuredPoint]:
+        """Return one point per full minute that has samples; see `HistoryStore.minute_means`."""
+        with self._cursor() as cursor:
+            return queries.interval_means(cursor, site_id, signals, since, until, seconds=60)
+
+    def quarter_hour_means(
+        self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
+    ) -> list[MeasuredPoint]:
+        """Return one point per quarter-hour that has samples, as `minute_means` does."""
+        with self._cursor() as cursor:
+            return queries.interval_means(cursor, site_id, signals, since, until, seconds=900)
+
+    def ledger(self, site_id: str, since: datetime, until: datetime) -> list[LedgerRow]:
+        """Return booked quarter-hours that start in the period, oldest first."""
+        with self._cursor() as cursor:
+            return queries.ledger(cursor, site_id, since, until)
+
+    def prices(self, site_id: str, since: datetime, until: datetime) -> list[PriceRow]:
+        """Return prices of intervals that start in the period, oldest first."""
+        with self._cursor() as cursor:
+            return queries.prices(cursor, site_id, since, until)
+
+    def plans(self, site_id: str, since: datetime, until: datetime) -> list[PlanHeader]:
+        """Return plans created in the period, oldest first, without their steps."""
+        with self._cursor() as cursor:
+            return queries.plans(cursor, site_id, since, until)
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """Return a whole plan exactly as it was written, or None when there is none."""
+        with self._cursor() as cursor:
+            return queries.plan(cursor, plan_id)
+
+    def events(self, site_id: str, since: datetime, until: datetime) -> list[EventRow]:
+        """Return events of the site and of the whole installation, oldest first."""
+        with self._cursor() as cursor:
+            return queries.events(cursor, site_id, since, until)
+
+    def forecasts(
+        self,
+        site_id: str,
+        signal: str,
+        since: datetime,
+        until: datetime,
+        model: str | None = None,
+    ) -> list[ForecastHeader]:
+        """Return forecasts issued in the period, oldest first, without their values."""
+        with self._cursor() as cursor:
+            return forecast_queries.forecasts(cursor, site_id, signal, since, until, model=model)
+
+    def forecast(
+        self, site_id: str, signal: str, issued_at: datetime, model: str
+    ) -> Forecast | None:
+        """Return one forecast as it was issued, or None; its values keep seven digits."""
+        with self._cursor() as cursor:
+            return forecast_queries.forecast(cursor, site_id, signal, issued_at, model)
+
+    def forecast_pairs(
+        self,
+        site_id: str,
+        signal: str,
+        model: str,
+        since: datetime,
+        until: datetime,
+        *,
+        lead_steps: Collection[int] | None = None,
+    ) -> ForecastPairs:
+        """Return what `model` forecast beside what came; see `HistoryStore.forecast_pairs`."""
+        with self._cursor() as cursor:
+            return forecast_queries.forecast_pairs(
+                cursor, site_id, signal, model, since=since, until=until, lead_steps=lead_steps
+            )
+
+    def selections(self, site_id: str, since: datetime, until: datetime) -> list[Selection]:
+        """Return choices of strategy made in the period, oldest first, with all candidates."""
+        with self._cursor() as cursor:
+            return queries.selections(cursor, site_id, since, until)
+
+    def highest_import(
+        self, site_id: str, since: datetime, until: datetime
+    ) -> tuple[float, datetime] | None:
+        """Return the highest 15-min mean import booked in the period, in kW, and its start."""
+        with self._cursor() as cursor:
+            return queries.highest_import(cursor, site_id, since, until)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows per table."""
+        with self._cursor() as cursor:
+            return queries.counts(cursor)
