@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.quarter_hour import STEP
+from engine.market.intervals import HOUR_MINUTES, QUARTER_MINUTES
 from engine.market.prices import DayAheadPrices
 
 PROFILE_DAYS = 28
@@ -40,11 +41,12 @@ def intra_hour_profile(
         `MIN_DAYS` hours are known.
     """
     sums, counts = np.zeros((24, 4)), np.zeros(24)
+    is_quarter = prices.resolution_minutes == QUARTER_MINUTES
     for ts, first in _whole_hours(prices):
         if not until - timedelta(days=days) <= ts < until:
             continue
-        quarters = prices.spot_eur_per_kwh[first : first + 4]
-        if (prices.resolution_minutes[first : first + 4] == 15).all():
+        if is_quarter[first : first + 4].all():
+            quarters = prices.spot_eur_per_kwh[first : first + 4]
             hour = ts.astimezone(zone).hour
             sums[hour] += quarters - quarters.mean()
             counts[hour] += 1
@@ -68,8 +70,8 @@ def refine_hourly(
         zone: Local time.
         days: Days to learn from.
     """
-    minutes = prices.resolution_minutes
-    if not (minutes == 60).any():
+    is_hourly = prices.resolution_minutes == HOUR_MINUTES
+    if not is_hourly.any():
         return prices
     profile = intra_hour_profile(prices, now, zone, days)
     spot, index = prices.spot_eur_per_kwh.copy(), prices.origin_index.copy()
@@ -78,7 +80,7 @@ def refine_hourly(
     for ts, first in _whole_hours(prices):
         part = slice(first, first + 4)
         hour = ts.astimezone(zone).hour
-        if not (minutes[part] == 60).all() or np.isnan(profile[hour]).any():
+        if not is_hourly[part].all() or np.isnan(profile[hour]).any():
             continue
         spot[part] += profile[hour]
         for i in range(first, first + 4):

@@ -89,6 +89,7 @@ class LivePrices:
         if not providers:
             raise ValueError("at least one price source is needed")
         self._sources = tuple((p, SourceRecord(p.name, clock, random)) for p in providers)
+        self._past = tuple(SourceRecord(p.name, clock, random) for p in providers)
         self._clock = clock
         self._zone = zone
         self._random = random
@@ -212,17 +213,22 @@ class LivePrices:
         start = midnight(first, self._zone)
         end = midnight(last + timedelta(days=1), self._zone)
         answered, errors = False, list[FetchError]()
-        for provider, record in self._sources:
+        for (provider, record), past in zip(self._sources, self._past, strict=True):
             with self._lock:
                 done = self._book.covered(start, end, self._wanted)
                 hourly = self._book.covered(start, end, HOUR_MINUTES)
             if done or (hourly and answered and provider.minutes > self._wanted):
                 continue
+            # A source that has no such past must still be asked for tomorrow.
+            used = record if record.wait_s > 0 else past
             try:
-                fetched = record.ask(partial(provider.fetch, start, end))
+                fetched = used.ask(partial(provider.fetch, start, end))
             except FetchError as error:
+                if error.kind == "status" and error.retry_after_s is not None:
+                    record.failed(error)
                 errors.append(error)
                 continue
+            past.succeeded()
             answered = True
             if fetched.intervals:
                 self._take(fetched)

@@ -383,6 +383,27 @@ def test_a_past_no_source_knows_is_not_asked_for_all_day(
     assert live.published(clock.now()).start == local(25, 0)
 
 
+def test_a_source_that_refuses_the_past_is_still_asked_for_tomorrow(
+    make: Make, clock: ManualClock, quarters: Exchange, hours: Exchange
+) -> None:
+    live = make(quarters, hours)
+    live.refresh()
+    quarters.error = FetchError("no such days.", kind="status", retryable=False, value=404)
+    live.backfill()
+    assert live.published(clock.now()).origin_at(local(22, 12)).source == "hours"  # type: ignore[union-attr]
+    quarters.error = None
+    live.refresh()
+    assert len(quarters.asked) == 3
+    assert live.status().sources[0].last_error is None
+
+    clock.advance(7200)
+    quarters.error = FetchError("slow.", kind="status", retryable=True, retry_after_s=600.0)
+    live.backfill()
+    assert live.status().sources[0].next_try == clock.now() + timedelta(seconds=600)
+    live.refresh()
+    assert len(quarters.asked) == 4, "who asks to wait is left alone by every job"
+
+
 def test_old_prices_are_forgotten_in_memory_and_on_disk(
     make: Make, clock: ManualClock, tmp_path: Path, quarters: Exchange
 ) -> None:
