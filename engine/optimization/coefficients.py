@@ -14,7 +14,7 @@ dearer than needed so that the numbers stay well-scaled. In rising order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,14 @@ class Coefficients:
     discharge_room_kw: FloatArray
     discharge_room_kw_if_charging: FloatArray
     recovering: bool
+
+    def relaxed(self) -> Coefficients:
+        """Return the same bounds with the room of undecided directions at its widest."""
+        return replace(
+            self,
+            charge_room_kw=self.charge_room_kw + self.charge_room_kw_if_discharging,
+            discharge_room_kw=self.discharge_room_kw + self.discharge_room_kw_if_charging,
+        )
 
 
 def coefficients(instance: Instance, candidates: Candidates) -> Coefficients:

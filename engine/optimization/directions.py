@@ -37,13 +37,15 @@ def first_clean(instance: Instance, choices: tuple[Flows, ...]) -> tuple[Flows, 
     return flows, remaining
 
 
-def widened(candidates: Candidates, remaining: Candidates) -> Candidates:
+def widened(
+    candidates: Candidates, remaining: Candidates, *, everywhere: bool = False
+) -> Candidates:
     """Return candidates that include `remaining`; all steps when that is nothing new."""
     wider = candidates.union(remaining)
-    if wider.count > candidates.count:
+    if wider.count > candidates.count and not everywhere:
         return wider
-    everywhere = np.ones(candidates.battery.size, dtype=np.bool_)
-    return Candidates(everywhere, everywhere)
+    every_step = np.ones(candidates.battery.size, dtype=np.bool_)
+    return Candidates(every_step, every_step)
 
 
 def idle_directions(instance: Instance, candidates: Candidates) -> Decisions:

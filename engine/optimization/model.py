@@ -7,7 +7,8 @@ returns directions for the steps that need a binary. What they state is in `stat
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 import cvxpy as cp
 
@@ -21,6 +22,9 @@ from engine.optimization.parameters import parameter_values
 from engine.optimization.quiet import silence_highs
 from engine.optimization.shape import Form, Shape
 from engine.optimization.statement import Statement
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+ModelT = TypeVar("ModelT")
 
 _FEASIBLE = 2
 """`kSolutionStatusFeasible` of HiGHS."""
@@ -191,19 +195,25 @@ class CompiledModel:
         )
 
 
-class ModelCache:
-    """Compiled models by shape; the one unused for longest is dropped beyond `size`."""
+class KeptModels(Generic[KeyT, ModelT]):
+    """Compiled models by key; the one unused for longest is dropped beyond `size`.
 
-    def __init__(self, size: int = 24) -> None:
+    Args:
+        build: States the model of a key.
+        size: Most models kept.
+    """
+
+    def __init__(self, build: Callable[[KeyT], ModelT], size: int = 24) -> None:
+        self._build = build
         self._size = size
         self._lock = threading.Lock()
-        self._models: dict[Shape, CompiledModel] = {}
+        self._models: dict[KeyT, ModelT] = {}
 
-    def get(self, shape: Shape) -> CompiledModel:
-        """Return the model of `shape`, stating it at first use; thread-safe."""
+    def get(self, key: KeyT) -> ModelT:
+        """Return the model of `key`, stating it at first use; thread-safe."""
         with self._lock:
-            model = self._models.pop(shape, None) or CompiledModel(shape)
-            self._models[shape] = model
+            model = self._models.pop(key) if key in self._models else self._build(key)
+            self._models[key] = model
             while len(self._models) > self._size:
                 self._models.pop(next(iter(self._models)))
             return model

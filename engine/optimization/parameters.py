@@ -65,13 +65,13 @@ def parameter_values(
     }
     return (
         values
-        | _term_values(instance)
+        | _term_values(instance, candidates)
         | _cap_values(numbers, candidates, decisions)
         | ({} if candidates is None else _split_values(instance, numbers, candidates))
     )
 
 
-def _term_values(instance: Instance) -> Values:
+def _term_values(instance: Instance, candidates: Candidates | None) -> Values:
     hours = instance.step_hours
     values: Values = {
         "smoothing_price": hours * instance.smoothing_eur_per_kwh,
@@ -85,9 +85,13 @@ def _term_values(instance: Instance) -> Values:
     if instance.terminal_curve is not None:
         values["curve_marginals"] = instance.terminal_curve.marginals_eur_per_kwh
         values["curve_intercepts"] = instance.terminal_curve.intercepts_eur()
+    decided = np.zeros(instance.n_steps, dtype=np.bool_)
+    if candidates is not None:
+        decided = candidates.grid
     for index, peak in enumerate(charged_peaks(instance)):
         values[f"billed_{index}"] = peak.billed.astype(np.float64)
-        values[f"floor_{index}"] = peak.floor_kw
+        values[f"floor_{index}"] = np.where(decided, 0.0, peak.floor_kw)
+        values[f"floor_tied_{index}"] = np.where(decided, peak.floor_kw, 0.0)
         values[f"peak_price_{index}"] = peak.charge_eur_per_kw
     return values
 

@@ -155,7 +155,7 @@ class Statement:
             self.cost += self.number("final_price", price=True) * missing
         grid = imported - exported
         if shape.peaks:
-            self._peaks = ChargedPeaks(self, imported)
+            self._peaks = ChargedPeaks(self, imported, self._importing)
         if shape.curve_pieces:
             self._worth = TerminalWorth(self, last)
         if shape.smoothing:

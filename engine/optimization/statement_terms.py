@@ -27,17 +27,23 @@ def change(series: Any) -> Any:
 class ChargedPeaks:
     """Demand charges: `k Q`, `Q >= import - floor` on the billed steps, `Q >= 0`.
 
+    Where import or export is decided by a binary y, `Q >= import - floor y` holds as well
+    and is much tighter: without it the relaxation imports the whole floor for a sliver of y.
+
     Args:
         statement: Takes the terms.
         imported: Import per step, beyond the limit included.
+        importing: Binary per step, None where nothing is decided.
     """
 
-    def __init__(self, statement: Statement, imported: Any) -> None:
+    def __init__(self, statement: Statement, imported: Any, importing: Any | None) -> None:
         self._rows: list[tuple[Any, Any]] = []
         for index in range(statement.shape.peaks):
-            billed = statement.series(f"billed_{index}")
+            billed, floor = statement.series(f"billed_{index}"), statement.series(f"floor_{index}")
+            if importing is not None:
+                floor += cp.multiply(statement.series(f"floor_tied_{index}"), importing)
             above = cp.Variable(name=f"above_floor_{index}", nonneg=True)
-            row = above >= cp.multiply(billed, imported) - statement.number(f"floor_{index}")
+            row = above >= cp.multiply(billed, imported) - floor
             statement.constraints.append(row)
             statement.cost += statement.number(f"peak_price_{index}", price=True) * above
             self._rows.append((row, billed))

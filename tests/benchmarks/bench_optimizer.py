@@ -24,7 +24,7 @@ from engine.domain.site import Battery  # noqa: E402
 from engine.optimization.coefficients import coefficients  # noqa: E402
 from engine.optimization.exactness import find_candidates  # noqa: E402
 from engine.optimization.instance import Instance  # noqa: E402
-from engine.optimization.model import CompiledModel, ModelCache  # noqa: E402
+from engine.optimization.model import CompiledModel, KeptModels  # noqa: E402
 from engine.optimization.shape import Shape, shape_of  # noqa: E402
 from engine.optimization.optimizer import Optimizer  # noqa: E402
 
@@ -66,7 +66,7 @@ def _ms(work: Callable[[Instance], object], instance: Instance) -> float:
 
 def resolve_against_rebuild(n: int, repeats: int = REPEATS) -> dict[str, float]:
     """Return median ms of the model kept and stated anew, and of a whole checked plan."""
-    kept, optimizer = ModelCache(), Optimizer()
+    kept, optimizer = KeptModels(CompiledModel), Optimizer()
 
     def one(model: CompiledModel, instance: Instance) -> None:
         model.solve(instance, coefficients(instance, find_candidates(instance)), calm=False)
