@@ -70,12 +70,15 @@ class Situation:
     battery_export_allowed: bool = True
 
     def range_kw(self, limits: PowerLimits) -> tuple[float, float]:
-        """Return the least and greatest battery power within the limits and the plan's rules."""
-        low, high = -limits.charge_kw, limits.discharge_kw
+        """Return the least and greatest battery power within the limits and the plan's rules.
+
+        Where both cannot be kept, the limits rule.
+        """
+        low, high = limits.low_kw, limits.high_kw
         if not self.grid_charge_allowed:
-            low = max(low, min(0.0, self.net_load_kw))
+            low = min(high, max(low, min(0.0, self.net_load_kw)))
         if not self.battery_export_allowed:
-            high = min(high, max(0.0, self.net_load_kw))
+            high = max(low, min(high, max(0.0, self.net_load_kw)))
         return low, high
 
     def nodes_kw(self) -> tuple[float, ...]:
@@ -153,7 +156,7 @@ def decide(
         return Setpoint(now, 0.0, 0.0, "no_plan")
     if prices is None:
         return Setpoint(now, 0.0, 0.0, "no_price")
-    situation = _situation(plan, step, grid_kw + battery_kw, prices, battery)
+    situation = situation_of(plan, step, grid_kw + battery_kw, prices, battery)
     nameplate = PowerLimits(
         battery.power_charge_max_kw, battery.power_discharge_max_kw, "nameplate", "nameplate"
     )
@@ -167,9 +170,18 @@ def decide(
     return Setpoint(now, power, wanted, VALUE_DISPATCH, binding)
 
 
-def _situation(
+def situation_of(
     plan: Plan, step: int, net_load_kw: float, prices: Prices, battery: Battery
 ) -> Situation:
+    """Return what the law weighs in step `step` of `plan`, in the view the plan was made for.
+
+    Args:
+        plan: The published plan.
+        step: Index of the running step.
+        net_load_kw: Load minus PV.
+        prices: Live prices; the strategy's own replace them where the plan has a view.
+        battery: Efficiencies and wear.
+    """
     situation = Situation(
         net_load_kw=net_load_kw,
         planned_kw=float(plan.battery_kw[step]),

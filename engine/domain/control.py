@@ -27,12 +27,28 @@ class PowerLimits:
         discharge_kw: Most the battery may discharge now, >= 0.
         charge_binding: Name of the limit that sets `charge_kw`.
         discharge_binding: Name of the limit that sets `discharge_kw`.
+        required_kw: What a grid limit demands that load or PV alone would break: > 0 at least
+            this much discharge, < 0 at least this much charge, 0 nothing. Never more than
+            `discharge_kw` or `charge_kw`.
+        required_binding: Name of the grid limit that demands it, or None.
     """
 
     charge_kw: float
     discharge_kw: float
     charge_binding: str
     discharge_binding: str
+    required_kw: float = 0.0
+    required_binding: str | None = None
+
+    @property
+    def low_kw(self) -> float:
+        """Least battery power allowed, + discharge, - charge; above 0 where one is required."""
+        return self.required_kw if self.required_kw > 0.0 else -self.charge_kw
+
+    @property
+    def high_kw(self) -> float:
+        """Greatest battery power allowed; below 0 where charging is required."""
+        return self.required_kw if self.required_kw < 0.0 else self.discharge_kw
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,8 @@ class Setpoint:
         wanted_kw: What the law wanted before limits.
         reason: Key of the reason, for example ``"value_dispatch"`` or ``"no_plan"``.
         binding: Name of the limit that changed it, or None.
+        missing: What the law had to do without, for example ``"no_price"``, while another
+            reason decided (the peak guard works without a plan); None when nothing.
     """
 
     ts: datetime
@@ -52,6 +70,7 @@ class Setpoint:
     wanted_kw: float
     reason: str
     binding: str | None = None
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
