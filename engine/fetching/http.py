@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
 
@@ -53,11 +54,13 @@ class Reply:
 
     Attributes:
         body: The bytes, decompressed.
-        request: Address and parameters without keys, for messages and the cache.
+        host: Who answered, for messages.
+        request: Address and parameters without keys, for the cache.
         secrets: Values that must never be shown.
     """
 
     body: bytes
+    host: str
     request: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -73,9 +76,9 @@ class Reply:
             start = self.body[:60].lstrip().decode("utf-8", "replace")
             what = "an HTML page" if start.lower().startswith(("<!doctype", "<html")) else "no JSON"
             raise invalid(
-                f"The reply of {self.request} is {what}: {redact(start, self.secrets)!r}."
+                f"The reply of {self.host} is {what}: {redact(start, self.secrets)!r}."
                 if self.body
-                else f"The reply of {self.request} is empty."
+                else f"The reply of {self.host} is empty."
             ) from error
 
 
@@ -131,6 +134,7 @@ class RequestsGetter:
         secrets = tuple(v for k, v in params.items() if is_secret_parameter(k))
         query = "&".join(f"{k}={v}" for k, v in params.items() if not is_secret_parameter(k))
         request = redact(f"{url}?{query}" if query else url, secrets)
+        host = _host(url)
         watch = ConnectionWatch(self._limits.total_s)
         with self._lock:
             if self._closed:
@@ -138,19 +142,20 @@ class RequestsGetter:
             self._running.add(watch)
         try:
             with watch:
-                return self._get(url, params, request, secrets, watch)
+                body = self._get(url, params, host, secrets, watch)
         finally:
             with self._lock:
                 self._running.discard(watch)
+        return Reply(body=body, host=host, request=request, secrets=secrets)
 
     def _get(
         self,
         url: str,
         params: Mapping[str, str],
-        request: str,
+        host: str,
         secrets: tuple[str, ...],
         watch: ConnectionWatch,
-    ) -> Reply:
+    ) -> bytes:
         limits = self._limits
         try:
             with requests.Session() as session:
@@ -166,30 +171,30 @@ class RequestsGetter:
                     headers={"User-Agent": USER_AGENT},
                 ) as response:
                     if response.status_code != 200:
-                        raise self._status_error(response, request, secrets)
-                    body = self._body(response, request)
+                        raise self._status_error(response, host, secrets)
+                    body = self._body(response, host)
         except (requests.RequestException, OSError, ValueError) as error:
             # The library's own text holds the address with its key: it is not passed on.
-            raise _failure(error, request, watch, limits) from None
+            raise _failure(error, host, watch, limits) from None
         if watch.expired or watch.aborted:
             # A shut-down connection looks like the end of a body without a length.
-            raise _failure(None, request, watch, limits)
-        return Reply(body=body, request=request, secrets=secrets)
+            raise _failure(None, host, watch, limits)
+        return body
 
-    def _body(self, response: Any, request: str) -> bytes:
+    def _body(self, response: Any, host: str) -> bytes:
         parts, size = [], 0
         for chunk in response.iter_content(_CHUNK_BYTES):
             size += len(chunk)
             if size > self._limits.max_bytes:
                 raise FetchError(
-                    f"The reply of {request} is larger than {self._limits.max_bytes:,} bytes.",
+                    f"The reply of {host} is larger than {self._limits.max_bytes:,} bytes.",
                     kind="too_large",
                     retryable=False,
                 )
             parts.append(chunk)
         return b"".join(parts)
 
-    def _status_error(self, response: Any, request: str, secrets: tuple[str, ...]) -> FetchError:
+    def _status_error(self, response: Any, host: str, secrets: tuple[str, ...]) -> FetchError:
         status = int(response.status_code)
         retryable = status in _RETRYABLE_STATUS or status >= 500
         hint = None
@@ -198,7 +203,7 @@ class RequestsGetter:
         elif status == 429:
             hint = "Too many requests; the source is left alone for a while."
         reason = _reason(response)
-        words = f"{request} answers with status {status}"
+        words = f"{host} answers with status {status}"
         if reason:
             words += f": {redact(reason, secrets)}"
         return FetchError(
@@ -241,47 +246,55 @@ def _reason(response: Any) -> str | None:
 
 
 def _failure(
-    error: Exception | None, request: str, watch: ConnectionWatch, limits: HttpLimits
+    error: Exception | None, host: str, watch: ConnectionWatch, limits: HttpLimits
 ) -> FetchError:
     if watch.aborted:
         return FetchError(
-            f"The request to {request} was ended because the program stops.",
+            f"The request to {host} was ended because the program stops.",
             kind="unreachable",
             retryable=True,
         )
     if watch.expired:
         return FetchError(
-            f"{request} did not finish its answer within {limits.total_s:g} s.",
+            f"{host} did not finish its answer within {limits.total_s:g} s.",
             kind="timeout",
             retryable=True,
         )
     if isinstance(error, requests.ConnectTimeout):
         return FetchError(
-            f"{request} could not be reached within {limits.connect_s:g} s.",
+            f"{host} could not be reached within {limits.connect_s:g} s.",
             kind="timeout",
             retryable=True,
         )
     if isinstance(error, requests.Timeout) or _caused_by(error, TimeoutError):
         return FetchError(
-            f"{request} was silent for {limits.read_s:g} s.", kind="timeout", retryable=True
+            f"{host} was silent for {limits.read_s:g} s.", kind="timeout", retryable=True
         )
     if isinstance(error, requests.TooManyRedirects):
-        return invalid(f"{request} redirects more than {limits.max_redirects} times.")
+        return invalid(f"{host} redirects more than {limits.max_redirects} times.")
     if isinstance(error, requests.exceptions.ContentDecodingError):
-        return invalid(f"The compression of the reply of {request} is broken.")
+        return invalid(f"The compression of the reply of {host} is broken.")
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         return FetchError(
-            f"{request} is no usable address.",
+            f"{host} is no usable address.",
             kind="unreachable",
             retryable=False,
             hint="Check the address of this source.",
         )
     return FetchError(
-        f"{request} cannot be reached: {_network_words(error)}.",
+        f"{host} cannot be reached: {_network_words(error)}.",
         kind="unreachable",
         retryable=True,
         hint="Check the internet connection of this machine.",
     )
+
+
+def _host(url: str) -> str:
+    """Return host and port of an address; without a possible login in front of it."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -196,7 +196,8 @@ class BackgroundRefresher:
         try:
             state.job.run()
         except EmsError as error:
-            log.warning("%s failed: %s", state.job.name, error)
+            if str(error) != state.last_error:
+                log.warning("%s failed: %s", state.job.name, error)
             self._failed(state, str(error), error)
         except Exception as error:
             log.exception("%s failed unexpectedly", state.job.name)

@@ -57,6 +57,7 @@ class SourceRecord:
         self._backoff = backoff
         self._last_success: datetime | None = None
         self._last_error: str | None = None
+        self._last_message: str | None = None
         self._failures = 0
         self._not_before_s: float | None = None
         self._note: str | None = None
@@ -81,7 +82,7 @@ class SourceRecord:
         """
         if self.wait_s > 0:
             raise FetchError(
-                self._last_error or f"{self.name} is left alone for a while.",
+                self._last_message or f"{self.name} is left alone for a while.",
                 kind="unreachable",
                 retryable=True,
                 retry_after_s=self.wait_s,
@@ -89,7 +90,9 @@ class SourceRecord:
         try:
             return fetch()
         except FetchError as error:
-            log.warning("%s: %s", self.name, error)
+            # An outage of days is one line in the log, not thousands.
+            if str(error) != self._last_error:
+                log.warning("%s: %s", self.name, error)
             self.failed(error)
             raise
         except Exception as error:
@@ -111,7 +114,7 @@ class SourceRecord:
     def failed(self, error: FetchError) -> None:
         """Record an answer that could not be used."""
         self._failures += 1
-        self._last_error = str(error)
+        self._last_error, self._last_message = str(error), error.message
         wait_s = self._backoff.wait_s(self._failures, self._random)
         if not error.retryable:
             wait_s = max(wait_s, self._backoff.cap_s / 2.0)

@@ -22,6 +22,8 @@ PROFILE_DAYS = 28
 MIN_DAYS = 7
 """Fewer days say nothing about an hour; it stays as published."""
 
+_HOUR = timedelta(hours=1)
+
 _MARK = " + intra-hour profile"
 
 
@@ -42,14 +44,13 @@ def intra_hour_profile(
     """
     sums, counts = np.zeros((24, 4)), np.zeros(24)
     is_quarter = prices.resolution_minutes == QUARTER_MINUTES
-    for ts, first in _whole_hours(prices):
-        if not until - timedelta(days=days) <= ts < until:
-            continue
-        if is_quarter[first : first + 4].all():
-            quarters = prices.spot_eur_per_kwh[first : first + 4]
-            hour = ts.astimezone(zone).hour
-            sums[hour] += quarters - quarters.mean()
-            counts[hour] += 1
+    found = _whole_hours(prices, is_quarter, until - timedelta(days=days), until)
+    if found:
+        hours = np.array([ts.astimezone(zone).hour for ts, _ in found])
+        firsts = np.array([first for _, first in found])
+        quarters = prices.spot_eur_per_kwh[firsts[:, None] + np.arange(4)]
+        np.add.at(sums, hours, quarters - quarters.mean(axis=1, keepdims=True))
+        np.add.at(counts, hours, 1.0)
     out = np.full((24, 4), np.nan)
     known = counts >= MIN_DAYS
     out[known] = sums[known] / counts[known, None]
@@ -77,12 +78,11 @@ def refine_hourly(
     spot, index = prices.spot_eur_per_kwh.copy(), prices.origin_index.copy()
     origins = list(prices.origins)
     refined: dict[int, int] = {}
-    for ts, first in _whole_hours(prices):
-        part = slice(first, first + 4)
+    for ts, first in _whole_hours(prices, is_hourly, prices.start, prices.end):
         hour = ts.astimezone(zone).hour
-        if not is_hourly[part].all() or np.isnan(profile[hour]).any():
+        if np.isnan(profile[hour]).any():
             continue
-        spot[part] += profile[hour]
+        spot[first : first + 4] += profile[hour]
         for i in range(first, first + 4):
             old = int(index[i])
             if old not in refined:
@@ -102,13 +102,18 @@ def refine_hourly(
     )
 
 
-def _whole_hours(prices: DayAheadPrices) -> list[tuple[datetime, int]]:
-    """Return start (UTC) and index of every whole hour of which all quarters are known."""
+def _whole_hours(
+    prices: DayAheadPrices, wanted: NDArray[np.bool_], start: datetime, end: datetime
+) -> list[tuple[datetime, int]]:
+    """Return start (UTC) and index of the whole hours in ``[start, end)`` with `wanted` steps."""
     first = prices.start.astimezone(UTC)
     skip = -(first.minute // 15) % 4
-    spot = prices.spot_eur_per_kwh
-    hours = (len(spot) - skip) // 4
+    hours = (len(wanted) - skip) // 4
     if hours < 1:
         return []
-    known = np.isfinite(spot[skip : skip + 4 * hours].reshape(hours, 4)).all(axis=1)
-    return [(first + (skip + 4 * int(h)) * STEP, skip + 4 * int(h)) for h in np.flatnonzero(known)]
+    begin = first + skip * STEP
+    known = np.asarray(wanted[skip : skip + 4 * hours].reshape(hours, 4).all(axis=1))
+    low, high = -((begin - start) // _HOUR), -((begin - end) // _HOUR)
+    number = np.arange(hours)
+    known = known & (number >= low) & (number < high)
+    return [(begin + int(h) * _HOUR, skip + 4 * int(h)) for h in np.flatnonzero(known)]

@@ -164,7 +164,7 @@ def test_a_missing_token_names_the_variable_and_asks_no_one(
         (Answer(drop=True), "unreachable", True, "cannot be reached"),
         (Answer(b"", 302, {"Location": "/v1/marketdata"}), "invalid", False, "redirects more"),
         (Answer(b"x" * 50, 200, {"Content-Encoding": "gzip"}), "invalid", False, "compression"),
-        (Answer(b'{"da', 200, {"Content-Length": "999"}), "", None, "marketdata"),
+        (Answer(b'{"da', 200, {"Content-Length": "999"}), "", None, "127.0.0.1"),
     ],
 )
 def test_every_bad_answer_becomes_one_clear_error(

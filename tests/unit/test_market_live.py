@@ -17,6 +17,7 @@ from engine.fetching.cache import DiskCache
 from engine.fetching.refresher import BackgroundRefresher
 from engine.market.intervals import FetchedPrices, PriceInterval, day_bounds
 from engine.market.live_prices import LivePrices, PriceSchedule
+from engine.market.price_file import PriceFile
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -443,3 +444,30 @@ def test_a_change_is_told_only_when_prices_changed(
     clock.advance(4.1 * 3600)
     live.refresh()
     assert len(told) == 2
+
+
+def test_a_price_file_is_a_source_like_any_other(clock: ManualClock, tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    source = PriceFile(path, clock, zone=VIENNA)
+    live = LivePrices([source], clock, VIENNA, Random(1), market="file", wanted_minutes=60)
+    with pytest.raises(FetchError, match=r"prices\.csv cannot be read"):
+        live.refresh()
+
+    def write(price: float) -> None:
+        hours = [local(25, 0) + timedelta(hours=h) for h in range(24)]
+        lines = [f"{ts.isoformat()},{price}" for ts in hours]
+        path.write_text("ts_utc,price_eur_per_kwh\n" + "\n".join(lines))
+
+    write(0.123)
+    clock.advance(3600)
+    live.refresh()
+    assert live.published(clock.now()).at(clock.now()) == pytest.approx(0.123)
+    write(-0.04567)
+    clock.advance(60)
+    live.refresh()
+    assert live.published(clock.now()).at(clock.now()) == pytest.approx(-0.04567)
+    path.write_text("ts_utc,price_eur_per_kwh\nnonsense,1\n")
+    with pytest.raises(FetchError, match="row 2: 'nonsense' is not an ISO time"):
+        live.refresh()
+    assert live.published(clock.now()).at(clock.now()) == pytest.approx(-0.04567)
+    assert live.status().state == "cached"
