@@ -129,6 +129,7 @@ def _score(
             values = method(now)
             rows.append((values, values, values))
         else:
+            method.fit(now)
             made: Forecast = method.predict(now, DAY, now)
             rows.append((made.p10, made.p50, made.p90))
     ms = (time.perf_counter() - started) / len(when) * 1000
