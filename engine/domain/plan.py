@@ -107,6 +107,7 @@ class Plan:
             of that peak's floor and its planned peak; None without a demand charge.
         steering: What control between plans needs to keep the strategy's view; None where it
             is not known.
+        reserve_kwh: Stored energy wished for at the END of each step; None without a reserve.
     """
 
     plan_id: str
@@ -142,6 +143,7 @@ class Plan:
     peak_share_eur_per_kwh: FloatArray | None = None
     billed_peak_kw: float | None = None
     steering: PlanSteering | None = None
+    reserve_kwh: FloatArray | None = None
 
     @property
     def n_steps(self) -> int:

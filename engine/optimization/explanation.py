@@ -4,53 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from engine.domain.plan import Plan
+from engine.domain.site import Battery
+from engine.optimization.reasons import (
+    FLUTTER_KW,
+    ActionKind,
+    Driver,
+    Reason,
+    ReasonCode,
+    explain,
+    peak_setting_steps,
+    reason_at,
+    view_of,
+)
 
-FLUTTER_KW = 0.5
-"""Battery power below this is shown as holding."""
-
-ROUNDING = 1e-6
-"""Prices (EUR/kWh) closer than this are the same; at the margin both sides are equal."""
-
-
-class ActionKind(StrEnum):
-    """What the battery does in a block of steps."""
-
-    CHARGE_PV = "charge_pv"
-    CHARGE_GRID = "charge_grid"
-    CHARGE_MIXED = "charge_mixed"
-    DISCHARGE_LOAD = "discharge_load"
-    DISCHARGE_GRID = "discharge_grid"
-    HOLD = "hold"
-
-
-class ReasonCode(StrEnum):
-    """Why a step does what it does."""
-
-    STORED_VALUE_ABOVE_PRICE = "stored_value_above_price"
-    PRICE_ABOVE_STORED_VALUE = "price_above_stored_value"
-    NO_GAIN = "no_gain"
-    CONSTRAINT = "constraint"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why the current step does what it does.
-
-    Attributes:
-        code: STORED_VALUE_ABOVE_PRICE for charging and PRICE_ABOVE_STORED_VALUE for
-            discharging where the prices say so, NO_GAIN for holding, CONSTRAINT where a
-            limit or wish decides against the prices.
-        stored_value_eur_per_kwh: What one more stored kWh is worth to the rest of the plan.
-        price_eur_per_kwh: The price it is compared with: paid or forgone for charging,
-            avoided or earned for discharging, the grid's own direction for holding.
-    """
-
-    code: ReasonCode
-    stored_value_eur_per_kwh: float
-    price_eur_per_kwh: float
+__all__ = [
+    "FLUTTER_KW",
+    "Action",
+    "ActionKind",
+    "Driver",
+    "Reason",
+    "ReasonCode",
+    "explain",
+    "next_actions",
+    "peak_setting_steps",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +46,7 @@ class Action:
             charging from the grid, forgone feed-in price for charging from PV, avoided buy
             price for serving the load, feed-in price for exporting. None for holding.
         soc_end_kwh: Planned stored energy at the end.
-        reason: Why, for the block that is running now; None for later blocks.
+        reason: Why the block's first step does it; None for later blocks unless asked for.
     """
 
     kind: ActionKind
@@ -80,59 +59,14 @@ class Action:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    kind: ActionKind
-    power_kw: float
-    price_eur_per_kwh: float
-
-
-def _step(plan: Plan, index: int) -> _Step:
-    battery_kw = float(plan.battery_kw[index])
-    buy, sell = float(plan.buy_eur_per_kwh[index]), float(plan.sell_eur_per_kwh[index])
-    used_pv_kw = float(plan.pv_kw[index] - plan.curtailed_kw[index])
-    need_kw = float(plan.load_kw[index]) - used_pv_kw
-    if abs(battery_kw) < FLUTTER_KW:
-        price = buy if float(plan.grid_kw[index]) >= 0.0 else sell
-        return _Step(ActionKind.HOLD, battery_kw, price)
-    power_kw = abs(battery_kw)
-    if battery_kw < 0.0:
-        from_pv_kw = min(power_kw, max(-need_kw, 0.0))
-        from_grid_kw = power_kw - from_pv_kw
-        price = (from_grid_kw * buy + from_pv_kw * sell) / power_kw
-        if from_grid_kw < FLUTTER_KW:
-            return _Step(ActionKind.CHARGE_PV, battery_kw, price)
-        if from_pv_kw < FLUTTER_KW:
-            return _Step(ActionKind.CHARGE_GRID, battery_kw, price)
-        return _Step(ActionKind.CHARGE_MIXED, battery_kw, price)
-    to_load_kw = min(power_kw, max(need_kw, 0.0))
-    to_grid_kw = power_kw - to_load_kw
-    price = (to_load_kw * buy + to_grid_kw * sell) / power_kw
-    kind = ActionKind.DISCHARGE_GRID if to_grid_kw > to_load_kw else ActionKind.DISCHARGE_LOAD
-    return _Step(kind, battery_kw, price)
-
-
-def _reason(plan: Plan, index: int) -> Reason:
-    step = _step(plan, index)
-    value, price = float(plan.stored_value_eur_per_kwh[index]), step.price_eur_per_kwh
-    if step.kind is ActionKind.HOLD:
-        code = ReasonCode.NO_GAIN
-    elif step.power_kw < 0.0:
-        code = (
-            ReasonCode.STORED_VALUE_ABOVE_PRICE
-            if value >= price - ROUNDING
-            else ReasonCode.CONSTRAINT
-        )
-    else:
-        code = (
-            ReasonCode.PRICE_ABOVE_STORED_VALUE
-            if price >= value - ROUNDING
-            else ReasonCode.CONSTRAINT
-        )
-    return Reason(code, value, price)
-
-
-def next_actions(plan: Plan, now: datetime, limit: int = 6) -> list[Action]:
+def next_actions(
+    plan: Plan,
+    now: datetime,
+    limit: int = 6,
+    *,
+    battery: Battery | None = None,
+    every_reason: bool = False,
+) -> list[Action]:
     """Return what the plan does from `now` on, the running block first.
 
     Consecutive steps of the same kind are one block. Power below `FLUTTER_KW` counts as
@@ -143,6 +77,8 @@ def next_actions(plan: Plan, now: datetime, limit: int = 6) -> list[Action]:
         plan: The plan.
         now: Timezone-aware time; before the plan's start the whole plan lies ahead.
         limit: Most blocks to return, >= 1.
+        battery: Lets reasons count losses and wear (see `explain`).
+        every_reason: Give a reason for every block and not only for the running one.
 
     Returns:
         At most `limit` blocks in time order; empty after the plan's end.
@@ -153,23 +89,24 @@ def next_actions(plan: Plan, now: datetime, limit: int = 6) -> list[Action]:
     index = plan.step_at(now) or 0
     actions: list[Action] = []
     while index < plan.n_steps and len(actions) < limit:
-        first = _step(plan, index)
+        first = view_of(plan, index)
         stop = index + 1
-        while stop < plan.n_steps and _step(plan, stop).kind is first.kind:
+        while stop < plan.n_steps and view_of(plan, stop).kind is first.kind:
             stop += 1
-        actions.append(_action(plan, index, stop, now))
+        explained = every_reason or plan.step_at(now) == index
+        reason = reason_at(plan, index, battery) if explained else None
+        actions.append(_action(plan, index, stop, now, reason))
         index = stop
     return actions
 
 
-def _action(plan: Plan, begin: int, stop: int, now: datetime) -> Action:
-    kind = _step(plan, begin).kind
-    running = plan.step_at(now) == begin
+def _action(plan: Plan, begin: int, stop: int, now: datetime, reason: Reason | None) -> Action:
+    kind = view_of(plan, begin).kind
     start = max(plan.start + begin * plan.step, now)
     end = plan.start + stop * plan.step
     signed_kwh = energy_kwh = money_eur = 0.0
     for index in range(begin, stop):
-        step = _step(plan, index)
+        step = view_of(plan, index)
         step_end = plan.start + (index + 1) * plan.step
         hours = min(plan.step, step_end - start).total_seconds() / 3600.0
         signed_kwh += step.power_kw * hours
@@ -184,5 +121,5 @@ def _action(plan: Plan, begin: int, stop: int, now: datetime) -> Action:
         energy_kwh=energy_kwh,
         price_eur_per_kwh=None if holds else money_eur / energy_kwh,
         soc_end_kwh=float(plan.soc_kwh[stop - 1]),
-        reason=_reason(plan, begin) if running else None,
+        reason=reason,
     )

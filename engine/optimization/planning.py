@@ -149,4 +149,5 @@ def make_plan(
         peak_share_eur_per_kwh=solution.peak_dual_eur_per_kw / instance.step_hours,
         billed_peak_kw=current_peak_kw(instance, solution),
         steering=steering_of(instance, solution),
+        reserve_kwh=instance.energy_reserve_kwh,
     )

@@ -48,4 +48,6 @@ def steering_of(instance: Instance, solution: Solution) -> PlanSteering:
         smoothing_reference_kw=instance.smoothing_reference_kw,
         peak_cap_kw=peak_caps_kw(instance, solution),
         peak_price_eur_per_kwh=dearest / instance.step_hours,
+        grid_charge_allowed=instance.grid_charge_allowed,
+        battery_export_allowed=instance.battery_export_allowed,
     )
