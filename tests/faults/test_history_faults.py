@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from engine.domain.errors import AlreadyRunningError, HistoryError
 from engine.domain.forecast import LOAD_SIGNAL
 from engine.domain.records import EventRow
 from engine.history.duckdb_store import DuckDbHistory
-from engine.history.instance import wal_path
+from engine.history.instance import InstanceSettings, open_instance, wal_path
 from engine.history.recovery import snapshot_path
+from engine.history.rows import naive_utc
+from engine.history.schema import MIGRATIONS, migrate
 from engine.history.store import INSTALLATION_SITE_ID
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +97,7 @@ def test_sigkill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> Non
             assert writer.stdout is not None
             assert writer.stdout.readline() == "opening\n"
             # every other round the kill falls into opening and replaying the log
-            acks = chance.randrange(1, 60) if round_number % 2 == 0 else chance.randrange(0, 2)
+            acks = chance.randrange(1, 40) if round_number % 2 == 0 else chance.randrange(0, 2)
             for _ in range(acks):
                 assert writer.stdout.readline().strip().isdigit()
             writer.kill()
@@ -108,17 +110,24 @@ def test_sigkill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> Non
     assert acknowledged > 30
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A history of 12 batches: 6 in the file, 6 in the log, with its snapshot."""
-    file = tmp_path / "history.duckdb"
-    with DuckDbHistory(file) as store:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a history of 12 batches: 6 in the file, 6 in the log, with its snapshot."""
+    folder = tmp_path_factory.mktemp("written")
+    with DuckDbHistory(folder / "history.duckdb") as store:
         for number in range(6):
             store.write(batch(number))
         store.checkpoint()
         for number in range(6, 12):
             store.write(batch(number))
-    return file
+    return folder
+
+
+@pytest.fixture
+def path(tmp_path: Path, written: Path) -> Path:
+    """A copy of `written` to damage."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "history.duckdb"
 
 
 def reopened(path: Path) -> tuple[int, list[EventRow]]:
@@ -144,6 +153,34 @@ def overwrite(path: Path, offset: int, count: int) -> None:
 
 def kept(path: Path, word: str) -> list[Path]:
     return sorted(path.parent.glob(f"*.{word}-*"))
+
+
+def test_sigkill_while_an_older_file_is_migrated_costs_nothing(tmp_path: Path) -> None:
+    old = tmp_path / "old" / "history.duckdb"
+    old.parent.mkdir()
+    connection = open_instance(old, InstanceSettings(), create=True)
+    migrate(connection, T0, migrations=MIGRATIONS[:1])
+    for number in range(40):
+        connection.execute(
+            "INSERT INTO h.events VALUES (?, 'main', 'info', 'old', ?)",
+            [naive_utc(T0 + timedelta(seconds=number)), str(number)],
+        )
+    connection.close()
+    chance = random.Random(7)
+    for round_number in range(5):
+        path = tmp_path / str(round_number) / "history.duckdb"
+        shutil.copytree(old.parent, path.parent)
+        with child("write", path, 0) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "opening\n"
+            with suppress(subprocess.TimeoutExpired):
+                writer.wait(chance.uniform(0.0, 0.6))
+            writer.kill()
+            told = [int(line) for line in writer.stdout.read().split() if line.isdigit()]
+        with DuckDbHistory(path) as store:
+            assert stored_batches(store) in (len(told), len(told) + 1)
+            events = [e for e in store.events("main", *LONG) if e.code == "old"]
+            assert [e.message for e in events] == [str(i) for i in range(40)]
 
 
 def test_an_intact_log_is_replayed_without_ado(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -336,9 +337,17 @@ class ForecastVintagesContract:
 
 
 class TestDuckDbVintages(ForecastVintagesContract):
+    @pytest.fixture(scope="class")
+    def empty(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("empty") / "history.duckdb"
+        DuckDbHistory(path).close()
+        return path
+
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[HistoryStore]:
-        history = DuckDbHistory(tmp_path / "history.duckdb")
+    def store(self, tmp_path: Path, empty: Path) -> Iterator[HistoryStore]:
+        # copying a file is quicker than creating one
+        shutil.copytree(empty.parent, tmp_path, dirs_exist_ok=True)
+        history = DuckDbHistory(tmp_path / empty.name)
         yield history
         history.close()
 
