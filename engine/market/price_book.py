@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -120,10 +119,16 @@ class PriceBook:
         first, n = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
         spot, index = np.full(n, np.nan), np.full(n, -1, dtype=np.int64)
         origins: dict[PriceOrigin, int] = {}
+        # Most steps share few objects; hashing each origin by value would cost most of the time.
+        by_id: dict[int, int] = {}
         for number in numbers.tolist():
             step = self._steps[number]
+            origin = step.origin
+            position = by_id.get(id(origin))
+            if position is None:
+                position = by_id[id(origin)] = origins.setdefault(origin, len(origins))
             spot[number - first] = step.eur_per_kwh
-            index[number - first] = origins.setdefault(step.origin, len(origins))
+            index[number - first] = position
         start = datetime.fromtimestamp(first * _STEP_S, UTC)
         listed = tuple(origins)
         current = index[max(0, (since - start) // STEP) :]
@@ -165,7 +170,8 @@ class PriceBook:
         """
         if not isinstance(payload, list):
             raise ValueError("its prices are no list")
-        steps = [_loaded(row) for row in payload]
+        origins: dict[tuple[str, float, int], PriceOrigin] = {}
+        steps = [_loaded(row, origins) for row in payload]
         for number, step in steps:
             old = self._steps.get(number)
             if old is None or _better(step.origin, old.origin):
@@ -194,16 +200,23 @@ def _first_of_day(day: int) -> int:
 _EPOCH_ORDINAL = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 
 
-def _loaded(row: Any) -> tuple[int, Step]:
-    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != 5:
+def _loaded(row: Any, origins: dict[tuple[str, float, int], PriceOrigin]) -> tuple[int, Step]:
+    if not isinstance(row, list) or len(row) != 5:
         raise ValueError("a price has not five parts")
     seconds, price, minutes, source, fetched_s = row
-    numbers = (seconds, price, minutes, fetched_s)
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers):
-        raise ValueError("a price is no number")
-    if not all(math.isfinite(v) for v in numbers) or abs(price) * 1000 > MAX_ABS_EUR_PER_MWH:
+    for value in (seconds, price, minutes, fetched_s):
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError("a price is no number")
+    if abs(price) * 1000 > MAX_ABS_EUR_PER_MWH:
         raise ValueError("a price is not possible")
     if seconds % _STEP_S or minutes not in KNOWN_MINUTES or not isinstance(source, str):
         raise ValueError("a price has no proper time, length or source")
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=fetched_s)
-    return int(seconds) // _STEP_S, Step(float(price), PriceOrigin(source, at, int(minutes)))
+    key = (source, fetched_s, minutes)
+    origin = origins.get(key)
+    if origin is None:
+        try:
+            at = datetime.fromtimestamp(fetched_s, UTC)
+        except (OverflowError, OSError) as error:
+            raise ValueError("a price was fetched at no possible time") from error
+        origin = origins[key] = PriceOrigin(source, at, int(minutes))
+    return int(seconds) // _STEP_S, Step(float(price), origin)

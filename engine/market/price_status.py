@@ -18,7 +18,8 @@ class PriceStatus:
     """What is shown of the price sources.
 
     Attributes:
-        state: ``"ok"``; ``"waiting"`` for tomorrow, as every day; ``"cached"``: no source
+        state: ``"ok"``; ``"waiting"`` for tomorrow, as every day, or for the
+            first answer after a start; ``"cached"``: no source
             answers, but all that should be published is known; ``"late"``: tomorrow should be
             published and is not known; ``"outage"``: prices of today are missing; ``"none"``:
             nothing is known.
@@ -86,7 +87,9 @@ def describe(
     """
     reasons = " ".join(f"{s.name}: {s.last_error}" for s in sources if s.last_error)
     state: PriceState
-    if prices is None:
+    if prices is None and not any(s.last_error or s.last_success for s in sources):
+        state, message = "waiting", "The day-ahead prices are being fetched."
+    elif prices is None:
         state, message = "none", "No day-ahead prices are known."
     elif today_missing:
         state = "outage"

@@ -32,7 +32,7 @@ _FIELDS = (
 _KEEP_PAST = timedelta(hours=24)
 _MAX_STEPS = 20 * 96
 
-WeatherState = Literal["ok", "cached", "outage", "none"]
+WeatherState = Literal["ok", "waiting", "cached", "outage", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,9 @@ class WeatherStatus:
     """What is shown of the weather sources.
 
     Attributes:
-        state: ``"ok"``; ``"cached"``: its source does not answer, the forecast still holds;
-            ``"outage"``: it is too old or ended; ``"none"``: there never was one.
+        state: ``"ok"``; ``"waiting"`` for the first answer after a start; ``"cached"``: its
+            source does not answer, the forecast still holds; ``"outage"``: it is too old or
+            ended; ``"none"``: there never was one.
         message: The same in a sentence.
         source: Who the forecast comes from.
         fetched_at: When it was obtained, UTC.
@@ -133,7 +134,9 @@ class LiveWeather:
         now, newest = self._clock.now(), self._newest
         sources = tuple(record.status() for _, record in self._sources)
         state: WeatherState
-        if newest is None:
+        if newest is None and not any(s.last_error for s in sources):
+            state, message = "waiting", "The weather forecast is being fetched."
+        elif newest is None:
             state, message = "none", "No weather forecast is known."
         elif self.forecast(now) is None:
             hours = (now - newest.fetched_at).total_seconds() / 3600.0

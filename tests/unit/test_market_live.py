@@ -97,6 +97,7 @@ def test_nothing_known_is_said_with_the_reason(make: Make, quarters: Exchange) -
     live = make(quarters)
     with pytest.raises(MarketError, match="No day-ahead prices are known yet"):
         live.published(local(25, 9))
+    assert (live.status().state, live.status().warn) == ("waiting", False)
     quarters.error = down()
     with pytest.raises(FetchError, match="the host is down"):
         live.refresh()

@@ -205,11 +205,12 @@ def make(clock: ManualClock, *sources: Sky, **options: Any) -> LiveWeather:
 def test_no_weather_is_said_and_nothing_made_up(clock: ManualClock, sky: Sky) -> None:
     live = make(clock, sky)
     assert live.forecast(NOW) is None
-    assert live.status().state == "none"
+    assert (live.status().state, live.status().warn) == ("waiting", False)
     sky.error = DOWN
     with pytest.raises(FetchError, match="the host is down"):
         live.refresh()
     assert live.forecast(NOW) is None
+    assert live.status().state == "none"
     assert live.status().warn
     assert "sky: the host is down." in live.status().message
 
