@@ -73,7 +73,7 @@ def assumed_bands(scale_kw: float, narrower: float = 1.0) -> PvBands:
     """Return the widths used until a site has errors of its own.
 
     They are the pooled error quantiles of clear-sky persistence on the recorded demo site (AEW,
-    264 days, `ASSUMED_LOW`, `ASSUMED_HIGH`); `narrower` scales them for better forecasts.
+    130 days, four origins a day, 48 h each); `narrower` scales them for better forecasts.
     """
     shape = (len(LEAD_STARTS_H), len(_SUN_EDGES) + 1, len(_SKY_EDGES) + 1)
     low = np.broadcast_to(np.array(ASSUMED_LOW)[:, None, None] * narrower, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -257,7 +258,9 @@ def running_pv_mean(
     if running_mean is None or elapsed_share(start, now) == 0.0:
         return None
     mean = running_mean(PV_SIGNAL, start, now)
-    return None if mean is None else max(0.0, mean)
+    if mean is None or not math.isfinite(mean):
+        return None
+    return max(0.0, mean)
 
 
 def _clearness(measured: FloatArray, envelope: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.domain.errors import ForecastError
+from engine.domain.forecast import Forecast
 from engine.domain.quarter_hour import STEP
 from engine.forecasting.day_type import DayTypeMedian
 from engine.forecasting.pv_auto import BestPv
@@ -229,6 +230,24 @@ def test_the_best_method_at_hand_is_used_and_named(world: World) -> None:
         blind.predict(NOW, 96, NOW)
 
 
+def test_a_last_resort_without_uncertainty_gets_a_stated_one() -> None:
+    class Flat:
+        key, signal = "flat", "pv_kw"
+
+        def fit(self, now: datetime) -> None:
+            """Nothing to learn."""
+
+        def predict(self, start: datetime, n: int, now: datetime) -> Forecast:
+            values = np.full(n, 80.0)
+            return Forecast("pv_kw", start, values, values, values, now, "flat", "flat")
+
+    nothing = ClearSkyPersistence(Series(NOW, np.zeros(0)), VIENNA)
+    forecast = BestPv(None, nothing, Flat(), limit_kw=100.0).predict(NOW, 2, NOW)
+    assert forecast.p10 == pytest.approx([24.0, 24.0])
+    assert forecast.p90 == pytest.approx([100.0, 100.0])
+    assert "P10-P90: assumed widths" in forecast.method
+
+
 def test_no_weather_source_is_a_reason_too(world: World) -> None:
     history = world.history(NOW)
     forecaster = BestPv(None, ClearSkyPersistence(history, VIENNA), recent_days(history))
@@ -271,6 +290,15 @@ def test_the_running_quarter_hour_is_partly_known(world: World) -> None:
     assert seen.p50[0] == pytest.approx(2 / 3 * 3.0 + 1 / 3 * plain.p50[0])
     assert seen.p50[1:] == pytest.approx(plain.p50[1:])
     assert seen.p90[0] - seen.p10[0] == pytest.approx((plain.p90[0] - plain.p10[0]) / 3)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_an_unknown_running_mean_changes_nothing(world: World, unknown: float | None) -> None:
+    now = NOW + timedelta(minutes=10)
+    history = world.history(NOW)
+    plain = ClearSkyPersistence(history, VIENNA).predict(NOW, 4, now)
+    seen = ClearSkyPersistence(history, VIENNA, running_mean=lambda *_: unknown)
+    assert seen.predict(NOW, 4, now).p50 == pytest.approx(plain.p50)
 
 
 def test_blending_one_step() -> None:
