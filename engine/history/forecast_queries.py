@@ -76,9 +76,10 @@ def forecast_pairs(
     start, end = period(since, until)
     steps = cursor.execute(
         "SELECT issued_at, start_at, unnest(range(n_steps)) AS step, unnest(known) AS known, "
-        "unnest(p10) AS p10, unnest(p50) AS p50, unnest(p90) AS p90 FROM h.forecasts "
-        "WHERE site_id = ? AND signal = ? AND model = ? AND issued_at < ? "
-        f"AND start_at + n_steps * INTERVAL {STEP.seconds} SECOND > ? ORDER BY issued_at",
+        "unnest(p10) AS p10, unnest(p50) AS p50, unnest(p90) AS p90 FROM ("
+        "SELECT * FROM h.forecasts WHERE site_id = ? AND signal = ? AND model = ? "
+        f"AND issued_at < ? AND start_at + n_steps * INTERVAL {STEP.seconds} SECOND > ? "
+        "ORDER BY issued_at)",
         [site_id, signal, model, end, start],
     ).fetchnumpy()
     target = _quarter_number(steps["start_at"]) + steps["step"]

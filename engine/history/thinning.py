@@ -13,9 +13,10 @@ from engine.history.store import FULL_VINTAGE_DAYS
 def thin_forecasts(cursor: duckdb.DuckDBPyConnection, now: datetime) -> None:
     """Delete forecasts older than `FULL_VINTAGE_DAYS`, except the first of each hour and model.
 
-    Measured with three series of 144 steps every 15 min: 0.57 MB a day while they are
-    kept, 0.15 MB a day after that. A wrong clock can only thin too early: what stays is never
-    deleted.
+    Measured with three series of 144 steps of pure noise every 15 min and a checkpoint an
+    hour: the file grows by 0.7 MB a day while every vintage is kept and by 0.3 MB a day once
+    the daily thinning has set in; DuckDB reuses the space. A wrong clock can only thin too
+    early: the first vintage of an hour is never deleted.
     """
     limit = naive_utc(now - timedelta(days=FULL_VINTAGE_DAYS)).replace(
         minute=0, second=0, microsecond=0
