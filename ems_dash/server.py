@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
+from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from engine.config.load import load_config
@@ -68,6 +69,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_api(server, engine)
     register_modbus_api(server, engine.device_service, config.site.id)
     register_mqtt_api(server, engine.mqtt_service)
+    register_planning_api(server, engine)
     return server, engine
 
 

@@ -10,18 +10,23 @@ from typing import Any
 
 import dash
 from dash import ClientsideFunction, Input, Output, State, no_update
+from flask import request
 
-from ems_dash.i18n import t
+from ems_dash.api.request_guard import is_local_page, require_local_page
+from ems_dash.i18n import label, t
 from ems_dash.services import Services
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_model as model
 from ems_dash.ui import overview_view as view
+from ems_dash.ui import strategy_model, strategy_view
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
 from ems_dash.ui.figures import PriceBar
 from ems_dash.ui.next_steps import next_steps
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
+from engine.domain.errors import EmsError
 from engine.domain.series import MeasuredPoint
+from engine.domain.strategy import StrategyKey
 from engine.optimization.explanation import next_actions
 
 STEPS_SHOWN = 6
@@ -41,7 +46,10 @@ class _Overview:
         moment = self._moment(request_lang())
         points = self._points(moment)
         part = self._plan_part(moment, points, request_theme())
-        return view.page(moment, part, live.first_state(moment, points, self._shown))
+        state = self._services.strategy_state()
+        controls = strategy_view.controls(state, allowed=is_local_page(request), lang=moment.lang)
+        card = strategy_view.card(self._choice(moment), controls, moment.lang)
+        return view.page(moment, part, live.first_state(moment, points, self._shown), card)
 
     def delta(self, _tick: int, state: dict[str, Any] | None, lang: str) -> Any:
         moment = self._moment(lang)
@@ -67,7 +75,45 @@ class _Overview:
 
     def lists(self, _key: str, lang: str) -> tuple[Any, ...]:
         moment = self._moment(lang)
-        return view.badge_list(moment), view.notice_list(moment), view.device_list(moment)
+        return (
+            view.badge_list(moment),
+            view.notice_list(moment),
+            view.device_list(moment),
+            self._choice(moment),
+        )
+
+    def choose(
+        self, _apply: int | None, _auto: int | None, strategy: str, hours: str, lang: str
+    ) -> tuple[Any, Any]:
+        """Take over a choice by hand or end it; return what was done and the new comparison."""
+        moment = self._moment(lang)
+        try:
+            require_local_page(request)
+            if dash.ctx.triggered_id == "ov-choice-auto":
+                self._services.choose_automatically()
+                said = t("choice.said_auto", lang)
+            else:
+                until = moment.now + timedelta(hours=int(hours))
+                self._services.choose_strategy(StrategyKey(strategy), until)
+                said = t(
+                    "choice.said_manual",
+                    lang,
+                    strategy=label("strategy", strategy, lang),
+                    until=strategy_model.until_text(until, moment.now, moment.tz, lang),
+                )
+        except EmsError as exc:
+            return str(exc), no_update
+        return said, self._choice(moment)
+
+    def _choice(self, moment: model.Moment) -> list[Any]:
+        return strategy_view.choice(
+            self._services.strategy_state(),
+            moment.snapshot.plan,
+            self._services.forecasts(),
+            now=moment.now,
+            tz=moment.tz,
+            lang=moment.lang,
+        )
 
     def _moment(self, lang: str) -> model.Moment:
         services = self._services
@@ -154,7 +200,18 @@ def register(app: dash.Dash, services: Services) -> None:
         Output("ov-badges", "children"),
         Output("ov-notices", "children"),
         Output("ov-devices", "children"),
+        Output("ov-choice", "children"),
         Input("ov-lists", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
     )(page.lists)
+    app.callback(
+        Output("ov-choice-said", "children"),
+        Output("ov-choice", "children", allow_duplicate=True),
+        Input("ov-choice-apply", "n_clicks"),
+        Input("ov-choice-auto", "n_clicks"),
+        State("ov-choice-strategy", "value"),
+        State("ov-choice-hours", "value"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.choose)

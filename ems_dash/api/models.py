@@ -5,6 +5,7 @@ Numbers are finite or ``null``, times ISO 8601 with ``Z``, units part of the nam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -90,9 +91,9 @@ class SetpointInfo(ApiModel):
 
 
 class PriceInfo(ApiModel):
-    """Price of the running quarter-hour."""
+    """Price of the running quarter-hour; no day-ahead price under a tariff without one."""
 
-    spot_eur_per_kwh: float
+    spot_eur_per_kwh: float | None
     buy_eur_per_kwh: float
     sell_eur_per_kwh: float
     source: str
@@ -244,7 +245,7 @@ class PlanStep(ApiModel):
     soc_percent: float
     buy_eur_per_kwh: float
     sell_eur_per_kwh: float
-    spot_eur_per_kwh: float
+    spot_eur_per_kwh: float | None
     price_is_forecast: bool
     stored_value_eur_per_kwh: float
 
@@ -359,6 +360,10 @@ def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswe
     )
 
 
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def plan_answer(plan: Plan, energy_capacity_kwh: float) -> PlanAnswer:
     """Return the API's view of a plan."""
     steps = [
@@ -373,7 +378,7 @@ def plan_answer(plan: Plan, energy_capacity_kwh: float) -> PlanAnswer:
             soc_percent=100.0 * float(plan.soc_kwh[i]) / energy_capacity_kwh,
             buy_eur_per_kwh=float(plan.buy_eur_per_kwh[i]),
             sell_eur_per_kwh=float(plan.sell_eur_per_kwh[i]),
-            spot_eur_per_kwh=float(plan.spot_eur_per_kwh[i]),
+            spot_eur_per_kwh=_finite(float(plan.spot_eur_per_kwh[i])),
             price_is_forecast=bool(plan.price_is_forecast[i]),
             stored_value_eur_per_kwh=float(plan.stored_value_eur_per_kwh[i]),
         )

@@ -40,6 +40,24 @@ def require_local_request(request: Request) -> None:
     Raises:
         ForbiddenError: Another machine, a foreign host name or origin, or no `REQUEST_HEADER`.
     """
+    require_local_page(request)
+    if request.headers.get(REQUEST_HEADER) != "1":
+        raise ForbiddenError(
+            f"The header {REQUEST_HEADER} is missing.",
+            field=REQUEST_HEADER,
+            hint=f"Send {REQUEST_HEADER}: 1.",
+        )
+
+
+def require_local_page(request: Request) -> None:
+    """Refuse a request that does not come from a page of ours opened on this machine.
+
+    For callbacks of the page itself, whose JSON a browser sends across origins only after
+    asking; the header of `require_local_request` is not theirs to send.
+
+    Raises:
+        ForbiddenError: Another machine, or a foreign host name or origin.
+    """
     if not _is_loopback(request.remote_addr or ""):
         raise ForbiddenError(
             "This is possible from the machine EMS Dash runs on only.",
@@ -50,12 +68,6 @@ def require_local_request(request: Request) -> None:
             f"The request was made for the host '{request.host}'.",
             field="Host",
             hint="Open EMS Dash as http://localhost.",
-        )
-    if request.headers.get(REQUEST_HEADER) != "1":
-        raise ForbiddenError(
-            f"The header {REQUEST_HEADER} is missing.",
-            field=REQUEST_HEADER,
-            hint=f"Send {REQUEST_HEADER}: 1.",
         )
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
@@ -71,6 +83,15 @@ def require_local_request(request: Request) -> None:
             field="Sec-Fetch-Site",
             hint="Send it from a page of EMS Dash itself.",
         )
+
+
+def is_local_page(request: Request) -> bool:
+    """Return True when `require_local_page` lets the request pass."""
+    try:
+        require_local_page(request)
+    except ForbiddenError:
+        return False
+    return True
 
 
 class OneAtATime:

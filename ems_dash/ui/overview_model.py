@@ -17,6 +17,7 @@ import numpy as np
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
+from ems_dash.ui.strategy_model import mode_text
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
@@ -251,7 +252,7 @@ def _kpi_strategy(moment: Moment, out: Fields) -> None:
     out["strat-s"] = t(
         "kpi.strategy_sub",
         lang,
-        mode=t(mode_key(snapshot.state), lang),
+        mode=_mode(moment),
         time=fmt.clock_time(plan.created_at, moment.tz),
     )
     age = fmt.age((moment.now - plan.created_at).total_seconds())
@@ -259,9 +260,13 @@ def _kpi_strategy(moment: Moment, out: Fields) -> None:
     out["strat.className"] = _card_class(late)
 
 
-def mode_key(state: EngineState) -> str:
-    """Return the key of the words that say whether the strategy acts on the battery."""
-    return "mode.auto" if state is EngineState.AUTOMATIC else "mode.not_applied"
+def _mode(moment: Moment) -> str:
+    """Return whether the strategy acts on the battery, and who chose it."""
+    if moment.snapshot.state is not EngineState.AUTOMATIC:
+        return t("mode.not_applied", moment.lang)
+    if moment.snapshot.strategy is None:
+        return t("mode.auto", moment.lang)
+    return mode_text(moment.snapshot.strategy, moment.now, moment.tz, moment.lang)
 
 
 def _kpi_profit(moment: Moment, out: Fields) -> None:
@@ -392,7 +397,7 @@ def price_level(price: PriceNow, plan: Plan | None, now: datetime) -> str | None
     """Return ``"cheap"``, ``"medium"`` or ``"dear"``: where the price stands in the next 24 h.
 
     Cheap is the lowest, dear the highest quarter of the plan's day-ahead prices from `now` on;
-    None without at least six hours of prices to compare with.
+    None without at least six hours of prices to compare with, or where all are alike.
     """
     if plan is None:
         return None
@@ -400,13 +405,18 @@ def price_level(price: PriceNow, plan: Plan | None, now: datetime) -> str | None
     if first is None:
         return None
     last = first + int(timedelta(hours=24) / plan.step)
-    ahead = plan.spot_eur_per_kwh[first:last]
+    now_eur, ahead = price.spot_eur_per_kwh, plan.spot_eur_per_kwh[first:last]
+    if now_eur is None or not np.isfinite(ahead).all():
+        # A tariff without day-ahead prices is cheap or dear by its own.
+        now_eur, ahead = price.buy_eur_per_kwh, plan.buy_eur_per_kwh[first:last]
     if ahead.shape[0] < timedelta(hours=6) / plan.step:
         return None
     low, high = np.quantile(ahead, (0.25, 0.75))
-    if price.spot_eur_per_kwh <= low:
+    if low == high:
+        return None
+    if now_eur <= low:
         return "cheap"
-    return "dear" if price.spot_eur_per_kwh >= high else "medium"
+    return "dear" if now_eur >= high else "medium"
 
 
 _STATE_PILL = {
@@ -642,7 +652,9 @@ def _write_budget(command: CommandReport, lang: str) -> list[str]:
 
 def lists_key(snapshot: EngineSnapshot, lang: str) -> str:
     """Return a short name for the standing lists; it changes when they must be drawn anew."""
-    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang)))
+    strategy = snapshot.strategy
+    chosen = strategy and (strategy.mode, strategy.manual_until, strategy.selection)
+    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang), chosen))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

@@ -100,8 +100,8 @@ def plan_part(
     )
 
 
-def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any]) -> Any:
-    """Return the whole page."""
+def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any], choice: Any) -> Any:
+    """Return the whole page; `choice` is the card about the choice of strategy."""
     snapshot, lang = moment.snapshot, moment.lang
     fields = model.fields(moment)
     return ui.live(
@@ -156,6 +156,7 @@ def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any]) -> A
                 ],
                 className="main-grid",
             ),
+            choice,
         ],
     )
 

@@ -59,9 +59,11 @@ prices:
   fallbacks: [energy_charts]
   region: AT                      # or DE
   # file: prices.csv              # for the source file: ts_utc, price_eur_per_mwh
-  entsoe_token_env: ENTSOE_TOKEN  # environment variable that holds the token
+  entsoe_token_env: EMS_ENTSOE_TOKEN   # environment variable that holds the token
+  # urls: {energy_charts: "https://mirror.example"}   # another host of a source
 
-# buy = (spot + markup + grid fee + levies) * (1 + VAT), sell = spot - fee
+# buy = (spot + markup + grid fee + levies) * (1 + VAT), sell = spot - fee. More is possible: time
+# windows, fixed prices, a demand charge, versions by date (docs/planning/tariffs.md).
 tariff:
   spot_markup_eur_per_kwh: 0.015
   grid_fee_eur_per_kwh: 0.07
@@ -72,7 +74,8 @@ tariff:
 # The weather to come, for PV; needs site.latitude and site.longitude.
 weather:
   provider: none                  # none, open_meteo (no key; non-commercial), openweathermap
-  api_key_env: OPENWEATHERMAP_API_KEY
+  # api_key_env: EMS_OPENWEATHERMAP_KEY   # environment variable that holds the key
+  # url: https://weather.example          # another host, for example one of your own
 
 # The PV plant; azimuth 180 is south, 90 east.
 pv:

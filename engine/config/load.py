@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from engine.config.default import DEFAULT_EMS_YAML
+from engine.config.planning import COUNTRY_PATTERN, ENV_NAME_PATTERN, WEB_ADDRESS_PATTERN
 from engine.config.schema import Config
 from engine.domain.errors import ConfigError
 
@@ -155,6 +156,14 @@ _REMEDIES = {
 }
 
 
+_NAME_REMEDY = "Use lower-case letters, digits, '-' and '_', at most 40 characters."
+
+_PATTERN_REMEDIES = {
+    ENV_NAME_PATTERN: "Give the name of an environment variable: capitals, digits and '_'.",
+    COUNTRY_PATTERN: "Give the two capital letters of a country, for example AT.",
+}
+
+
 def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> ConfigError:
     loc = [str(part) for part in error["loc"] if part != "[key]"]
     field = ".".join(loc)
@@ -204,12 +213,19 @@ def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> ConfigError:
             value=value,
             hint=f"Give a value of {words} {context[key]:g}.",
         )
+    if kind == "string_pattern_mismatch" and context.get("pattern") == WEB_ADDRESS_PATTERN:
+        # Not repeated: it may hold a password, which belongs in the environment.
+        return ConfigError(
+            "This address is not possible here.",
+            field=field,
+            hint="Give one such as https://host.example, without user, query or fragment.",
+        )
     if kind == "string_pattern_mismatch":
         return ConfigError(
             f"{_shown(value)} is not possible here.",
             field=field,
             value=value,
-            hint="Use lower-case letters, digits, '-' and '_', at most 40 characters.",
+            hint=_PATTERN_REMEDIES.get(str(context.get("pattern")), _NAME_REMEDY),
         )
     remedy = _REMEDIES.get(kind)
     detail = "" if remedy else f": {error['msg']}"
@@ -241,7 +257,7 @@ def _known_keys(path: Sequence[str]) -> list[str]:
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
         model = _section_in(annotation) or model
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

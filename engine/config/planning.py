@@ -13,7 +13,11 @@ StrategyName = Literal[
     "arbitrage", "peak_shaving", "self_consumption", "load_balancing", "co_optimised"
 ]
 _FALLBACKS: list[PriceProvider] = ["energy_charts"]
-EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,79}$")]
+ENV_NAME_PATTERN = r"^[A-Z][A-Z0-9_]{0,79}$"
+WEB_ADDRESS_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+COUNTRY_PATTERN = r"^[A-Z]{2}$"
+WebAddress = Annotated[str, Field(pattern=WEB_ADDRESS_PATTERN, max_length=200)]
+EnvName = Annotated[str, Field(pattern=ENV_NAME_PATTERN)]
 
 
 class PricesConfig(Section):
@@ -28,7 +32,8 @@ class PricesConfig(Section):
     fallbacks: list[PriceProvider] = Field(default_factory=lambda: _FALLBACKS)
     region: Literal["AT", "DE"] = "AT"
     file: Annotated[str, Field(min_length=1)] | None = None
-    entsoe_token_env: EnvName = "ENTSOE_TOKEN"
+    entsoe_token_env: EnvName = "EMS_ENTSOE_TOKEN"
+    urls: dict[PriceProvider, WebAddress] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _file_is_named(self) -> PricesConfig:
@@ -46,10 +51,14 @@ class PricesConfig(Section):
 
 
 class WeatherConfig(Section):
-    """Where the weather forecast comes from; it needs `site.latitude` and `site.longitude`."""
+    """Where the weather forecast comes from; it needs `site.latitude` and `site.longitude`.
+
+    OpenWeatherMap needs a key, Open-Meteo only on its paid host; `url` names another host.
+    """
 
     provider: Literal["none", "open_meteo", "openweathermap"] = "none"
-    api_key_env: EnvName = "OPENWEATHERMAP_API_KEY"
+    api_key_env: EnvName | None = None
+    url: WebAddress | None = None
 
 
 class PvPlaneConfig(Section):
@@ -86,7 +95,7 @@ class ForecastsConfig(Section):
         "auto", "seasonal_naive", "day_type", "ridge", "lightgbm", "prophet", "ensemble"
     ] = "auto"
     pv: Literal["auto", "clear_sky_persistence", "weather_pv", "prophet"] = "auto"
-    holidays_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "AT"
+    holidays_country: Annotated[str, Field(pattern=COUNTRY_PATTERN)] = "AT"
     holidays_subdivision: Annotated[str, Field(min_length=1, max_length=10)] | None = None
 
     @field_validator("holidays_country")

@@ -20,6 +20,7 @@ from engine.config.planning import (
     WeatherConfig,
 )
 from engine.config.section import Efficiency, Percent, Port, PowerKw, Section, TopicLevel
+from engine.config.tariff import TariffConfig
 
 
 class BessConfig(Section):
@@ -54,16 +55,6 @@ class EmsConfig(Section):
     optimization_interval_minutes: Literal[5, 15, 30, 60] = 15
     timestep_s: Annotated[float, Field(ge=0.5, le=60)] = 2.0
     horizon_hours: Annotated[int, Field(ge=24, le=48)] = 36
-
-
-class TariffConfig(Section):
-    """What a kWh costs and earns on top of the day-ahead price."""
-
-    spot_markup_eur_per_kwh: Annotated[float, Field(ge=-1, le=1)] = 0.015
-    grid_fee_eur_per_kwh: Annotated[float, Field(ge=0, le=2)] = 0.07
-    levies_eur_per_kwh: Annotated[float, Field(ge=0, le=2)] = 0.015
-    vat_percent: Percent = 0.0
-    sell_fee_eur_per_kwh: Annotated[float, Field(ge=-1, le=1)] = 0.005
 
 
 class GridConfig(Section):

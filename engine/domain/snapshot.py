@@ -17,6 +17,7 @@ from engine.domain.control import (
 from engine.domain.plan import Plan
 from engine.domain.sample import ProcessImage
 from engine.domain.site import Site
+from engine.domain.strategy import StrategyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class PriceNow:
     """The price of the running quarter-hour.
 
     Attributes:
-        spot_eur_per_kwh: Day-ahead price.
+        spot_eur_per_kwh: Day-ahead price; None where it is not known and the tariff needs none.
         buy_eur_per_kwh: What a kWh from the grid costs.
         sell_eur_per_kwh: What a kWh to the grid earns.
         source: Where the day-ahead price comes from, for example ``"recorded"``.
@@ -32,7 +33,7 @@ class PriceNow:
         is_forecast: True when it is not a published price.
     """
 
-    spot_eur_per_kwh: float
+    spot_eur_per_kwh: float | None
     buy_eur_per_kwh: float
     sell_eur_per_kwh: float
     source: str
@@ -79,6 +80,7 @@ class EngineSnapshot:
         command: How far the newest power command got; None when nothing may be commanded.
         time_factor: 1 for real time; more when the demo plant's clock is accelerated.
         timestep_s: Control step in the engine's time.
+        strategy: How the strategy is chosen, and the newest choice; None before the first plan.
     """
 
     seq: int
@@ -100,6 +102,7 @@ class EngineSnapshot:
     alarms: tuple[AlarmView, ...] = ()
     command: CommandReport | None = None
     shown: ProcessImage | None = None
+    strategy: StrategyState | None = None
 
     @property
     def display(self) -> ProcessImage:

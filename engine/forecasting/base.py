@@ -16,8 +16,10 @@ __all__ = ["Forecast", "Forecaster", "QuarterHourHistory"]
 class QuarterHourHistory(Protocol):
     """Known 15-min means of a signal."""
 
-    label: str
-    """Where the values come from, for example ``"measured"``."""
+    @property
+    def label(self) -> str:
+        """Where the values come from, for example ``"measured"``."""
+        ...
 
     def means(self, signal: str, start: datetime, end: datetime) -> NDArray[np.float64]:
         """Return the means of ``[start, end)``; NaN where nothing is known; shape (n,)."""

@@ -29,6 +29,9 @@ ATTRIBUTION = (
     "AEW Energie AG (ODbL 1.0)",
 )
 
+RECORDED_LATITUDE, RECORDED_LONGITUDE = 47.39, 8.05
+"""About where load and PV were metered: canton Aargau (``data/README.md``), degrees N and E."""
+
 QUARTERS_PER_DAY = 96
 _DAYS_PER_YEAR = 365.25
 _QUARTER_S = 900

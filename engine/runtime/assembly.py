@@ -21,21 +21,19 @@ from engine.domain.clock import AcceleratedClock, Clock, SystemClock
 from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.site import Battery, GridConnection, Site
-from engine.domain.snapshot import EngineSnapshot, Notice, PriceNow
-from engine.forecasting.base import QuarterHourHistory
-from engine.forecasting.day_type import DayTypeMedian
-from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHistory
+from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.writer import HistoryWriter
-from engine.market.recorded_prices import RecordedPrices
-from engine.market.tariff import Tariff
+from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
+from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
-from engine.runtime.planner import PlanInputs, Planner
+from engine.runtime.planning_setup import build_planning, pv_factor
+from engine.runtime.price_now import PriceLookup
 from engine.runtime.site_setup import may_write, real_members
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
@@ -49,9 +47,6 @@ WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""
 
 RING_SIGNALS = ("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw")
-
-_RECORDED_PV_PEAK_KW = 160.0
-"""Largest recorded 15-min mean of PV (159.6 kW), rounded up: stands for the installed power."""
 
 _LOAD_RIPPLE = 0.12
 _PV_RIPPLE = 0.10
@@ -71,19 +66,12 @@ def check_buildable(config: Config) -> None:
     Raises:
         ConfigError: Naming the key, the value and the remedy.
     """
-    if not config.prices.demo_mode:
+    if config.demo and config.demo_plant.speed != 1.0 and not config.prices.demo_mode:
         raise ConfigError(
-            "Live price sources are not part of this version yet; no price is ever invented.",
-            field="prices.demo_mode",
-            value=False,
-            hint="Set it to true to run on recorded prices.",
-        )
-    if config.strategies.selection_mode == "manual":
-        raise ConfigError(
-            "Manual strategies are not part of this version yet.",
-            field="strategies.selection_mode",
-            value="manual",
-            hint="Use auto, which co-optimises all uses of the battery.",
+            "An accelerated demo plant runs ahead of the prices that are published today.",
+            field="demo_plant.speed",
+            value=config.demo_plant.speed,
+            hint="Set it to 1, or prices.demo_mode to true.",
         )
     if config.has_real_devices:
         # Made and thrown away: nothing connects or is counted before it is started.
@@ -125,7 +113,9 @@ def site_from(config: Config) -> Site:
             wear_cost_eur_per_kwh=bess.wear_cost_eur_per_kwh,
         ),
         grid=GridConnection(config.grid.import_limit_kw, config.grid.export_limit_kw),
-        pv_peak_kw=config.demo_plant.pv_peak_kw if config.demo else None,
+        pv_peak_kw=config.demo_plant.pv_peak_kw if config.demo else config.pv.peak_kw,
+        latitude=config.site.latitude,
+        longitude=config.site.longitude,
     )
 
 
@@ -179,8 +169,7 @@ def _assemble(
     clock = clock or make_clock(config, last.ts if last else None)
     zone = ZoneInfo(site.timezone)
     recording = Recording(timezone=site.timezone)
-    prices = RecordedPrices(recording, clock)
-    tariff = Tariff(**config.tariff.model_dump())
+    tariff = TariffBook(config.tariff, zone)
     # The disk lives in real time, whatever the demo clock does.
     writer = HistoryWriter(store, SystemClock())
     if config.demo:
@@ -194,9 +183,20 @@ def _assemble(
     def newest() -> EngineSnapshot:
         return engine.snapshot()
 
+    def prices_changed() -> None:
+        engine.request_plan()
+
     def acknowledge(alarm: str | None) -> tuple[str, ...]:
         return engine.acknowledge(alarm)
 
+    market = build_market(
+        config,
+        data_dir,
+        recording,
+        clock,
+        settlement_minutes=tariff.settlement_minutes(clock.now()),
+        on_change=prices_changed,
+    )
     alarms = AlarmTracker()
     mqtt = MqttService(config, data_dir, newest, alarms, acknowledge)
     samples, configured, max_age_s = mqtt.merged(
@@ -206,18 +206,8 @@ def _assemble(
         clock,
     )
 
-    def price_at(ts: datetime) -> PriceNow | None:
-        published = prices.published(clock.now())
-        spot = published.at(ts)
-        if spot is None:
-            return None
-        return PriceNow(
-            spot_eur_per_kwh=spot,
-            buy_eur_per_kwh=tariff.buy(spot),
-            sell_eur_per_kwh=tariff.sell(spot),
-            source=published.source,
-            fetched_at=None,
-        )
+    ring = MinuteRing()
+    price_at = PriceLookup(market.prices, tariff, clock)
 
     def quote_at(ts: datetime) -> TariffQuote | None:
         price = price_at(ts)
@@ -225,24 +215,22 @@ def _assemble(
             return None
         return TariffQuote(price.buy_eur_per_kwh, price.sell_eur_per_kwh, price.source)
 
-    history = _past(config, site, store, recording, clock)
-    measures_pv = "pv_kw" in configured
-    planner = Planner(
-        PlanInputs(
-            site=site,
-            prices=prices,
-            tariff=tariff,
-            load=DayTypeMedian(history, "load_kw", zone),
-            pv=_pv_forecaster(history, zone) if measures_pv else None,
-            horizon_steps=config.ems.horizon_hours * 4,
-            interval_s=config.ems.optimization_interval_minutes * 60.0,
-        ),
+    planning = build_planning(
+        config,
+        site,
+        data_dir,
         clock,
+        store=store,
+        writer=writer,
+        market=market,
+        tariff=tariff,
+        recording=recording,
+        minute_means=ring.between,
+        has_pv="pv_kw" in configured,
     )
     largest_kw = max(site.grid.import_limit_kw, site.grid.export_limit_kw) + (
         site.battery.power_charge_max_kw + (site.pv_peak_kw or 0.0)
     )
-    ring = MinuteRing()
     cycle = ControlCycle(
         site=site,
         samples=samples,
@@ -256,6 +244,7 @@ def _assemble(
         max_age_s=max_age_s,
         dispatch=connected.devices.commandable,
         simulated=config.demo,
+        booked=planning.peaks.add,
     )
     now = clock.now()
     ring.preload(
@@ -275,14 +264,17 @@ def _assemble(
                 config, site, connected.devices, clock, measured=ring.between
             ),
             mqtt=mqtt,
-            planner=planner,
+            planner=planning.planner,
+            forecasts=planning.forecasts,
+            desk=planning.desk,
+            market=market,
             history=writer,
             ring=ring,
             recent=RecentRing(),
             alarms=alarms,
             tariff=tariff,
             timestep_s=config.ems.timestep_s,
-            notices=_notices(config),
+            notices=_notices(config, planning.desk.problem),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
             on_stop=connected.on_stop,
         )
@@ -291,25 +283,6 @@ def _assemble(
 
 
 _QUARTER = timedelta(minutes=15)
-
-
-def _pv_forecaster(history: QuarterHourHistory, zone: ZoneInfo) -> DayTypeMedian:
-    return DayTypeMedian(
-        history, "pv_kw", zone, days=7, by_weekday=False, tau_hours=3.0, scaling=True
-    )
-
-
-def _past(
-    config: Config, site: Site, store: DuckDbHistory, recording: Recording, clock: Clock
-) -> QuarterHourHistory:
-    measured = MeasuredHistory(
-        lambda signal, start, end: store.quarter_hour_means(site.site_id, (signal,), start, end)
-    )
-    if not config.demo:
-        return measured
-    columns = {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", _pv_factor(config))}
-    recorded = RecordedHistory(recording, columns, clock)
-    return FirstKnown(measured, recorded)
 
 
 def make_demo_plant(
@@ -323,7 +296,7 @@ def make_demo_plant(
         clock: Time of the plant.
         soc_percent: State of charge to start with; None for the configured one.
     """
-    factor = _pv_factor(config)
+    factor = pv_factor(config)
     pv_mean = quarter_mean(recording, "pv_kw")
     return DemoPlant(
         DemoParameters(
@@ -351,10 +324,6 @@ def _demo_devices(plant: DemoPlant, clock: Clock, config: Config) -> _Connected:
     return _Connected(_site_devices(members, clock), (server.stop,))
 
 
-def _pv_factor(config: Config) -> float:
-    return config.demo_plant.pv_peak_kw / _RECORDED_PV_PEAK_KW
-
-
 def _site_devices(
     members: Sequence[AssetMember], clock: Clock, write_counts: WriteCountStore | None = None
 ) -> SiteDevices:
@@ -364,10 +333,14 @@ def _site_devices(
         raise ConfigError(exc.message, field=exc.field, value=exc.value, hint=exc.hint) from exc
 
 
-def _notices(config: Config) -> tuple[Notice, ...]:
-    notices = [Notice("recorded_prices")]
+def _notices(config: Config, strategy_problem: str | None) -> tuple[Notice, ...]:
+    notices = []
+    if config.prices.demo_mode:
+        notices.append(Notice("recorded_prices"))
     if config.demo:
         notices.append(Notice("demo_plant"))
     if config.ems.mode == "monitor":
         notices.append(Notice("monitor_mode", "warning"))
+    if strategy_problem is not None:
+        notices.append(Notice("strategy_forgotten", "warning", strategy_problem))
     return tuple(notices)

@@ -83,6 +83,7 @@ class ControlCycle:
         max_age_s: Age beyond which a sample is stale.
         dispatch: False when nothing may be commanded (monitor mode or no writable device).
         simulated: True when the devices are simulated.
+        booked: Told of every quarter-hour that is booked.
     """
 
     def __init__(
@@ -100,7 +101,9 @@ class ControlCycle:
         max_age_s: float,
         dispatch: bool,
         simulated: bool,
+        booked: Callable[[LedgerRow], None] = lambda _row: None,
     ) -> None:
+        self._booked = booked
         self._site = site
         self._samples = samples
         self._configured = configured
@@ -192,6 +195,7 @@ class ControlCycle:
         self._ring.add(image)
         for row in self._ledger.add(image):
             self._rows.add_ledger(row)
+            self._booked(row)
             self._cost_by_quarter[row.ts] = row.cost_eur
         running = self._ledger.running()
         minute = image.ts.replace(second=0, microsecond=0)

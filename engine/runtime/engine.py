@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from datetime import time as wall_time
@@ -21,20 +21,25 @@ from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
+from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
 from engine.domain.records import EventRow, PriceRow
 from engine.domain.sample import ProcessImage
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice
+from engine.domain.strategy import Selection, StrategyKey, StrategyState
 from engine.history.writer import HistoryWriter
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
-from engine.market.tariff import Tariff
+from engine.market.tariff import TariffBook
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
+from engine.runtime.forecast_service import ForecastService
+from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.planner import Planner
+from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.debounce import AnalogDebounce
@@ -83,6 +88,9 @@ class EngineParts:
         device_service: Answers what is asked about devices.
         mqtt: Connection to the broker, if one is wanted.
         planner: Planner.
+        forecasts: Forecasts of the newest plan.
+        desk: Choice of the strategy.
+        market: Where prices and weather come from.
         history: History writer.
         ring: Minute means.
         recent: Every cycle of the last hour.
@@ -101,11 +109,14 @@ class EngineParts:
     device_service: DeviceService
     mqtt: MqttService
     planner: Planner
+    forecasts: ForecastService
+    desk: StrategyDesk
+    market: MarketService
     history: HistoryWriter
     ring: MinuteRing
     recent: RecentRing
     alarms: AlarmTracker
-    tariff: Tariff
+    tariff: TariffBook
     timestep_s: float
     notices: tuple[Notice, ...] = ()
     time_factor: float = 1.0
@@ -190,6 +201,36 @@ class Engine:
         """Ask for a new plan as soon as possible."""
         self._parts.planner.request()
 
+    def strategy_state(self) -> StrategyState:
+        """Return how the strategy is chosen now, and the newest choice."""
+        return self._parts.desk.state()
+
+    def choose_strategy(self, strategy: StrategyKey, until: datetime) -> StrategyState:
+        """Plan with `strategy` until `until`; kept over a restart.
+
+        Raises:
+            ConfigError: The end has passed, or the choice could not be stored; nothing changed.
+        """
+        self._parts.desk.set_manual(strategy, until)
+        self._event("info", "strategy_manual", f"{strategy.value} until {until:%Y-%m-%d %H:%M} UTC")
+        self._parts.planner.request()
+        return self._parts.desk.state()
+
+    def choose_automatically(self) -> StrategyState:
+        """End a choice by hand.
+
+        Raises:
+            ConfigError: The stored choice could not be removed; it stands.
+        """
+        self._parts.desk.set_auto()
+        self._event("info", "strategy_auto", "The strategy is chosen automatically.")
+        self._parts.planner.request()
+        return self._parts.desk.state()
+
+    def forecasts(self) -> Mapping[str, Forecast]:
+        """Return signal to the newest forecast; empty before the first plan."""
+        return self._parts.forecasts.newest()
+
     # Running.
 
     def start(self) -> None:
@@ -198,6 +239,7 @@ class Engine:
         self._event("info", "engine_started", "The engine started.")
         self._parts.devices.start()
         self._parts.mqtt.start()
+        self._parts.market.start()
         for name, loop in (("control", self._control_loop), ("planning", self._planning_loop)):
             thread = threading.Thread(target=loop, name=f"ems-{name}", daemon=True)
             self._threads.append(thread)
@@ -224,6 +266,7 @@ class Engine:
             self._parts.cycle.flush()
             self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
             self._parts.mqtt.stop()
+            self._parts.market.stop()
             for action in self._parts.on_stop:
                 action()
             self._snapshot = replace(
@@ -297,9 +340,10 @@ class Engine:
             energy_cost_today_eur=self._parts.cycle.cost_since(self._midnight(result.image.ts)),
             links=(*self._parts.devices.links(), *self._parts.mqtt.links()),
             health=self._health(),
-            notices=self._parts.notices,
+            notices=(*self._parts.notices, *self._parts.market.notices()),
             time_factor=self._parts.time_factor,
             timestep_s=self._parts.timestep_s,
+            strategy=self._parts.desk.state(),
             alarms=alarms,
             command=self._command_report(),
             shown=self._debounce.calm(image, monotonic_s),
@@ -327,21 +371,36 @@ class Engine:
         trigger = self._parts.planner.due(result.image) if result is not None else None
         if result is None or trigger is None:
             return False
-        plan, prices = self._parts.planner.make(result.image, trigger)
+        made = self._parts.planner.make(result.image, trigger)
+        plan, prices = made.plan, made.prices
         self._plan = plan
-        self._parts.history.add_plan(plan)
-        if self._prices is None or prices.end != self._prices.end:
-            self._parts.history.add_prices(self._price_rows(prices, plan.start, prices.end))
-        self._prices = prices
+        history = self._parts.history
+        history.add_plan(plan)
+        history.add_selection(made.selection)
+        for forecast in made.forecasts.values():
+            history.add_forecast(forecast, plan.site_id)
+        if prices is not None and (self._prices is None or prices.end != self._prices.end):
+            history.add_prices(self._price_rows(prices, plan.start, prices.end))
+        self._prices = prices or self._prices
+        self._tell_choice(made.selection)
         log.info(
-            "plan %s published (%s): %+.2f EUR in 24 h, %s in %.0f ms",
+            "plan %s published (%s): %s, %+.2f EUR in 24 h, %s in %.0f ms",
             plan.plan_id,
             trigger,
+            plan.strategy,
             plan.profit_24h_eur,
             plan.solver,
             plan.solve_ms,
         )
         return True
+
+    def _tell_choice(self, selection: Selection) -> None:
+        before, after = selection.previous, selection.active
+        if before is None or before is after:
+            return
+        self._event(
+            "info", "strategy_switched", f"{before.value} -> {after.value} ({selection.reason})"
+        )
 
     def _health(self) -> tuple[StepHealth, ...]:
         history = self._parts.history.status()
@@ -358,6 +417,7 @@ class Engine:
             self._planning.health(),
             stored,
         ]
+        records += self._parts.market.health()
         if self._parts.devices.commandable:
             records.append(_command_health(self._parts.devices.command_state()))
         return tuple(records)

@@ -1,37 +1,38 @@
-"""When to plan, and how a plan comes about: forecasts, tariff, state, optimise, check."""
+"""When to plan, and how a plan comes about: forecasts, tariff, state, optimise, check, choose."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
-from zoneinfo import ZoneInfo
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.domain.clock import Clock
-from engine.domain.errors import OptimizationError
-from engine.domain.plan import Plan
+from engine.domain.errors import MarketError, OptimizationError
+from engine.domain.forecast import Forecast
+from engine.domain.plan import FloatArray, Plan
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.sample import ProcessImage
-from engine.domain.site import Site
-from engine.forecasting.base import Forecaster
-from engine.forecasting.price_tail import extend_prices
+from engine.domain.strategy import Selection, StrategyKey
+from engine.forecasting.base import QuarterHourHistory
 from engine.market.prices import DayAheadPrices, PriceSource
-from engine.market.tariff import Tariff
-from engine.optimization.check import check_solution
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
-from engine.optimization.planning import make_plan
-
-CO_OPTIMISED = "co_optimised"
+from engine.optimization.planning import make_plan, profit_24h_eur
+from engine.optimization.settlement import settled
+from engine.runtime.forecast_service import ForecastService
+from engine.runtime.problem import PlanForecasts, ProblemBuilder, recent_net_load_kw
+from engine.runtime.strategy_desk import StrategyDesk
+from engine.strategies.candidates import CandidatePlan, plan_candidates
+from engine.strategies.parameters import StrategyContext, StrategyParameters
 
 SOC_BAND_PERCENT = 5.0
 """Distance of the measured SoC from the plan that asks for a new plan."""
 
 MIN_SECONDS_BETWEEN_DEVIATION_PLANS = 120.0
+
+_DAY_STEPS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +40,57 @@ class PlanInputs:
     """What a planner needs besides the process image.
 
     Attributes:
-        site: Nameplate, economics, grid connection.
         prices: Day-ahead prices.
-        tariff: From day-ahead to buy and sell price.
-        load: Load forecaster.
-        pv: PV forecaster, or None for a site without PV.
+        problem: States the problem of the site.
+        forecasts: Forecasts of price, load and PV.
+        desk: Chooses among the strategies.
+        parameters: Settings of the pure strategies.
+        past: Past 15-min means of load and PV.
         horizon_steps: Length of a plan in quarter-hours.
         interval_s: Seconds between scheduled plans.
     """
 
-    site: Site
     prices: PriceSource
-    tariff: Tariff
-    load: Forecaster
-    pv: Forecaster | None
+    problem: ProblemBuilder
+    forecasts: ForecastService
+    desk: StrategyDesk
+    parameters: StrategyParameters
+    past: QuarterHourHistory
     horizon_steps: int
     interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MadePlan:
+    """A plan with everything it rests on.
+
+    Attributes:
+        plan: The plan to publish.
+        selection: Why its strategy was chosen, and what the others are worth.
+        prices: Published prices it was made with; None where none are known.
+        forecasts: Signal to forecast.
+        problem: The planning problem at the tariff the site pays.
+    """
+
+    plan: Plan
+    selection: Selection
+    prices: DayAheadPrices | None
+    forecasts: Mapping[str, Forecast]
+    problem: Instance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ValueCurve:
+    """What stored energy was worth to the newest co-optimised plan."""
+
+    start: datetime
+    stored_value_eur_per_kwh: FloatArray
+
+    def a_day_before(self, ts: datetime) -> float | None:
+        index = (ts - STEP * _DAY_STEPS - self.start) // STEP
+        if 0 <= index < self.stored_value_eur_per_kwh.size:
+            return max(0.0, float(self.stored_value_eur_per_kwh[index]))
+        return None
 
 
 class Planner:
@@ -64,12 +100,13 @@ class Planner:
         self, inputs: PlanInputs, clock: Clock, optimizer: Optimizer | None = None
     ) -> None:
         self._inputs = inputs
+        self._site = inputs.problem.site
         self._optimizer = optimizer or Optimizer()
         self._clock = clock
-        self._zone = ZoneInfo(inputs.site.timezone)
         self._requested = threading.Event()
         self._numbers = count(1)
         self._last_plan: Plan | None = None
+        self._values: _ValueCurve | None = None
         self._planned_at: datetime | None = None
         self._planned_until: datetime | None = None
 
@@ -80,8 +117,9 @@ class Planner:
     def due(self, image: ProcessImage) -> str | None:
         """Return why a plan is due now, or None.
 
-        Reasons: ``start``, ``request``, ``schedule``, ``prices`` (new ones are published),
-        ``deviation`` (the measured SoC left the plan's band).
+        Reasons: ``start``, ``request``, ``override`` (somebody chose a strategy, or that choice
+        ended), ``schedule``, ``prices`` (new ones are published), ``deviation`` (the measured
+        SoC left the plan's band).
         """
         now = self._clock.now()
         plan, planned_at = self._last_plan, self._planned_at
@@ -89,27 +127,30 @@ class Planner:
             return "start" if image.value("soc_percent") is not None else None
         if self._requested.is_set():
             return "request"
+        if self._inputs.desk.overridden_since_plan():
+            return "override"
         interval = self._inputs.interval_s
         if int(now.timestamp() // interval) != int(planned_at.timestamp() // interval):
             return "schedule"
-        if self._inputs.prices.published(now).end != self._planned_until:
+        if _end(self._published(now)) != self._planned_until:
             return "prices"
         waited = (now - planned_at).total_seconds()
         if waited >= MIN_SECONDS_BETWEEN_DEVIATION_PLANS and self._deviates(plan, image, now):
             return "deviation"
         return None
 
-    def make(self, image: ProcessImage, trigger: str) -> tuple[Plan, DayAheadPrices]:
-        """Compute, check and return a plan with the prices behind it.
+    def make(self, image: ProcessImage, trigger: str) -> MadePlan:
+        """Compute, check and return the plan of the chosen strategy with all it rests on.
 
         Raises:
-            MarketError: When no prices can be had.
+            MarketError: When no prices or no tariff can be had.
             ForecastError: When a series cannot be forecast.
-            OptimizationError: When no plan exists or it failed its independent check.
+            OptimizationError: When no strategy has a plan that passed its independent check.
+            HistoryError: When the peaks already incurred cannot be read.
         """
         self._requested.clear()
         now = self._clock.now()
-        site, inputs = self._inputs.site, self._inputs
+        inputs = self._inputs
         soc = image.value("soc_percent")
         if soc is None:
             raise OptimizationError(
@@ -117,75 +158,50 @@ class Planner:
                 field="soc_percent",
                 hint="Check the connection to the battery.",
             )
-        start, n = quarter_start(now), inputs.horizon_steps
-        prices = inputs.prices.published(now)
-        spot, is_forecast = extend_prices(
-            prices.spot_eur_per_kwh, prices.start, start, n, self._zone
+        prices = self._published(now)
+        forecasts = inputs.forecasts.make(quarter_start(now), inputs.horizon_steps, now)
+        problem = inputs.problem.build(
+            forecasts,
+            published=prices,
+            soc_percent=soc,
+            now=now,
+            terminal_value_eur_per_kwh=self._terminal_value(forecasts),
         )
-        load = inputs.load.predict(start, n, now)
-        pv = inputs.pv.predict(start, n, now) if inputs.pv is not None else None
-        instance = Instance.for_battery(
-            site.battery,
-            start=start,
-            step_minutes=int(STEP.total_seconds() // 60),
-            buy_eur_per_kwh=inputs.tariff.buy(spot),
-            sell_eur_per_kwh=inputs.tariff.sell(spot),
-            load_kw=load.p50,
-            pv_kw=pv.p50 if pv is not None else np.zeros(n),
-            charge_limit_kw=self._first_step(site.battery.power_charge_max_kw, n, now),
-            discharge_limit_kw=self._first_step(site.battery.power_discharge_max_kw, n, now),
-            import_limit_kw=np.full(n, site.grid.import_limit_kw),
-            export_limit_kw=np.full(n, site.grid.export_limit_kw),
-            energy_start_kwh=site.battery.energy_capacity_kwh * soc / 100.0,
-            terminal_value_eur_per_kwh=self._terminal_value(spot, start, n),
-            curtailment_allowed=False,
+        context = StrategyContext(
+            recent_net_load_kw=recent_net_load_kw(inputs.past, now, has_pv=forecasts.pv is not None)
         )
-        solution = self._optimizer.solve(instance)
-        check = check_solution(instance, solution)
-        plan = make_plan(
-            instance,
-            solution,
-            check,
-            plan_id=f"{now:%Y%m%dT%H%M%S}-{next(self._numbers):04d}",
-            site_id=site.site_id,
-            created_at=now,
-            spot=spot,
-            price_is_forecast=is_forecast,
-            strategy=CO_OPTIMISED,
-            trigger=trigger,
-            forecast_sources={
-                "price": prices.source + (" + similar day" if is_forecast.any() else ""),
-                "load": load.method,
-                "pv": pv.method if pv is not None else "none",
-            },
+        candidates = plan_candidates(problem, context, inputs.parameters, self._optimizer)
+        plan_id = f"{now:%Y%m%dT%H%M%S}-{next(self._numbers):04d}"
+        selection = inputs.desk.choose(candidates, self._site.site_id, plan_id)
+        plan = _published(
+            problem, candidates, selection, forecasts, created_at=now, trigger=trigger
         )
+        inputs.desk.confirm(selection)
+        self._remember_values(problem, candidates)
         self._last_plan = plan
         self._planned_at = now
-        self._planned_until = prices.end
-        return plan, prices
+        self._planned_until = _end(prices)
+        return MadePlan(plan, selection, prices, forecasts.by_signal(), problem)
 
-    def _first_step(self, power_kw: float, n: int, now: datetime) -> NDArray[np.float64]:
-        # Of the running quarter-hour only the rest is left to act in; its mean power is capped.
-        limits = np.full(n, power_kw)
-        left = (quarter_start(now) + STEP - now) / STEP
-        limits[0] = power_kw * left
-        return limits
+    def _published(self, now: datetime) -> DayAheadPrices | None:
+        try:
+            return self._inputs.prices.published(now)
+        except MarketError:
+            # Whether a plan needs prices is for its tariff to say.
+            return None
 
-    def _terminal_value(self, spot: NDArray[np.float64], start: datetime, n: int) -> float:
-        """Value of a kWh left at the end: what the previous plan gave it at that time of day.
+    def _terminal_value(self, forecasts: PlanForecasts) -> float | None:
+        """Value of a kWh left at the end: what the previous plan gave it at that time of day."""
+        if self._values is None:
+            return None
+        return self._values.a_day_before(forecasts.load.end - STEP)
 
-        The first plan has no previous one; the median feed-in price of the last day, less
-        losses and wear, is what a stored kWh earns without any skill.
-        """
-        day = 24 * 4
-        last = self._last_plan
-        if last is not None:
-            index = last.step_at(start + (n - 1 - day) * STEP)
-            if index is not None:
-                return max(0.0, float(last.stored_value_eur_per_kwh[index]))
-        battery = self._inputs.site.battery
-        sell = float(np.median(self._inputs.tariff.sell(spot[-day:])))
-        return max(0.0, sell * battery.efficiency_discharge - battery.wear_cost_eur_per_kwh)
+    def _remember_values(
+        self, problem: Instance, candidates: Mapping[StrategyKey, CandidatePlan]
+    ) -> None:
+        solution = candidates[StrategyKey.CO_OPTIMISED].solution
+        if solution is not None:
+            self._values = _ValueCurve(problem.start, solution.stored_value_eur_per_kwh)
 
     def _deviates(self, plan: Plan, image: ProcessImage, now: datetime) -> bool:
         soc, step = image.value("soc_percent"), plan.step_at(now)
@@ -194,5 +210,51 @@ class Planner:
         before = plan.soc_start_kwh if step == 0 else float(plan.soc_kwh[step - 1])
         passed = (now - (plan.start + step * STEP)) / STEP
         planned = before + passed * (float(plan.soc_kwh[step]) - before)
-        capacity = self._inputs.site.battery.energy_capacity_kwh
+        capacity = self._site.battery.energy_capacity_kwh
         return abs(soc - 100.0 * planned / capacity) > SOC_BAND_PERCENT
+
+
+def _end(prices: DayAheadPrices | None) -> datetime | None:
+    return None if prices is None else prices.end
+
+
+def _published(
+    problem: Instance,
+    candidates: Mapping[StrategyKey, CandidatePlan],
+    selection: Selection,
+    forecasts: PlanForecasts,
+    *,
+    created_at: datetime,
+    trigger: str,
+) -> Plan:
+    chosen = candidates[selection.active]
+    if chosen.instance is None or chosen.solution is None or chosen.check is None:
+        raise OptimizationError(
+            f"the chosen strategy {selection.active} has no plan.",
+            field="strategies",
+            value=selection.active,
+            hint="Please report this case; the previous plan stays valid.",
+        )
+    plan = make_plan(
+        chosen.instance,
+        chosen.solution,
+        chosen.check,
+        plan_id=selection.plan_id,
+        site_id=selection.site_id,
+        created_at=created_at,
+        spot=forecasts.spot_eur_per_kwh,
+        price_is_forecast=forecasts.price_is_forecast,
+        strategy=selection.active.value,
+        trigger=trigger,
+        forecast_sources=forecasts.sources(),
+        tariff=problem,
+    )
+    plan = replace(plan, steering=chosen.steering)
+    true = candidates[StrategyKey.CO_OPTIMISED].solution
+    if selection.active is StrategyKey.CO_OPTIMISED or true is None:
+        return plan
+    # A pure strategy values stored energy at prices of its own; its profit is counted at what
+    # the energy left after a day is really worth to the site.
+    paid = settled(chosen.solution, problem)
+    paid = replace(paid, stored_value_eur_per_kwh=true.stored_value_eur_per_kwh)
+    return replace(plan, profit_24h_eur=profit_24h_eur(problem, paid))

@@ -14,12 +14,14 @@ from flask.testing import FlaskClient
 from ems_dash.api.routes import register_api
 from engine.domain.alarms import AlarmView
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
+from engine.domain.forecast import Forecast
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice, PriceNow
+from engine.domain.strategy import StrategyKey, StrategyState
 from engine.telemetry.recent import RecentCycle, RecentRing
-from tests.support.build import NOW, image, plan
+from tests.support.build import NOW, image, plan, strategy_state
 
 
 class FakeServices:
@@ -56,6 +58,18 @@ class FakeServices:
 
     def request_plan(self) -> None:
         self.plans_requested += 1
+
+    def strategy_state(self) -> StrategyState:
+        return strategy_state()
+
+    def choose_strategy(self, strategy: StrategyKey, until: datetime) -> StrategyState:
+        return strategy_state(mode="manual", manual=strategy, manual_until=until)
+
+    def choose_automatically(self) -> StrategyState:
+        return strategy_state()
+
+    def forecasts(self) -> dict[str, Forecast]:
+        return {}
 
 
 @pytest.fixture

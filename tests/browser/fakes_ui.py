@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
+from engine.domain.forecast import FORECAST_SIGNALS, Forecast
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.records import PriceRow
@@ -24,6 +25,8 @@ from engine.domain.sample import ProcessImage, Sample
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import EngineSnapshot, PriceNow
+from engine.domain.strategy import ChoiceReason, StrategyKey, StrategyState
+from tests.support.build import forecast, selection, strategy_state
 
 STEP = timedelta(minutes=15)
 START = datetime(2026, 6, 22, 11, 24, 8, tzinfo=UTC)
@@ -235,6 +238,7 @@ class FakeServices:
         self._lock = threading.Lock()
         self.change = change
         self.heartbeat_s = 0.4
+        self._manual: tuple[StrategyKey, datetime] | None = None
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""
@@ -250,6 +254,33 @@ class FakeServices:
 
     def heartbeat_age_s(self) -> float:
         return self.heartbeat_s
+
+    def strategy_state(self) -> StrategyState:
+        manual = self._manual
+        choice = selection(ts=self._now, plan_id=self._plan.plan_id)
+        if manual is None:
+            return strategy_state(selection=choice)
+        key, until = manual
+        chosen = replace(
+            choice,
+            active=key,
+            mode="manual",
+            reason=ChoiceReason.MANUAL,
+            manual_until=until,
+            plan_id=f"{choice.plan_id}-{key}",
+        )
+        return strategy_state(mode="manual", manual=key, manual_until=until, selection=chosen)
+
+    def choose_strategy(self, strategy: StrategyKey, until: datetime) -> StrategyState:
+        self._manual = (strategy, until)
+        return self.strategy_state()
+
+    def choose_automatically(self) -> StrategyState:
+        self._manual = None
+        return self.strategy_state()
+
+    def forecasts(self) -> dict[str, Forecast]:
+        return {signal: forecast(signal) for signal in FORECAST_SIGNALS}
 
     def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
         first = since.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -294,6 +325,7 @@ class FakeServices:
                 LinkStatus("pcs", "online", None, "127.0.0.1:15021", 812, 1, 2.1, True, True),
                 LinkStatus("meter", "online", None, "127.0.0.1:15022", 812, 0, 1.7, True, False),
             ),
+            strategy=self.strategy_state(),
             health=tuple(
                 StepHealth(name, True, now) for name in ("control", "poll", "plan", "history")
             ),

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from fakes_ui import FakeServices, without_plan
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ems_dash.app import create_app
+from engine.domain.strategy import StrategyKey
 
 pytestmark = pytest.mark.browser
 
@@ -45,6 +46,8 @@ def open_page(dash_duo: Any, services: FakeServices, lang: str = "de") -> None:
     dash_duo.server_url = dash_duo.server.url
     dash_duo.wait_for_element("#soc-v", timeout=DEADLINE_S)
     until(dash_duo, lambda: len(dash_duo.find_elements(".js-plotly-plot .main-svg")) >= 2)
+    # Bootstrap scrolls smoothly; the driver clicks where an element was when it began to.
+    js(dash_duo, "document.documentElement.style.scrollBehavior = 'auto'")
 
 
 def until(dash_duo: Any, condition: Any) -> Any:
@@ -234,3 +237,29 @@ def test_silent_server_is_noticed_by_the_page_itself(dash_duo: Any) -> None:
         "Network.emulateNetworkConditions", {"offline": False, **network}
     )
     until(dash_duo, lambda: not bar.is_displayed())
+
+
+def test_a_strategy_is_chosen_by_hand_and_given_back(dash_duo: Any) -> None:
+    services = FakeServices()
+    open_page(dash_duo, services, lang="en")
+    assert "No other strategy" in text(dash_duo, "#ov-choice")
+    first = dash_duo.find_elements(".candidate")[0]
+    assert "Co-optimised" in first.text
+    assert "active" in first.text
+    Select(dash_duo.find_element("#ov-choice-strategy")).select_by_value("self_consumption")
+    Select(dash_duo.find_element("#ov-choice-hours")).select_by_value("2")
+    dash_duo.find_element("#ov-choice-apply").click()
+    until(dash_duo, lambda: "Self-consumption until 15:24" in text(dash_duo, "#ov-choice-said"))
+    assert services.strategy_state().manual is StrategyKey.SELF_CONSUMPTION
+    assert "by hand until 15:24" in text(dash_duo, ".choice-head")
+    dash_duo.find_element("#ov-choice-auto").click()
+    until(dash_duo, lambda: "automatic" in text(dash_duo, "#ov-choice-said"))
+    assert services.strategy_state().mode == "auto"
+    assert dash_duo.get_logs() == []
+
+
+def test_what_a_plan_rests_on_can_be_opened(dash_duo: Any) -> None:
+    open_page(dash_duo, FakeServices(), lang="en")
+    dash_duo.find_element(".behind-plan summary").click()
+    until(dash_duo, lambda: "median of three models" in text(dash_duo, ".behind"))
+    assert "HIGHS" in text(dash_duo, ".behind")

@@ -22,9 +22,11 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.market.recorded_prices import RecordedPrices
 from engine.optimization import check as check_module
 from engine.recorded.recording import Recording
-from engine.runtime import assembly, planner
+from engine.runtime import planner, planning_setup
 from engine.runtime.assembly import build_engine, make_demo_plant
 from engine.runtime.engine import Engine
+from engine.strategies import candidates
+from tests.support.build import SIMPLE_MODELS
 from tests.support.design_yaml import DESIGN_YAML
 from tests.support.process import free_port
 
@@ -60,7 +62,7 @@ def build(tmp_path: Path, recording: Recording) -> Iterator[Build]:
     made: list[Demo] = []
 
     def make(text: str = "") -> Demo:
-        config: Config = parse_config(text)
+        config: Config = parse_config(SIMPLE_MODELS + text)
         clock = ManualClock(START)
         plant = make_demo_plant(config, recording, clock)
         demo = Demo(build_engine(config, tmp_path / "data", clock, plant), plant, clock)
@@ -254,7 +256,7 @@ def test_a_plan_that_fails_its_check_is_never_published(
         good = check_module.check_solution(instance, solution)
         return type(good)(False, 5.0, 0.0, 0.0, ("step 3 imports 5 kW more than allowed",))
 
-    monkeypatch.setattr(planner, "check_solution", refuse)
+    monkeypatch.setattr(candidates, "check_solution", refuse)
     demo = build()
     demo.run(5)
     snapshot = demo.engine.snapshot()
@@ -312,7 +314,7 @@ def test_a_failed_build_gives_everything_back(
 
     before = threading.active_count()
     with monkeypatch.context() as patch:
-        patch.setattr(assembly, "Planner", refuse)
+        patch.setattr(planning_setup, "Planner", refuse)
         with pytest.raises(MarketError):
             build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
     assert threading.active_count() == before
@@ -353,8 +355,10 @@ def test_a_real_battery_is_never_steered_on_recorded_prices(
         for unit, name in enumerate(("bms", "pcs", "meter", "pv"), start=1)
     )
     past = RecordedHistory(recording, {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", 1.0)}, clock)
-    monkeypatch.setattr(assembly, "_past", lambda *arguments: past)
-    engine = build_engine(parse_config(f"devices: [{entries}]"), tmp_path / "data", clock)
+    monkeypatch.setattr(planning_setup, "past_of", lambda *arguments: past)
+    engine = build_engine(
+        parse_config(f"{SIMPLE_MODELS}devices: [{entries}]"), tmp_path / "data", clock
+    )
     try:
         for _ in range(30):
             clock.advance(2.0)

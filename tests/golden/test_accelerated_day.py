@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,15 +19,16 @@ from engine.devices.simulator.accounting import PlantTruth
 from engine.domain.clock import ManualClock
 from engine.domain.records import LedgerRow, SampleRow
 from engine.history.duckdb_store import DuckDbHistory
-from engine.market.tariff import Tariff
+from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
 from engine.runtime.assembly import DATABASE_NAME, build_engine, make_demo_plant
+from tests.support.build import SIMPLE_MODELS
 
 # A sunny Monday in June: the battery cycles, the site imports and exports.
 START = datetime(2026, 6, 15, 0, 0, tzinfo=UTC)
 STEP_S = 10.0
 STEPS = int(24 * 3600 / STEP_S)
-CONFIG = "bess: {standby_loss_kw: 0.2}\nems: {timestep_s: 10}\n"
+CONFIG = SIMPLE_MODELS + "bess: {standby_loss_kw: 0.2}\nems: {timestep_s: 10}\n"
 
 
 @dataclass
@@ -124,17 +126,20 @@ def test_the_plant_itself_closes(day: Day) -> None:
     assert grid == pytest.approx(site, abs=1e-6)
 
 
+def tariff_of(day: Day) -> TariffBook:
+    return TariffBook(day.config.tariff, ZoneInfo(day.config.site.timezone))
+
+
 def test_booked_money_is_grid_energy_times_price_to_the_cent(day: Day) -> None:
     """Booked from stored meter registers; expected from the plant's own books."""
-    recording, tariff = Recording(), Tariff(**day.config.tariff.model_dump())
+    recording, tariff = Recording(), tariff_of(day)
     quarters = day.truth.quarters[:96]
     assert len(quarters) == 96
     expected = 0.0
     for quarter in quarters:
         spot = float(recording.values("price_at_eur_mwh", [quarter.start])[0]) / 1000
-        expected += quarter.grid_import_kwh * tariff.buy(
-            spot
-        ) - quarter.grid_export_kwh * tariff.sell(spot)
+        buy, sell = tariff.at(quarter.start, spot)
+        expected += quarter.grid_import_kwh * buy - quarter.grid_export_kwh * sell
     booked = sum(row.cost_eur for row in day.ledger)
     assert len(day.ledger) == 96
     assert booked == pytest.approx(expected, abs=0.005)
@@ -150,13 +155,13 @@ def test_the_cost_of_the_day_on_the_page_is_the_ledgers(day: Day) -> None:
 
 
 def test_the_battery_earned_money_against_the_same_day_without_it(day: Day) -> None:
-    recording, tariff = Recording(), Tariff(**day.config.tariff.model_dump())
+    recording, tariff = Recording(), tariff_of(day)
     without = 0.0
     for quarter in day.truth.quarters[:96]:
         spot = float(recording.values("price_at_eur_mwh", [quarter.start])[0]) / 1000
         net_kwh = quarter.load_kwh - quarter.pv_kwh
-        price = tariff.buy(spot) if net_kwh > 0 else tariff.sell(spot)
-        without += net_kwh * price
+        buy, sell = tariff.at(quarter.start, spot)
+        without += net_kwh * (buy if net_kwh > 0 else sell)
     total = day.truth.total
     stored = total.stored_end_kwh - total.stored_start_kwh
     # What is left in the store is valued at the cheapest a kWh could be sold for that day.

@@ -7,8 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.sample import ProcessImage, Quality, Sample
+from engine.domain.strategy import (
+    CandidateValue,
+    ChoiceReason,
+    Selection,
+    StrategyKey,
+    StrategyState,
+)
+
+SIMPLE_MODELS = "forecasts: {price: seasonal_naive, load: day_type}\n"
+"""Configuration for tests that are not about forecasts: nothing is fitted for seconds."""
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -70,3 +81,62 @@ def plan(n: int = 144, start: datetime = NOW, **changes: Any) -> Plan:
         "check": PlanCheck(True, 0.0, 0.0, 0.0),
     }
     return Plan(**(fields | {k: v for k, v in changes.items() if k not in arrays}))
+
+
+def selection(**changes: Any) -> Selection:
+    """Return a choice of the co-optimised strategy over four others, one without a plan."""
+    savings = {
+        StrategyKey.CO_OPTIMISED: 12.5,
+        StrategyKey.ARBITRAGE: 9.0,
+        StrategyKey.PEAK_SHAVING: -1.25,
+        StrategyKey.SELF_CONSUMPTION: 4.0,
+    }
+    values = [
+        CandidateValue(key, 30.0 - saving, saving, 20.0, 1.0, 9.0 - saving, 80.0, 0.75, 1.2)
+        for key, saving in savings.items()
+    ]
+    failed = CandidateValue(
+        StrategyKey.LOAD_BALANCING, None, None, reason="the plan failed its independent check"
+    )
+    fields: dict[str, Any] = {
+        "ts": NOW,
+        "site_id": "site-1",
+        "plan_id": "20261123T120000-0001",
+        "active": StrategyKey.CO_OPTIMISED,
+        "previous": StrategyKey.CO_OPTIMISED,
+        "best": StrategyKey.CO_OPTIMISED,
+        "mode": "auto",
+        "reason": ChoiceReason.BEST,
+        "gain_eur": 0.0,
+        "needed_eur": 1.875,
+        "candidates": (*values, failed),
+    }
+    return Selection(**(fields | changes))
+
+
+def strategy_state(**changes: Any) -> StrategyState:
+    """Return the automatic choice with `selection()`."""
+    fields: dict[str, Any] = {
+        "mode": "auto",
+        "manual": None,
+        "manual_until": None,
+        "switch_threshold": 0.15,
+        "min_dwell_minutes": 60,
+        "selection": selection(),
+    }
+    return StrategyState(**(fields | changes))
+
+
+def forecast(signal: str = LOAD_SIGNAL, n: int = 8, **changes: Any) -> Forecast:
+    """Return a flat forecast of 30 with P10 20 and P90 45."""
+    fields: dict[str, Any] = {
+        "signal": signal,
+        "start": NOW,
+        "p10": np.full(n, 20.0),
+        "p50": np.full(n, 30.0),
+        "p90": np.full(n, 45.0),
+        "issued_at": NOW,
+        "model": "ensemble",
+        "method": "median of three models",
+    }
+    return Forecast(**(fields | changes))

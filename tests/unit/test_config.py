@@ -126,8 +126,7 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "field"),
     [
-        ("prices: {demo_mode: false}", "prices.demo_mode"),
-        ("strategies: {selection_mode: manual}", "strategies.selection_mode"),
+        ("prices: {demo_mode: false}\ndemo_plant: {speed: 60}", "demo_plant.speed"),
         ("modbus: {enabled: true, connection_type: rtu}", "modbus.connection_type"),
         ("modbus: {enabled: true, profile: nobody}", "modbus.profile"),
     ],
@@ -137,3 +136,42 @@ def test_what_this_version_cannot_run_is_refused_at_start(text: str, field: str)
         check_buildable(parse_config(text))
     assert caught.value.field == field
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "hint"),
+    [
+        ("prices: {provider: file}", "prices.file", "ts_utc"),
+        ("prices: {entsoe_token_env: my-token}", "prices.entsoe_token_env", "environment variable"),
+        ("prices: {urls: {awattar: 'ftp://a'}}", "prices.urls.awattar", "https://"),
+        ("prices: {urls: {awattar: 'https://me:secret@a'}}", "prices.urls.awattar", "https://"),
+        ("site: {latitude: 48.2}", "site.longitude", "site.longitude"),
+        (
+            "weather: {provider: open_meteo}\ndemo_plant: {enabled: false}",
+            "weather.provider",
+            "site.latitude",
+        ),
+        (
+            "site: {latitude: 48.2, longitude: 16.4}\nweather: {provider: open_meteo}",
+            "weather.provider",
+            "provider: none",
+        ),
+        ("forecasts: {pv: weather_pv}", "forecasts.pv", "pv.planes"),
+        ("forecasts: {holidays_country: XX}", "forecasts.holidays_country", "AT or DE"),
+        ("forecasts: {holidays_country: Austria}", "forecasts.holidays_country", "two capital"),
+        ("pv: {planes: [{peak_kw: 10, tilt_deg: 100}]}", "pv.planes.0.tilt_deg", "at most 90"),
+        ("strategies: {manual_strategy: greed}", "strategies.manual_strategy", "co_optimised"),
+    ],
+)
+def test_mistakes_about_planning_are_named(text: str, field: str, hint: str) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        parse_config(text)
+    (problem,) = caught.value.problems
+    assert problem.field == field
+    assert hint in str(problem.hint)
+    assert "secret" not in str(problem.message)
+
+
+def test_sources_are_asked_once_each_in_their_order() -> None:
+    prices = parse_config("prices: {provider: entsoe, fallbacks: [awattar, entsoe]}").prices
+    assert prices.sources == ("entsoe", "awattar")

@@ -15,9 +15,12 @@ import pytest
 from ui_builders import NOW, minutes, snapshot
 
 from ems_dash.app import ASSETS, create_app
+from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
+from engine.domain.strategy import StrategyState
+from tests.support.build import forecast, strategy_state
 
 
 class StandingServices:
@@ -41,6 +44,12 @@ class StandingServices:
 
     def heartbeat_age_s(self) -> float:
         return 0.5
+
+    def strategy_state(self) -> StrategyState:
+        return strategy_state()
+
+    def forecasts(self) -> dict[str, Forecast]:
+        return {LOAD_SIGNAL: forecast()}
 
 
 @pytest.fixture(autouse=True)

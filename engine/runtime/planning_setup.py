@@ -1,0 +1,168 @@
+"""Everything that makes plans, built from the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from engine.analytics.incurred_peak import IncurredPeaks
+from engine.config.schema import Config
+from engine.domain.clock import Clock
+from engine.domain.forecast import PV_SIGNAL, Forecast
+from engine.domain.site import Site
+from engine.domain.strategy import Selection
+from engine.forecasting.base import QuarterHourHistory
+from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHistory
+from engine.history.store import HistoryStore
+from engine.history.writer import HistoryWriter
+from engine.market.tariff import TariffBook
+from engine.recorded.recording import Recording
+from engine.runtime.forecast_service import ForecastService
+from engine.runtime.forecast_setup import MinuteMeans, build_forecasts
+from engine.runtime.market_service import MarketService
+from engine.runtime.planner import PlanInputs, Planner
+from engine.runtime.problem import ProblemBuilder
+from engine.runtime.pv_setup import MODEL_RUN, PvPast, RunStore
+from engine.runtime.strategy_desk import StrategyDesk
+from engine.strategies.parameters import StrategyParameters
+
+RECORDED_PV_PEAK_KW = 160.0
+"""Largest recorded 15-min mean of PV (159.6 kW), rounded up: stands for the installed power."""
+
+_RESUMED = timedelta(hours=6)
+"""A choice of strategy older than this is no reason to stay with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What makes the plans of one site.
+
+    Attributes:
+        planner: Decides when a plan is due and makes it.
+        forecasts: Its forecasts.
+        desk: Its choice of strategy.
+        peaks: Peaks already incurred; told of every booked quarter-hour.
+    """
+
+    planner: Planner
+    forecasts: ForecastService
+    desk: StrategyDesk
+    peaks: IncurredPeaks
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRuns:
+    """The archive of PV model output in the history (`RunStore`)."""
+
+    store: HistoryStore
+    writer: HistoryWriter
+    site_id: str
+
+    def runs(self, since: datetime, until: datetime) -> list[Forecast]:
+        """Return the runs issued in the period, ascending."""
+        headers = self.store.forecasts(self.site_id, PV_SIGNAL, since, until, MODEL_RUN)
+        found = (
+            self.store.forecast(self.site_id, PV_SIGNAL, h.issued_at, MODEL_RUN) for h in headers
+        )
+        return [run for run in found if run is not None]
+
+    def add(self, run: Forecast) -> None:
+        """Keep one more run; returns at once."""
+        self.writer.add_forecast(run, self.site_id)
+
+
+def build_planning(
+    config: Config,
+    site: Site,
+    data_dir: Path,
+    clock: Clock,
+    *,
+    store: HistoryStore | None,
+    writer: HistoryWriter | None,
+    market: MarketService,
+    tariff: TariffBook,
+    recording: Recording,
+    minute_means: MinuteMeans,
+    has_pv: bool,
+) -> Planning:
+    """Return what makes the plans of one site.
+
+    Args:
+        config: Validated configuration.
+        site: The site it describes.
+        data_dir: Folder of the choice of strategy made by hand.
+        clock: Time.
+        store: What was measured, booked and forecast before; None without a past.
+        writer: Keeps what a later start learns from; None keeps nothing.
+        market: Prices and weather.
+        tariff: What a kWh and a kW of peak cost.
+        recording: The demo site's past.
+        minute_means: Means of the running quarter-hour.
+        has_pv: True when PV is measured.
+    """
+    past = past_of(config, site, store, recording, clock)
+    peaks = IncurredPeaks(
+        lambda start, end: [] if store is None else store.ledger(site.site_id, start, end), tariff
+    )
+    runs: RunStore | None = None
+    if store is not None and writer is not None:
+        runs = StoredRuns(store, writer, site.site_id)
+    forecasts = build_forecasts(
+        config,
+        market,
+        tariff,
+        PvPast(past, runs),
+        minute_means=minute_means,
+        clock=clock,
+        has_pv=has_pv,
+    )
+    desk = StrategyDesk(config.strategies, data_dir, clock)
+    if store is not None:
+        desk.resume(_newest_selection(store, site.site_id, clock.now()))
+    planner = Planner(
+        PlanInputs(
+            prices=market.prices,
+            problem=ProblemBuilder(site, tariff, peaks, config.pv.throttles_itself),
+            forecasts=forecasts,
+            desk=desk,
+            parameters=StrategyParameters(
+                peak_target_kw=config.strategies.peak_target_kw,
+                balancing_window_hours=config.strategies.balancing_window_hours,
+            ),
+            past=past,
+            horizon_steps=config.ems.horizon_hours * 4,
+            interval_s=config.ems.optimization_interval_minutes * 60.0,
+        ),
+        clock,
+    )
+    return Planning(planner, forecasts, desk, peaks)
+
+
+def past_of(
+    config: Config, site: Site, store: HistoryStore | None, recording: Recording, clock: Clock
+) -> QuarterHourHistory:
+    """Return the past 15-min means of a site: measured, for the demo with the recording behind."""
+    known: list[QuarterHourHistory] = []
+    if store is not None:
+        known.append(
+            MeasuredHistory(
+                lambda signal, start, end: store.quarter_hour_means(
+                    site.site_id, (signal,), start, end
+                )
+            )
+        )
+    if config.demo:
+        columns = {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", pv_factor(config))}
+        known.append(RecordedHistory(recording, columns, clock))
+    return FirstKnown(*known)
+
+
+def pv_factor(config: Config) -> float:
+    """Return what the recorded PV power is multiplied with for the demo plant."""
+    return config.demo_plant.pv_peak_kw / RECORDED_PV_PEAK_KW
+
+
+def _newest_selection(store: HistoryStore, site_id: str, now: datetime) -> Selection | None:
+    recent = store.selections(site_id, now - _RESUMED, now + timedelta(minutes=1))
+    return recent[-1] if recent else None

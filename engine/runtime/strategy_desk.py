@@ -1,0 +1,147 @@
+"""Who chooses the strategy now: the best of all candidates, or somebody by hand until a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from engine.config.planning import StrategiesConfig
+from engine.domain.clock import Clock
+from engine.domain.errors import ConfigError
+from engine.domain.strategy import Selection, StrategyKey, StrategyState
+from engine.strategies.candidates import CandidatePlan
+from engine.strategies.override import ManualChoice, OverrideStore, choice_in_force
+from engine.strategies.selector import AUTO, MANUAL, Selector, Standing
+
+log = logging.getLogger(__name__)
+
+OVERRIDE_NAME = "manual_strategy.json"
+"""The choice by hand, in the data folder."""
+
+
+class StrategyDesk:
+    """Keeps the choice of one site. The planning thread chooses, the web thread overrides.
+
+    Args:
+        config: Mode, threshold and dwell.
+        data_dir: Folder of the stored choice by hand.
+        clock: Time.
+    """
+
+    def __init__(self, config: StrategiesConfig, data_dir: Path, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._store = OverrideStore(data_dir / OVERRIDE_NAME)
+        self._selector = Selector(
+            config.switch_threshold, timedelta(minutes=config.min_dwell_minutes)
+        )
+        self._configured = (
+            StrategyKey(config.manual_strategy) if config.selection_mode == MANUAL else None
+        )
+        stored = self._store.load(clock.now())
+        self.problem = stored.problem
+        """Why a stored choice could not be used, in words; None when all is well."""
+        self._override = stored.choice
+        self._standing: Standing | None = None
+        self._selection: Selection | None = None
+
+    def resume(self, selection: Selection | None) -> None:
+        """Take over the newest stored choice, so that a restart is no free switch."""
+        if selection is None:
+            return
+        with self._lock:
+            self._standing = Standing.after(selection, None)
+
+    def choose(
+        self, candidates: Mapping[StrategyKey, CandidatePlan], site_id: str, plan_id: str
+    ) -> Selection:
+        """Return which candidate's plan is to be published; `confirm` makes it stand.
+
+        Raises:
+            OptimizationError: No strategy has a plan.
+        """
+        now = self._clock.now()
+        return self._selector.choose(
+            [candidate.value for candidate in candidates.values()],
+            now=now,
+            site_id=site_id,
+            plan_id=plan_id,
+            standing=self._standing,
+            manual=self._in_force(now),
+            preferences_eur={key: plan.preference_eur for key, plan in candidates.items()},
+        )
+
+    def confirm(self, selection: Selection) -> None:
+        """Take note that the plan of `selection` was published."""
+        with self._lock:
+            self._standing = Standing.after(selection, self._standing)
+            self._selection = selection
+
+    def set_manual(self, strategy: StrategyKey, until: datetime, by: str | None = None) -> None:
+        """Plan with `strategy` until `until`.
+
+        Raises:
+            ConfigError: The end has passed, or the choice could not be stored; nothing changed.
+        """
+        choice = ManualChoice(strategy, until, self._clock.now(), by)
+        with self._lock:
+            try:
+                self._store.save(choice)
+            except OSError as exc:
+                raise ConfigError(
+                    f"The choice could not be stored: {exc.strerror or exc}.",
+                    field="strategy",
+                    value=strategy.value,
+                    hint="Check the data folder and its free space.",
+                ) from exc
+            self._override = choice
+            self.problem = None
+        log.info("strategy %s by hand until %s", strategy, choice.until)
+
+    def set_auto(self) -> None:
+        """End a choice by hand; one from the configuration stands.
+
+        Raises:
+            ConfigError: The stored choice could not be removed; it stands.
+        """
+        with self._lock:
+            try:
+                self._store.clear()
+            except OSError as exc:
+                raise ConfigError(
+                    f"The stored choice could not be removed: {exc.strerror or exc}.",
+                    field="strategy",
+                    hint="Check the data folder and its free space.",
+                ) from exc
+            self._override = None
+            self.problem = None
+
+    def overridden_since_plan(self) -> bool:
+        """Return True when the newest plan was chosen under another choice by hand."""
+        with self._lock:
+            chosen = self._selection
+        if chosen is None:
+            return False
+        manual = self._in_force(self._clock.now())
+        if manual is None:
+            return chosen.mode == MANUAL
+        return chosen.mode != MANUAL or chosen.manual_until != manual.until
+
+    def state(self) -> StrategyState:
+        """Return how the strategy is chosen now, and the newest choice."""
+        manual = self._in_force(self._clock.now())
+        return StrategyState(
+            mode=AUTO if manual is None else MANUAL,
+            manual=manual.strategy if manual is not None else None,
+            manual_until=manual.until if manual is not None else None,
+            switch_threshold=self._config.switch_threshold,
+            min_dwell_minutes=self._config.min_dwell_minutes,
+            selection=self._selection,
+        )
+
+    def _in_force(self, now: datetime) -> ManualChoice | None:
+        return choice_in_force(self._configured, self._override, now)
