@@ -22,6 +22,7 @@ from engine.optimization.model import CompiledModel
 from engine.optimization.optimizer import Optimizer, solve
 from engine.optimization.shape import shape_of
 from engine.optimization.solution import Solution
+from engine.optimization.terms import BilledPeak, TerminalCurve
 from tests.unit.optimization_cases import BATTERY, site_day, small
 
 WORN_OUT_FREE = dataclasses.replace(BATTERY, wear_cost_eur_per_kwh=0.0)
@@ -47,6 +48,15 @@ def everything_on(decided: bool) -> tuple[Instance, Candidates | None]:
         standby_loss_kw=0.5,
         grid_charge_allowed=False,
         battery_export_allowed=False,
+        billed_peaks=(BilledPeak.between(3, 1, 3, 4.0, 2.0),),
+        export_premium_eur_per_kwh=0.02,
+        smoothing_eur_per_kwh=0.01,
+        smoothing_reference_kw=[1.0, 2.0, -3.0],
+        ramp_eur_per_kw=0.01,
+        grid_before_kw=4.0,
+        energy_reserve_kwh=[5.0, 5.0, 5.0],
+        reserve_eur_per_kwh_h=0.02,
+        terminal_curve=TerminalCurve(np.array([8.0]), np.array([0.2, 0.1])),
     )
     everywhere = np.ones(3, dtype=np.bool_)
     return instance, Candidates(everywhere, everywhere) if decided else None
@@ -59,12 +69,19 @@ def test_every_problem_is_dpp(decided: bool, plain: bool) -> None:
     if plain:
         instance = small()
     numbers = coefficients(instance, candidates or find_candidates(instance))
-    model = CompiledModel(shape_of(instance, numbers, candidates))
+    model = CompiledModel(shape_of(instance, numbers, candidates, held=not plain))
     assert model.problem.is_dpp()
 
 
 def test_changed_numbers_do_not_compile_anew() -> None:
-    first, second = small(), small(eta_charge=0.8, load_kw=[1.0, 2.0, 3.0])
+    first, _ = everything_on(decided=False)
+    second = dataclasses.replace(
+        first,
+        eta_charge=0.8,
+        load_kw=np.array([150.0, 2.0, 3.0]),
+        smoothing_reference_kw=np.array([5.0, 4.0, 3.0]),
+        billed_peaks=(BilledPeak.between(3, 0, 2, 7.0, 1.0),),
+    )
     numbers = coefficients(first, find_candidates(first))
     model = CompiledModel(shape_of(first, numbers))
     model.solve(first, numbers)
