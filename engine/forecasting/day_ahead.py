@@ -80,6 +80,7 @@ class DayAheadForecaster:
         key: Key of the forecaster; None for the key of the blend.
         running_mean: Mean measured so far of the quarter-hour that runs; None leaves it to
             the forecast.
+        longest_history_days: Days never looked beyond; None for no such limit.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class DayAheadForecaster:
         calendar: HolidayCalendar | None = None,
         key: str | None = None,
         running_mean: RunningMean | None = None,
+        longest_history_days: int | None = None,
     ) -> None:
         self.key = key or blend.key
         self.signal = signal
@@ -101,6 +103,7 @@ class DayAheadForecaster:
         self._blend = blend
         self._rules = rules
         self._running_mean = running_mean
+        self._longest_history_days = longest_history_days
         self._calendar = calendar or HolidayCalendar()
         self._reader = DayReader(
             history,
@@ -127,6 +130,8 @@ class DayAheadForecaster:
 
     def _learn(self, now: datetime) -> _State:
         days = self._blend.train_days + self._rules.widths.origins + 14
+        if self._longest_history_days is not None:
+            days = min(days, self._longest_history_days)
         table = self._reader.read(now, days, keep=True)
         fitted = self._blend.fit(table, table.origin, calibrating=False)
         calibration = calibrate(

@@ -92,7 +92,7 @@ class DayReader:
             self._kept = {
                 first + timedelta(days=i): raw[i]
                 for i in range((today - first).days)
-                if np.isfinite(raw[i]).all()
+                if np.isfinite(raw[i]).sum() >= QUARTERS - 4
             }
         origin = self._origin(raw, (today - first).days)
         return make_table(first, raw, origin, self._calendar, by_weekday=self._by_weekday)
@@ -106,9 +106,15 @@ class DayReader:
 
     def _remembered(self, first: date, end: date) -> FloatArray:
         days = [first + timedelta(days=i) for i in range((end - first).days)]
-        if all(d in self._kept for d in days):
-            return np.vstack([self._kept[d] for d in days])
-        return self._days(first, end, local_midnight(end, self._zone))
+        unknown = [day for day in days if day not in self._kept]
+        if unknown:
+            # Days with gaps and those before history began are asked for again: values may
+            # have been imported since.
+            low, high = unknown[0], unknown[-1] + timedelta(days=1)
+            block = self._days(low, high, local_midnight(high, self._zone))
+            read = {low + timedelta(days=i): row for i, row in enumerate(block)}
+            return np.vstack([self._kept[d] if d in self._kept else read[d] for d in days])
+        return np.vstack([self._kept[day] for day in days])
 
     def _days(self, first: date, end_day: date, end: datetime) -> FloatArray:
         start = local_midnight(first, self._zone)

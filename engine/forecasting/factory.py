@@ -57,6 +57,7 @@ def build_forecaster(
     settlement_minutes: int = 15,
     clear_sky: ClearSky | None = None,
     running_mean: RunningMean | None = None,
+    longest_history_days: int | None = None,
 ) -> Forecaster:
     """Return the forecaster of `signal` that `choice` names.
 
@@ -74,6 +75,8 @@ def build_forecaster(
         settlement_minutes: 15 or 60, what the tariff bills by (price only).
         clear_sky: Needed for PV by Prophet.
         running_mean: Mean measured so far of the running quarter-hour (load, PV).
+        longest_history_days: Days never looked beyond. A recording that repeats needs its own
+            length here, or models learn from copies of the days they are to predict.
 
     Raises:
         ForecastError: When the choice does not exist for the signal, or the country is unknown.
@@ -112,6 +115,7 @@ def build_forecaster(
         rules,
         calendar=calendar,
         running_mean=None if signal == PRICE_SIGNAL else running_mean,
+        longest_history_days=longest_history_days,
     )
 
 
