@@ -224,11 +224,13 @@ def answer(instance: Instance, solution: Solution, check: PlanCheck) -> dict[str
         "demand_cost_eur": solution.demand_cost_eur,
         "baseline_cost_eur": solution.baseline_cost_eur,
         "objective_eur": solution.objective_eur,
+        "peaks_kw": list(solution.peaks_kw),
         "battery_kw": solution.battery_kw.tolist(),
         "grid_kw": solution.grid_kw.tolist(),
         "curtailed_kw": solution.curtailed_kw.tolist(),
         "soc_kwh": solution.soc_kwh.tolist(),
         "stored_value_eur_per_kwh": solution.stored_value_eur_per_kwh.tolist(),
+        "site_price_eur_per_kwh": solution.site_price_eur_per_kwh.tolist(),
         "gave_way": dict(solution.gave_way),
         "check": {
             "passed": check.passed,

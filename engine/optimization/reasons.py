@@ -237,7 +237,11 @@ def _reason(plan: Plan, views: list[StepView], index: int, battery: Battery | No
             ]
         else:
             code = ReasonCode.CONSTRAINT
-    if later is not None and view.power_kw <= FLUTTER_KW and _peak_share(plan, later) > ROUNDING:
+    if (
+        later is not None
+        and views[later].kind in (ActionKind.DISCHARGE_LOAD, ActionKind.DISCHARGE_GRID)
+        and _peak_share(plan, later) > ROUNDING
+    ):
         drivers.append(Driver.PEAK)
     if _reserve_decides(plan, view, index, battery):
         drivers.append(Driver.RESERVE)
