@@ -16,36 +16,16 @@ from engine.forecasting.base import QuarterHourHistory
 from engine.forecasting.blend import Blend, FittedBlend
 from engine.forecasting.calendar import HolidayCalendar
 from engine.forecasting.calibration import Calibration, calibrate
-from engine.forecasting.conformal import WidthRule, apply_widths
+from engine.forecasting.conformal import apply_widths
 from engine.forecasting.day_model import DayPrediction
 from engine.forecasting.day_reader import DayReader
-from engine.forecasting.day_table import DayTable, locate
+from engine.forecasting.day_table import DayTable, StepGrid
 from engine.forecasting.intraday import STEPS_LOOKED_BACK, decaying_offset, decaying_ratio
 from engine.forecasting.running_step import RunningMean, blend_running_step, elapsed_share
+from engine.forecasting.series_rules import SeriesRules
 
 LAG_DAYS = 45
 """Days read for a prediction; no model looks further back than that for its lags."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesRules:
-    """What the series asks of its forecaster.
-
-    Attributes:
-        widths: How P10 and P90 come about.
-        published_ahead: Values of future steps may be known (prices).
-        floor: Least possible value, or None.
-        intraday: ``"offset"`` or ``"ratio"`` of the last hour, or None for no correction.
-        tau_hours: Fixed time constant of the correction; None learns it.
-        by_weekday: Tell workdays, Saturdays and Sundays apart.
-    """
-
-    widths: WidthRule
-    published_ahead: bool = False
-    floor: float | None = None
-    intraday: str | None = None
-    tau_hours: float | None = None
-    by_weekday: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +138,7 @@ class DayAheadForecaster:
         last_day = (start + (n - 1) * STEP).astimezone(self._zone).date()
         table = self._reader.read(now, LAG_DAYS, until=last_day)
         current = quarter_start(now)
-        ahead = _Grid(start, n, self._zone, table.first_day)
+        ahead = StepGrid(start, n, self._zone, table.first_day)
         base, correction, made = self._predict_rows(state, table, ahead, current)
         p50 = base * correction if self._rules.intraday == "ratio" else base + correction
         leads = np.arange(n) + (start - current) // STEP
@@ -199,7 +179,7 @@ class DayAheadForecaster:
         return state.origin_day != table.day(table.origin)
 
     def _predict_rows(
-        self, state: _State, table: DayTable, ahead: _Grid, current: datetime
+        self, state: _State, table: DayTable, ahead: StepGrid, current: datetime
     ) -> tuple[FloatArray, FloatArray, _Rows]:
         """Return base forecast and correction of the steps asked for, and what was made."""
         made = _Rows()
@@ -245,7 +225,7 @@ class DayAheadForecaster:
         """Return the running day: measured where it is, else its corrected forecast."""
         values = predicted
         if self._rules.intraday is not None:
-            grid = _Grid(current, 100, self._zone, table.first_day)
+            grid = StepGrid(current, 100, self._zone, table.first_day)
             decay = self._decay(state, table, predicted, current, grid.n)
             values = predicted.copy()
             today = grid.rows == table.origin
@@ -262,7 +242,7 @@ class DayAheadForecaster:
     def _decay(
         self, state: _State, table: DayTable, today: FloatArray, current: datetime, n: int
     ) -> FloatArray:
-        back = _Grid(
+        back = StepGrid(
             current - STEPS_LOOKED_BACK * STEP, STEPS_LOOKED_BACK, self._zone, table.first_day
         )
         measured = table.raw[back.rows, back.slots]
@@ -303,11 +283,3 @@ class DayAheadForecaster:
 
 
 _PUBLISHED = DayPrediction(np.empty(0), "published", "published")
-
-
-class _Grid:
-    """Steps with their place in the table."""
-
-    def __init__(self, start: datetime, n: int, zone: ZoneInfo, first_day: date) -> None:
-        self.start, self.n = start, n
-        self.rows, self.slots = locate(start, n, zone, first_day)

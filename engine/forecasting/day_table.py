@@ -179,3 +179,11 @@ def _interpolate_short_gaps(flat: FloatArray) -> None:
             flat[first:end] = np.interp(
                 np.arange(first, end), [first - 1, end], [flat[first - 1], flat[end]]
             )
+
+
+class StepGrid:
+    """Steps from a start with their place (row, slot) in a table that begins at `first_day`."""
+
+    def __init__(self, start: datetime, n: int, zone: ZoneInfo, first_day: date) -> None:
+        self.start, self.n = start, n
+        self.rows, self.slots = locate(start, n, zone, first_day)

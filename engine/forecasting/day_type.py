@@ -11,9 +11,10 @@ from engine.forecasting.base import QuarterHourHistory
 from engine.forecasting.blend import Blend
 from engine.forecasting.calendar import DayType, HolidayCalendar
 from engine.forecasting.conformal import LOAD_RULE, PV_RULE
-from engine.forecasting.day_ahead import DayAheadForecaster, SeriesRules
+from engine.forecasting.day_ahead import DayAheadForecaster
 from engine.forecasting.day_model import DayPrediction
 from engine.forecasting.day_table import DayTable
+from engine.forecasting.series_rules import SeriesRules
 
 __all__ = ["DayType", "DayTypeMedian", "DayTypeModel"]
 
@@ -21,12 +22,13 @@ __all__ = ["DayType", "DayTypeMedian", "DayTypeModel"]
 class DayTypeModel:
     """Median of the last similar days per quarter-hour of local time.
 
+    A kind of day that was never seen is forecast from the last days of other kinds, and the
+    note says so.
+
     Args:
         days: Similar days looked at.
         average: Take the mean instead of the median (PV, where every day is of one kind).
         lookback_days: How far back similar days are searched.
-        only_known_kinds: Refuse a kind of day that was never seen, instead of taking the
-            days of other kinds for it.
     """
 
     key = "day_type"
@@ -40,12 +42,10 @@ class DayTypeModel:
         *,
         average: bool = False,
         lookback_days: int = 28,
-        only_known_kinds: bool = False,
     ) -> None:
         self.train_days = lookback_days
         self._days = days
         self._average = average
-        self._only_known_kinds = only_known_kinds
 
     def fit(self, table: DayTable, row: int) -> DayTypeModel:
         """Nothing is learnt ahead of a prediction."""
@@ -59,7 +59,7 @@ class DayTypeModel:
         similar = usable[table.kinds[usable] == table.kinds[row]][-self._days :]
         name = "mean of recent days" if self._average else "median of similar days"
         note = f"{name} ({similar.size})"
-        if similar.size == 0 and not self._only_known_kinds:
+        if similar.size == 0:
             similar = usable[-self._days :]
             note = f"median of the last {similar.size} days, none of the same kind known yet"
         if similar.size == 0:

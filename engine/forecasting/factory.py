@@ -13,13 +13,14 @@ from engine.forecasting.blend import Blend
 from engine.forecasting.boosted_load import BoostedLoad
 from engine.forecasting.calendar import HolidayCalendar
 from engine.forecasting.conformal import LOAD_RULE, PRICE_RULE, PV_RULE
-from engine.forecasting.day_ahead import DayAheadForecaster, SeriesRules
+from engine.forecasting.day_ahead import DayAheadForecaster
 from engine.forecasting.day_model import DayModel
 from engine.forecasting.day_type import DayTypeModel
 from engine.forecasting.naive import FlatMean, SeasonalNaive, SimilarDay
 from engine.forecasting.ridge_load import RidgeLoad
 from engine.forecasting.ridge_price import RidgePrice
 from engine.forecasting.running_step import RunningMean
+from engine.forecasting.series_rules import SeriesRules
 
 ClearSky = Callable[[datetime, int], FloatArray]
 """Expected clear-sky power or irradiance of `n` 15-min steps from a start; any unit, shape (n,)."""

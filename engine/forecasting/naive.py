@@ -15,6 +15,9 @@ FEWEST_QUARTERS = 4
 """Measured quarter-hours from which a new installation gets a (flat) forecast."""
 
 
+_HOURS_FOR_A_PATTERN = 12.0
+
+
 class SeasonalNaive:
     """Each day is like the same weekday of last week: the yardstick of rMAE."""
 
@@ -75,7 +78,10 @@ class SimilarDay:
 
 
 class FlatMean:
-    """The mean of what was measured so far, for the first day of an installation."""
+    """The mean of what was measured so far, for the first day of an installation.
+
+    From half a day on, a quarter-hour of the day that was seen takes its own mean.
+    """
 
     key = "flat_mean"
     min_days = 0
@@ -99,10 +105,17 @@ class FlatMean:
             ForecastError: When less than an hour was measured.
         """
         known = self._known(table, origin)
+        mean, hours = float(known.mean()), known.size / 4
+        if hours < _HOURS_FOR_A_PATTERN:
+            note = f"flat mean of the first {hours:.3g} h measured, no daily pattern known yet"
+            return DayPrediction(np.full(QUARTERS, mean), self.key, note)
+        past = table.raw[: origin + 1]
+        count = np.isfinite(past).sum(axis=0)
+        by_time = np.nansum(past, axis=0) / np.maximum(count, 1)
         return DayPrediction(
-            np.full(QUARTERS, float(known.mean())),
+            np.where(count > 0, by_time, mean),
             self.key,
-            f"flat mean of the first {known.size / 4:.3g} h measured, no daily pattern known yet",
+            f"mean by time of day of the first {hours:.3g} h measured, flat where not yet seen",
         )
 
     @staticmethod

@@ -121,6 +121,12 @@ def test_a_new_site_gets_a_plan_and_is_told_what_it_rests_on() -> None:
     assert "flat mean of the first 3 h measured" in first.method
     assert "default widths" in first.method
     assert (first.p90 - first.p10 > 0.2 * first.p50).all()
+    second = at(hours=17)
+    assert "mean by time of day of the first 17 h" in second.method
+    # Tomorrow at 05:00 and at 12:00 were seen today, 20:00 was not.
+    assert second.p50[12 * 4] == pytest.approx(5.0, abs=0.5)
+    assert second.p50[19 * 4] == pytest.approx(20.0, abs=0.5)
+    assert 6.0 < second.p50[3 * 4] < 19.0
     # Tuesday to Thursday seen: Friday is a workday, Saturday was never seen.
     days = at(days=4)
     assert days.model == "day_type"
