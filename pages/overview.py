@@ -135,7 +135,15 @@ class _Overview:
         self, moment: model.Moment, points: list[MeasuredPoint], theme: str
     ) -> view.PlanPart:
         plan = moment.snapshot.plan
-        actions = [] if plan is None else next_actions(plan, moment.now, limit=STEPS_SHOWN)
+        actions = []
+        if plan is not None:
+            actions = next_actions(
+                plan,
+                moment.now,
+                limit=STEPS_SHOWN,
+                battery=moment.snapshot.site.battery,
+                every_reason=True,
+            )
         steps = next_steps(actions, moment.now, moment.tz, moment.lang)
         window = chart_window(moment.now, moment.tz, points[0].ts if points else None)
         earlier = self._earlier_prices(moment, window)

@@ -97,7 +97,7 @@ def strategies_answer(state: StrategyState) -> StrategiesAnswer:
         switch_threshold=state.switch_threshold,
         min_dwell_minutes=state.min_dwell_minutes,
         strategies=list(StrategyKey),
-        selection=_selection(state.selection),
+        selection=selection_info(state.selection) if state.selection is not None else None,
     )
 
 
@@ -118,9 +118,8 @@ def forecast_series(forecast: Forecast) -> ForecastSeries:
     )
 
 
-def _selection(selection: Selection | None) -> SelectionInfo | None:
-    if selection is None:
-        return None
+def selection_info(selection: Selection) -> SelectionInfo:
+    """Return the API's view of one choice."""
     return SelectionInfo(
         ts=selection.ts,
         plan_id=selection.plan_id,

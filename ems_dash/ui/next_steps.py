@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
+from ems_dash.ui.why import why
 from engine.domain.plan import Plan
-from engine.optimization.explanation import FLUTTER_KW, Action, ActionKind, Reason
+from engine.optimization.explanation import FLUTTER_KW, Action, ActionKind
 
 CHARGE = ("arrow-down-circle", "battery")
 DISCHARGE = ("arrow-up-circle", "battery")
@@ -75,18 +76,13 @@ def _next_step(action: Action, now: datetime, tz: ZoneInfo, lang: str) -> NextSt
         role=role,
         title=label("action", action.kind.value, lang),
         detail=" · ".join(parts),
-        why=_why(action.reason, lang) if action.reason is not None else "",
+        why=(
+            why(action.reason, now, tz, lang, short=not running)
+            if action.reason is not None
+            else ""
+        ),
         power=None if holds else fmt.power(abs(action.mean_kw), lang),
         running=running,
-    )
-
-
-def _why(reason: Reason, lang: str) -> str:
-    return t(
-        f"why.{reason.code.value}",
-        lang,
-        value=fmt.price(reason.stored_value_eur_per_kwh, lang),
-        price=fmt.price(reason.price_eur_per_kwh, lang),
     )
 
 

@@ -60,7 +60,11 @@ PLAN_ARRAYS: tuple[str, ...] = (
 )
 """Arrays of a `Plan` that become columns of `plan_steps`."""
 
-OPTIONAL_PLAN_ARRAYS: tuple[str, ...] = ("site_price_eur_per_kwh", "peak_share_eur_per_kwh")
+OPTIONAL_PLAN_ARRAYS: tuple[str, ...] = (
+    "site_price_eur_per_kwh",
+    "peak_share_eur_per_kwh",
+    "reserve_kwh",
+)
 """Arrays of a `Plan` that may be None; such a column of `plan_steps` is null throughout."""
 
 STEERING_ARRAYS: dict[str, str] = {
@@ -235,6 +239,7 @@ def plan_from_rows(header: PlanHeader, steps: Sequence[Sequence[Any]]) -> Plan:
         peak_share_eur_per_kwh=_floats_or_none(by_name["peak_share_eur_per_kwh"]),
         billed_peak_kw=header.billed_peak_kw,
         steering=_steering(header.steering, by_name),
+        reserve_kwh=_floats_or_none(by_name["reserve_kwh"]),
     )
 
 

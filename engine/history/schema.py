@@ -138,6 +138,7 @@ MIGRATIONS: tuple[Migration, ...] = (
                     "steering_sell_eur_per_kwh",
                     "smoothing_reference_kw",
                     "peak_cap_kw",
+                    "reserve_kwh",
                 )
             ),
         ),

@@ -24,6 +24,7 @@ from engine.optimization.settlement import settled
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.problem import PlanForecasts, ProblemBuilder, recent_net_load_kw
 from engine.runtime.strategy_desk import StrategyDesk
+from engine.runtime.uncertainty import Uncertainty
 from engine.strategies.candidates import CandidatePlan, plan_candidates
 from engine.strategies.parameters import StrategyContext, StrategyParameters
 
@@ -46,6 +47,7 @@ class PlanInputs:
         desk: Chooses among the strategies.
         parameters: Settings of the pure strategies.
         past: Past 15-min means of load and PV.
+        uncertainty: What is done about forecast errors.
         horizon_steps: Length of a plan in quarter-hours.
         interval_s: Seconds between scheduled plans.
     """
@@ -56,6 +58,7 @@ class PlanInputs:
     desk: StrategyDesk
     parameters: StrategyParameters
     past: QuarterHourHistory
+    uncertainty: Uncertainty
     horizon_steps: int
     interval_s: float
 
@@ -160,17 +163,22 @@ class Planner:
             )
         prices = self._published(now)
         forecasts = inputs.forecasts.make(quarter_start(now), inputs.horizon_steps, now)
+        has_pv = forecasts.pv is not None
+        target_kw = inputs.uncertainty.peak_target_kw(now, has_pv=has_pv)
         problem = inputs.problem.build(
             forecasts,
             published=prices,
             soc_percent=soc,
             now=now,
             terminal_value_eur_per_kwh=self._terminal_value(forecasts),
+            peak_target_kw=target_kw,
         )
+        problem = inputs.uncertainty.with_reserve(problem, forecasts, now, target_kw)
         context = StrategyContext(
-            recent_net_load_kw=recent_net_load_kw(inputs.past, now, has_pv=forecasts.pv is not None)
+            recent_net_load_kw=recent_net_load_kw(inputs.past, now, has_pv=has_pv),
+            peak_target_kw=target_kw,
         )
-        candidates = plan_candidates(problem, context, inputs.parameters, self._optimizer)
+        candidates = self._candidates(problem, context, forecasts, now)
         plan_id = f"{now:%Y%m%dT%H%M%S}-{next(self._numbers):04d}"
         selection = inputs.desk.choose(candidates, self._site.site_id, plan_id)
         plan = _published(
@@ -189,6 +197,25 @@ class Planner:
         except MarketError:
             # Whether a plan needs prices is for its tariff to say.
             return None
+
+    def _candidates(
+        self,
+        problem: Instance,
+        context: StrategyContext,
+        forecasts: PlanForecasts,
+        now: datetime,
+    ) -> dict[StrategyKey, CandidatePlan]:
+        """Return every strategy's plan; the co-optimised one against scenarios where wanted."""
+        parameters = self._inputs.parameters
+        scenarios = self._inputs.uncertainty.solver(problem, forecasts, now)
+        if scenarios is None:
+            return plan_candidates(problem, context, parameters, self._optimizer)
+        whole = (StrategyKey.CO_OPTIMISED,)
+        pure = [key for key in StrategyKey if key not in whole]
+        return {
+            **plan_candidates(problem, context, parameters, scenarios, whole),
+            **plan_candidates(problem, context, parameters, self._optimizer, pure),
+        }
 
     def _terminal_value(self, forecasts: PlanForecasts) -> float | None:
         """Value of a kWh left at the end: what the previous plan gave it at that time of day."""

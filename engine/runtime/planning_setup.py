@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from engine.analytics.incurred_peak import IncurredPeaks
 from engine.config.schema import Config
 from engine.domain.clock import Clock
@@ -17,6 +19,7 @@ from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHi
 from engine.history.store import HistoryStore
 from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
+from engine.optimization.optimizer import Optimizer
 from engine.recorded.recording import Recording
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.forecast_setup import MinuteMeans, build_forecasts
@@ -25,10 +28,14 @@ from engine.runtime.planner import PlanInputs, Planner
 from engine.runtime.problem import ProblemBuilder
 from engine.runtime.pv_setup import MODEL_RUN, PvPast, RunStore
 from engine.runtime.strategy_desk import StrategyDesk
+from engine.runtime.uncertainty import Uncertainty
 from engine.strategies.parameters import StrategyParameters
 
 RECORDED_PV_PEAK_KW = 160.0
 """Largest recorded 15-min mean of PV (159.6 kW), rounded up: stands for the installed power."""
+
+_SEED = 20
+"""Scenarios are drawn alike after every start, so that a plan can be made again."""
 
 _RESUMED = timedelta(hours=6)
 """A choice of strategy older than this is no reason to stay with it."""
@@ -70,6 +77,23 @@ class StoredRuns:
     def add(self, run: Forecast) -> None:
         """Keep one more run; returns at once."""
         self.writer.add_forecast(run, self.site_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVintages:
+    """Past forecasts by the time they were issued (`VintageAt`)."""
+
+    store: HistoryStore
+    site_id: str
+
+    def __call__(self, signal: str, issued_at: datetime, within: timedelta) -> Forecast | None:
+        """Return the forecast issued nearest to `issued_at`, at most `within` away."""
+        near = self.store.forecasts(self.site_id, signal, issued_at - within, issued_at + within)
+        usable = [header for header in near if header.model != MODEL_RUN]
+        if not usable:
+            return None
+        best = min(usable, key=lambda header: abs(header.issued_at - issued_at))
+        return self.store.forecast(self.site_id, signal, best.issued_at, best.model)
 
 
 def build_planning(
@@ -120,6 +144,15 @@ def build_planning(
     desk = StrategyDesk(config.strategies, data_dir, clock)
     if store is not None:
         desk.resume(_newest_selection(store, site.site_id, clock.now()))
+    optimizer = Optimizer()
+    uncertainty = Uncertainty(
+        config.planning,
+        site.battery,
+        past,
+        vintage_at=None if store is None else StoredVintages(store, site.site_id),
+        optimizer=optimizer,
+        rng=np.random.default_rng(_SEED),
+    )
     planner = Planner(
         PlanInputs(
             prices=market.prices,
@@ -131,10 +164,12 @@ def build_planning(
                 balancing_window_hours=config.strategies.balancing_window_hours,
             ),
             past=past,
+            uncertainty=uncertainty,
             horizon_steps=config.ems.horizon_hours * 4,
             interval_s=config.ems.optimization_interval_minutes * 60.0,
         ),
         clock,
+        optimizer,
     )
     return Planning(planner, forecasts, desk, peaks)
 

@@ -19,8 +19,6 @@ from engine.strategies.rules import (
     TimerRule,
 )
 
-NO_BATTERY = "no_battery"
-
 _TARGET_SHARE = 0.8
 """Peak the rule defends where none is stated: this share of the peak without a battery."""
 

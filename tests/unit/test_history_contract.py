@@ -112,6 +112,7 @@ def steered(base: Plan, *, smoothing: bool = True) -> Plan:
         base,
         site_price_eur_per_kwh=rng.normal(size=n),
         peak_share_eur_per_kwh=rng.random(n),
+        reserve_kwh=rng.random(n),
         billed_peak_kw=88.25,
         steering=PlanSteering(
             buy_eur_per_kwh=rng.normal(size=n),
