@@ -1,13 +1,13 @@
-"""How fast a plan is made: the kept DPP model against stating the problem anew.
+"""How fast a plan is made: the kept DPP model against stating the problem anew, and each feature.
 
-Run from the repository root: ``python -m tests.benchmarks.bench_optimizer``. All rows of a
-table come from one run on the same instances, alternating, so ratios count and absolute
+Run from the repository root: ``python -m tests.benchmarks.bench_optimizer``. All rows come
+from one run; rows of a table take turns on the same instances, so ratios count and absolute
 times depend on the machine. Prices, load and PV are synthetic (seeded); nothing is read.
 """
 
 from __future__ import annotations
 
-import statistics
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -25,11 +25,14 @@ from engine.optimization.coefficients import coefficients  # noqa: E402
 from engine.optimization.exactness import find_candidates  # noqa: E402
 from engine.optimization.instance import Instance  # noqa: E402
 from engine.optimization.model import CompiledModel, KeptModels  # noqa: E402
-from engine.optimization.shape import Shape, shape_of  # noqa: E402
 from engine.optimization.optimizer import Optimizer  # noqa: E402
+from engine.optimization.scenarios import solve_scenarios  # noqa: E402
+from engine.optimization.shape import Shape, shape_of  # noqa: E402
+from engine.optimization.terms import BilledPeak, TerminalCurve  # noqa: E402
 
 REPEATS = 15
 NEGATIVE_DAYS = 8
+SCENARIOS, SCENARIO_STEPS = 10, 144
 
 
 def site(
@@ -58,14 +61,42 @@ def site(
     )
 
 
-def _ms(work: Callable[[Instance], object], instance: Instance) -> float:
+def with_demand(instance: Instance) -> Instance:
+    """Return the same site with a demand charge in two months that meet in the middle."""
+    n = instance.n_steps
+    return dataclasses.replace(
+        instance,
+        billed_peaks=(
+            BilledPeak.between(n, 0, n // 2, 8.0, 30.0),
+            BilledPeak.between(n, n // 2, n, 8.0),
+        ),
+    )
+
+
+def with_everything(instance: Instance) -> Instance:
+    """Return the same site with every optional term."""
+    n = instance.n_steps
+    return dataclasses.replace(
+        with_demand(instance),
+        export_premium_eur_per_kwh=0.02,
+        smoothing_eur_per_kwh=0.01,
+        smoothing_reference_kw=np.zeros(n),
+        ramp_eur_per_kw=0.001,
+        grid_before_kw=10.0,
+        energy_reserve_kwh=np.full(n, 60.0),
+        reserve_eur_per_kwh_h=0.02,
+        terminal_curve=TerminalCurve(np.array([60.0, 120.0]), np.array([0.15, 0.1, 0.05])),
+    )
+
+
+def _ms(work: Callable[[], object]) -> float:
     began = time.perf_counter()
-    work(instance)
+    work()
     return (time.perf_counter() - began) * 1000.0
 
 
-def resolve_against_rebuild(n: int, repeats: int = REPEATS) -> dict[str, float]:
-    """Return median ms of the model kept and stated anew, and of a whole checked plan."""
+def resolve_against_rebuild(n: int, repeats: int = REPEATS) -> dict[str, list[float]]:
+    """Return ms of the model kept and stated anew, and of a whole checked plan."""
     kept, optimizer = KeptModels(CompiledModel), Optimizer()
 
     def one(model: CompiledModel, instance: Instance) -> None:
@@ -80,51 +111,107 @@ def resolve_against_rebuild(n: int, repeats: int = REPEATS) -> dict[str, float]:
     times: dict[str, list[float]] = {"kept": [], "anew": [], "plan": []}
     for seed in range(1, repeats + 1):
         instance = site(n, seed)
-        times["kept"].append(_ms(lambda i: one(kept.get(shape(i)), i), instance))
-        times["anew"].append(_ms(lambda i: one(CompiledModel(shape(i)), i), instance))
-        times["plan"].append(_ms(optimizer.solve, instance))
-    return {name: statistics.median(values) for name, values in times.items()}
+        times["kept"].append(_ms(lambda i=instance: one(kept.get(shape(i)), i)))
+        times["anew"].append(_ms(lambda i=instance: one(CompiledModel(shape(i)), i)))
+        times["plan"].append(_ms(lambda i=instance: optimizer.solve(i)))
+    return times
 
 
-def negative_prices(days: int = NEGATIVE_DAYS) -> dict[str, list[tuple[float, int, float]]]:
-    """Return (ms, binaries, gap) per 48-h instance of two negative-price cases."""
+def plans(
+    make: Callable[[int], Instance], repeats: int = REPEATS
+) -> list[tuple[float, int, float]]:
+    """Return (ms, binaries, gap) per whole plan; the first, which compiles, is not counted."""
     optimizer = Optimizer()
-    cases = {
-        "spot + 10 ct, feed-in 8 ct": {"feed_in": 0.08, "valley": -0.20},
-        "spot + 10 ct, spot - 0.5 ct, no wear": {"valley": -0.30, "wear": 0.0},
-    }
-    found: dict[str, list[tuple[float, int, float]]] = {}
-    for name, given in cases.items():
-        optimizer.solve(site(192, 0, **given))
-        rows = []
-        for seed in range(1, days + 1):
-            instance = site(192, seed, **given)
-            solution = optimizer.solve(instance)
-            rows.append((solution.solve_ms, find_candidates(instance).count, solution.gap))
-        found[name] = rows
-    return found
+    optimizer.solve(make(0))
+    rows = []
+    for seed in range(1, repeats + 1):
+        instance = make(seed)
+        solution = optimizer.solve(instance)
+        rows.append((solution.solve_ms, find_candidates(instance).count, solution.gap))
+    return rows
+
+
+def scenario_times(repeats: int = 5) -> tuple[list[float], list[float]]:
+    """Return ms of ten scenarios in one problem, and of one deterministic plan of each."""
+    optimizer = Optimizer()
+    together, alone = [], []
+    for seed in range(repeats + 1):
+        random = np.random.default_rng(seed)
+        middle = with_demand(site(SCENARIO_STEPS, seed))
+        paths = [
+            dataclasses.replace(
+                middle,
+                load_kw=np.maximum(
+                    middle.load_kw * (1.0 + 0.2 * random.normal())
+                    + 5.0 * random.normal(size=SCENARIO_STEPS),
+                    0.0,
+                ),
+                pv_kw=middle.pv_kw * max(0.0, 1.0 + 0.3 * random.normal()),
+            )
+            for _ in range(SCENARIOS)
+        ]
+        took = _ms(lambda p=paths, m=middle: solve_scenarios(p, optimizer=optimizer, expected=m))
+        took_alone = _ms(lambda p=paths: [optimizer.solve(path) for path in p])
+        if seed:
+            together.append(took)
+            alone.append(took_alone)
+    return together, alone
+
+
+CASES: dict[str, tuple[Callable[[int], Instance], int]] = {
+    "24 h": (lambda seed: site(96, seed), REPEATS),
+    "48 h": (lambda seed: site(192, seed), REPEATS),
+    "48 h, demand charge, two months": (lambda seed: with_demand(site(192, seed)), REPEATS),
+    "48 h, every optional term": (lambda seed: with_everything(site(192, seed)), REPEATS),
+    "one week": (lambda seed: site(672, seed), REPEATS),
+    "48 h negative, spot + 10 ct, spot - 0.5 ct": (
+        lambda seed: site(192, seed, valley=-0.30),
+        NEGATIVE_DAYS,
+    ),
+    "48 h negative, no wear": (
+        lambda seed: site(192, seed, valley=-0.30, wear=0.0),
+        NEGATIVE_DAYS,
+    ),
+    "48 h negative, feed-in 8 ct": (
+        lambda seed: site(192, seed, valley=-0.20, feed_in=0.08),
+        NEGATIVE_DAYS,
+    ),
+    "48 h negative, no wear, demand charge": (
+        lambda seed: with_demand(site(192, seed, valley=-0.30, wear=0.0)),
+        NEGATIVE_DAYS,
+    ),
+    "48 h negative, feed-in 8 ct, demand charge": (
+        lambda seed: with_demand(site(192, seed, valley=-0.20, feed_in=0.08)),
+        NEGATIVE_DAYS,
+    ),
+}
+
+
+def _quantiles(times: list[float]) -> str:
+    return f"{np.median(times):>11.1f}{np.percentile(times, 95):>11.1f}"
 
 
 def run() -> None:
     """Print the comparison."""
-    print("Optimiser, 15-min steps, medians in ms (one thread)")
+    print("Optimiser, 15-min steps, ms (one thread)")
     print(f"{'horizon':<10}{'kept DPP':>10}{'stated anew':>13}{'ratio':>8}{'whole plan*':>13}")
     for hours in (24, 48):
-        median = resolve_against_rebuild(hours * 4)
-        ratio = median["anew"] / median["kept"]
-        print(
-            f"{hours:>4} h    {median['kept']:>10.1f}{median['anew']:>13.1f}"
-            f"{ratio:>7.1f}x{median['plan']:>13.1f}"
-        )
+        times = resolve_against_rebuild(hours * 4)
+        kept, anew, plan = (float(np.median(times[name])) for name in ("kept", "anew", "plan"))
+        print(f"{hours:>4} h    {kept:>10.1f}{anew:>13.1f}{anew / kept:>7.1f}x{plan:>13.1f}")
     print("* as the engine calls it: candidates, model, calmest of equal plans, costs")
     print()
-    print(
-        f"Negative prices, 48 h, exact{'binaries':>19}{'median ms':>11}{'worst ms':>10}{'gap':>9}"
-    )
-    for name, rows in negative_prices().items():
-        times = [row[0] for row in rows]
+    print(f"{'whole plan':<46}{'binaries':>9}{'median':>11}{'p95':>11}{'gap':>9}")
+    for name, (make, repeats) in CASES.items():
+        rows = plans(make, repeats)
         most, gap = max(row[1] for row in rows), max(row[2] for row in rows)
-        print(f"{name:<38}{most:>9}{statistics.median(times):>11.0f}{max(times):>10.0f}{gap:>9.1g}")
+        print(f"{name:<46}{most:>9}{_quantiles([row[0] for row in rows])}{gap:>9.1g}", flush=True)
+    print()
+    together, alone = scenario_times()
+    ratio = float(np.median(together) / np.median(alone))
+    print(f"{SCENARIOS} scenarios x {SCENARIO_STEPS} steps, demand charge{'median':>22}{'p95':>11}")
+    print(f"{'one first decision, recourse after':<55}{_quantiles(together)}")
+    print(f"{'each planned alone':<55}{_quantiles(alone)}   ratio {ratio:.1f}")
 
 
 def main() -> None:
