@@ -129,6 +129,7 @@ def evaluate(
     costs = costs_of(
         true_instance,
         grid_kw=run.grid_kw,
+        curtailed_kw=run.curtailed_kw,
         charge_kw=charge,
         discharge_kw=discharge,
         soc_kwh=run.soc_kwh,
