@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from engine.domain.errors import ForecastError
 from engine.domain.forecast import PRICE_SIGNAL, FloatArray, Forecast, sorted_quantiles
 from engine.domain.quarter_hour import STEP
 from engine.forecasting.base import Forecaster
@@ -15,6 +17,8 @@ from engine.forecasting.day_table import locate, rows_from_steps
 from engine.forecasting.intra_hour import hourly
 from engine.market.intra_hour import PROFILE_DAYS, refine_hourly
 from engine.market.prices import DayAheadPrices
+
+log = logging.getLogger(__name__)
 
 
 class PublishedPrices:
@@ -49,8 +53,11 @@ class PublishedPrices:
         self._settlement_minutes = settlement_minutes
 
     def fit(self, now: datetime) -> None:
-        """Let the model learn (see `Forecaster.fit`)."""
-        self._model.fit(now)
+        """Let the model learn; that it cannot is an error only once it is needed (`predict`)."""
+        try:
+            self._model.fit(now)
+        except ForecastError as exc:
+            log.info("the price model learnt nothing: %s", exc)
 
     def predict(self, start: datetime, n: int, now: datetime) -> Forecast:
         """Return `n` steps from `start` (see `Forecaster.predict`).

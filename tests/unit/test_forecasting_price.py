@@ -76,6 +76,17 @@ def test_everything_published_needs_no_model() -> None:
     assert made.method == "published (test)"
 
 
+def test_a_model_that_learnt_nothing_matters_only_where_it_is_needed() -> None:
+    prices = published_until(midnight(date(2026, 3, 12)), first=date(2026, 3, 10))
+    now = prices.end - 4 * STEP
+    few = DayAheadPrices(now, prices.steps(now, 4), "test", now)
+    model = forecaster(few)
+    model.fit(now)
+    assert model.predict(now, 4, now).known.all()
+    with pytest.raises(ForecastError, match="not enough history"):
+        model.predict(now, 5, now)
+
+
 def test_hourly_prices_under_quarter_hour_settlement_keep_their_hourly_mean() -> None:
     quarters = published_until(midnight(date(2026, 3, 11)))
     hourly = published_until(midnight(date(2026, 3, 11)), minutes=60)
