@@ -24,6 +24,7 @@ from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.runtime.accuracy_service import ModelAccuracy
 from engine.telemetry.recent import RecentCycle
 
 
@@ -104,6 +105,14 @@ class Services(Protocol):
 
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return the newest forecast of each series; empty before the first plan."""
+        ...
+
+    def forecast_accuracy(self, days: int) -> tuple[ModelAccuracy, ...]:
+        """Return how good each model was over the last `days` days, by lead time.
+
+        Raises:
+            EmsError: The history could not be read.
+        """
         ...
 
 

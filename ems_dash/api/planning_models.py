@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import AwareDatetime, ConfigDict
 
 from ems_dash.api.models import ApiModel, UtcTime
 from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecast
 from engine.domain.quarter_hour import STEP
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
+from engine.forecasting.accuracy import LeadScore
+from engine.runtime.accuracy_service import ModelAccuracy
 
 UNITS = {PRICE_SIGNAL: "EUR/kWh", LOAD_SIGNAL: "kW", PV_SIGNAL: "kW"}
 
@@ -88,6 +92,39 @@ class ForecastAnswer(ApiModel):
     forecasts: list[ForecastSeries]
 
 
+class LeadScoreInfo(ApiModel):
+    """Errors of one class of lead times, in the unit of the series."""
+
+    lead_from_hours: float
+    lead_to_hours: float | None
+    n: int
+    mae: float
+    rmse: float
+    bias: float
+    rmae: float | None
+    pinball: float
+    coverage: float
+
+
+class ModelAccuracyInfo(ApiModel):
+    """How good one model was for one series; rmae is against the values a week before."""
+
+    signal: str
+    unit: str
+    model: str
+    poor: bool
+    overall: LeadScoreInfo
+    by_lead: list[LeadScoreInfo]
+
+
+class AccuracyAnswer(ApiModel):
+    """``GET /api/forecast/accuracy``: forecasts against what came."""
+
+    site_id: str
+    days: int
+    models: list[ModelAccuracyInfo]
+
+
 def strategies_answer(state: StrategyState) -> StrategiesAnswer:
     """Return the API's view of the choice of strategy."""
     return StrategiesAnswer(
@@ -132,4 +169,39 @@ def selection_info(selection: Selection) -> SelectionInfo:
         needed_eur=selection.needed_eur,
         manual_until=selection.manual_until,
         candidates=[CandidateInfo.model_validate(c) for c in selection.candidates],
+    )
+
+
+def accuracy_answer(site_id: str, days: int, models: Sequence[ModelAccuracy]) -> AccuracyAnswer:
+    """Return the API's view of how good forecasts were."""
+    return AccuracyAnswer(
+        site_id=site_id,
+        days=days,
+        models=[
+            ModelAccuracyInfo(
+                signal=entry.signal,
+                unit=UNITS[entry.signal],
+                model=entry.model,
+                poor=entry.poor,
+                overall=_lead_score(entry.overall),
+                by_lead=[_lead_score(one) for one in entry.by_lead],
+            )
+            for entry in models
+        ],
+    )
+
+
+def _lead_score(found: LeadScore) -> LeadScoreInfo:
+    step_hours = STEP.total_seconds() / 3600.0
+    last = found.lead_to_steps
+    return LeadScoreInfo(
+        lead_from_hours=found.lead_from_steps * step_hours,
+        lead_to_hours=None if last is None else last * step_hours,
+        n=found.n,
+        mae=found.mae,
+        rmse=found.rmse,
+        bias=found.bias,
+        rmae=found.rmae,
+        pinball=found.pinball,
+        coverage=found.coverage,
     )

@@ -15,11 +15,13 @@ from ems_dash.api.answers import (
     add_error_handlers,
     error,
     json_answer,
+    whole_number,
     wrong_site,
 )
 from ems_dash.api.planning_models import (
     ForecastAnswer,
     StrategyRequest,
+    accuracy_answer,
     forecast_series,
     strategies_answer,
 )
@@ -27,9 +29,13 @@ from ems_dash.api.request_guard import require_local_request
 from ems_dash.services import Services
 from engine.domain.forecast import FORECAST_SIGNALS
 from engine.domain.strategy import StrategyKey
+from engine.forecasting.accuracy import SCOREBOARD_DAYS
 
 LONGEST_HOURS = 7 * 24
 """A choice by hand ends after at most a week."""
+
+LONGEST_DAYS = 35
+"""Vintages are kept in full for so long (`engine.history.store.FULL_VINTAGE_DAYS`)."""
 
 _EXAMPLE = 'Send {"strategy": "peak_shaving", "hours": 4}, or "until" with a time and its offset.'
 
@@ -93,6 +99,14 @@ def register_planning_api(server: Flask, services: Services) -> None:
         return json_answer(
             ForecastAnswer(site_id=site_id, forecasts=[forecast_series(f) for f in wanted])
         )
+
+    @api.get("/api/forecast/accuracy")
+    def accuracy() -> Response:
+        site_id = services.snapshot().site.site_id
+        if (wrong := wrong_site(site_id)) is not None:
+            return wrong
+        days = whole_number("days", SCOREBOARD_DAYS, 1, LONGEST_DAYS)
+        return json_answer(accuracy_answer(site_id, days, services.forecast_accuracy(days)))
 
     add_error_handlers(api)
     server.register_blueprint(api)

@@ -27,6 +27,7 @@ from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
+from engine.runtime.accuracy_service import AccuracyService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
@@ -266,6 +267,7 @@ def _assemble(
             mqtt=mqtt,
             planner=planning.planner,
             forecasts=planning.forecasts,
+            accuracy=AccuracyService(store, site.site_id, clock),
             desk=planning.desk,
             market=market,
             history=writer,

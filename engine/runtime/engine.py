@@ -33,6 +33,7 @@ from engine.history.writer import HistoryWriter
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
 from engine.market.tariff import TariffBook
+from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_service import ForecastService
@@ -89,6 +90,7 @@ class EngineParts:
         mqtt: Connection to the broker, if one is wanted.
         planner: Planner.
         forecasts: Forecasts of the newest plan.
+        accuracy: How good earlier forecasts were.
         desk: Choice of the strategy.
         market: Where prices and weather come from.
         history: History writer.
@@ -110,6 +112,7 @@ class EngineParts:
     mqtt: MqttService
     planner: Planner
     forecasts: ForecastService
+    accuracy: AccuracyService
     desk: StrategyDesk
     market: MarketService
     history: HistoryWriter
@@ -231,6 +234,14 @@ class Engine:
         """Return signal to the newest forecast; empty before the first plan."""
         return self._parts.forecasts.newest()
 
+    def forecast_accuracy(self, days: int) -> tuple[ModelAccuracy, ...]:
+        """Return how good each model was over the last `days` days.
+
+        Raises:
+            HistoryError: The history could not be read.
+        """
+        return self._parts.accuracy.scores(days)
+
     # Running.
 
     def start(self) -> None:
@@ -340,7 +351,11 @@ class Engine:
             energy_cost_today_eur=self._parts.cycle.cost_since(self._midnight(result.image.ts)),
             links=(*self._parts.devices.links(), *self._parts.mqtt.links()),
             health=self._health(),
-            notices=(*self._parts.notices, *self._parts.market.notices()),
+            notices=(
+                *self._parts.notices,
+                *self._parts.market.notices(),
+                *self._parts.accuracy.notices(),
+            ),
             time_factor=self._parts.time_factor,
             timestep_s=self._parts.timestep_s,
             strategy=self._parts.desk.state(),
@@ -383,6 +398,7 @@ class Engine:
             history.add_prices(self._price_rows(prices, plan.start, prices.end))
         self._prices = prices or self._prices
         self._tell_choice(made.selection)
+        self._parts.accuracy.watch()
         log.info(
             "plan %s published (%s): %s, %+.2f EUR in 24 h, %s in %.0f ms",
             plan.plan_id,

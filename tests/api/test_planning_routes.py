@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from engine.domain.errors import ConfigError
 from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecast
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.forecasting.accuracy import LeadScore
+from engine.runtime.accuracy_service import ModelAccuracy
 from tests.support.build import NOW, forecast, strategy_state
 from tests.unit.ui_builders import snapshot
 
@@ -53,6 +56,11 @@ class FakeServices:
 
     def forecasts(self) -> dict[str, Forecast]:
         return self.made
+
+    def forecast_accuracy(self, days: int) -> tuple[ModelAccuracy, ...]:
+        good = LeadScore(0, 4, 400, 2.0, 3.0, -0.5, 0.6, 0.5, 1.0, 0.6, 0.81)
+        bad = replace(good, lead_from_steps=4, lead_to_steps=None, rmae=1.2)
+        return (ModelAccuracy(LOAD_SIGNAL, "ensemble", days, bad, (good, bad)),)
 
 
 @pytest.fixture
@@ -188,7 +196,20 @@ def test_forecasts_come_with_quantiles_vintage_and_what_is_published(
     assert (wrong.status_code, wrong.get_json()["error"]["field"]) == (400, "signal")
 
 
-@pytest.mark.parametrize("path", ["/api/strategies", "/api/forecast"])
+def test_accuracy_comes_by_lead_time_and_says_what_is_poor(client: FlaskClient) -> None:
+    answer = client.get("/api/forecast/accuracy?days=7").get_json()
+    (entry,) = answer["models"]
+    assert (answer["days"], entry["signal"], entry["unit"]) == (7, LOAD_SIGNAL, "kW")
+    assert entry["poor"] is True
+    near, far = entry["by_lead"]
+    assert (near["lead_from_hours"], near["lead_to_hours"], near["rmae"]) == (0.0, 1.0, 0.6)
+    assert far["lead_to_hours"] is None
+    assert near["pinball"] == pytest.approx(0.7)
+    wrong = client.get("/api/forecast/accuracy?days=0")
+    assert (wrong.status_code, wrong.get_json()["error"]["field"]) == (400, "days")
+
+
+@pytest.mark.parametrize("path", ["/api/strategies", "/api/forecast", "/api/forecast/accuracy"])
 def test_another_site_is_unknown(client: FlaskClient, path: str) -> None:
     answer = client.get(f"{path}?site=elsewhere")
     assert answer.status_code == 404
