@@ -9,6 +9,8 @@ import pytest
 
 from engine.domain.control import EngineState
 from engine.domain.signals import ALARMS
+from engine.domain.strategy import ChoiceReason, StrategyKey
+from engine.optimization.explanation import Driver, ReasonCode
 from engine.runtime.cycle import REASON_STATES
 
 CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
@@ -19,12 +21,24 @@ LIMITS = (
 )
 WISHES = (
     *("import_limit", "export_limit", "energy_min", "energy_max", "energy_final_min", "standby"),
+    "energy_reserve",
 )
 CODES = {
     "state": [s.value for s in EngineState],
     "reason": [*REASON_STATES, "stopped"],
-    "step": ["control", "poll", "plan", "history", "command"],
-    "notice": ["recorded_prices", "demo_plant", "monitor_mode"],
+    "step": [
+        *("control", "poll", "plan", "history", "command"),
+        *("prices", "price_history", "weather"),
+    ],
+    "notice": [
+        *("recorded_prices", "demo_plant", "monitor_mode", "strategy_forgotten", "forecast_poor"),
+        *(f"prices_{state}" for state in ("cached", "late", "outage", "none")),
+        *(f"weather_{state}" for state in ("cached", "outage", "none")),
+    ],
+    "strategy": [key.value for key in StrategyKey],
+    "choice": [reason.value for reason in ChoiceReason],
+    "why": [code.value for code in ReasonCode],
+    "why.driver": [driver.value for driver in Driver],
     "binding": LIMITS,
     "wish": WISHES,
     "alarm": ALARMS,
