@@ -57,6 +57,9 @@ def _prices(reason: Reason, lang: str) -> str:
 
 def _time(ts: datetime, now: datetime, tz: tzinfo, lang: str) -> str:
     time = fmt.clock_time(ts, tz)
-    if ts.astimezone(tz).date() == now.astimezone(tz).date():
+    days = (ts.astimezone(tz).date() - now.astimezone(tz).date()).days
+    if days == 0:
         return time
+    if days == 1:
+        return t("steps.tomorrow", lang, time=time)
     return f"{fmt.day_label(ts, tz, lang)} {time}"

@@ -113,6 +113,11 @@ class Planner:
         self._planned_at: datetime | None = None
         self._planned_until: datetime | None = None
 
+    def resume(self, plan: Plan | None) -> None:
+        """Take over what the newest stored plan held energy to be worth."""
+        if plan is not None and plan.strategy == StrategyKey.CO_OPTIMISED:
+            self._values = _ValueCurve(plan.start, plan.stored_value_eur_per_kwh)
+
     def request(self) -> None:
         """Ask for a new plan as soon as possible."""
         self._requested.set()

@@ -12,6 +12,7 @@ from engine.analytics.incurred_peak import IncurredPeaks
 from engine.config.schema import Config
 from engine.domain.clock import Clock
 from engine.domain.forecast import PV_SIGNAL, Forecast
+from engine.domain.plan import Plan
 from engine.domain.site import Site
 from engine.domain.strategy import Selection
 from engine.forecasting.base import QuarterHourHistory
@@ -171,6 +172,8 @@ def build_planning(
         clock,
         optimizer,
     )
+    if store is not None:
+        planner.resume(_newest_plan(store, site.site_id, clock.now()))
     return Planning(planner, forecasts, desk, peaks)
 
 
@@ -201,3 +204,8 @@ def pv_factor(config: Config) -> float:
 def _newest_selection(store: HistoryStore, site_id: str, now: datetime) -> Selection | None:
     recent = store.selections(site_id, now - _RESUMED, now + timedelta(minutes=1))
     return recent[-1] if recent else None
+
+
+def _newest_plan(store: HistoryStore, site_id: str, now: datetime) -> Plan | None:
+    recent = store.plans(site_id, now - _RESUMED, now + timedelta(minutes=1))
+    return store.plan(recent[-1].plan_id) if recent else None
