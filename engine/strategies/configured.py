@@ -174,26 +174,21 @@ def _balancing_price(instance: Instance) -> float:
     return flat if np.isinf(burning) else 0.5 * (flat - burning)
 
 
-def steering(key: StrategyKey, configured: Instance, solution: Solution) -> PlanSteering:
+def steering(configured: Instance, solution: Solution) -> PlanSteering:
     """Return what control between plans must use to keep the strategy's meaning.
 
-    That is the view of the configured problem with its rules on charging from and
-    discharging into the grid. Self-consumption puts its premium on exporting too: whatever
-    surplus the moment brings is stored at once, also where the forecast promised enough
-    later.
+    That is the view of the configured problem, with its rules on charging from and
+    discharging into the grid. (Self-consumption with its premium on exporting too would store
+    every surplus at once instead of the plan's cheapest; measured on two weeks of April that
+    is 0.3 points of self-consumption for a sixth of the saving, and control would leave the
+    plan the site was shown.)
 
     Args:
-        key: The strategy.
-        configured: Its problem (`configure`).
+        configured: The strategy's problem (`configure`).
         solution: Its solution.
     """
-    view = dataclasses.replace(
+    return dataclasses.replace(
         steering_of(configured, solution),
         grid_charge_allowed=configured.grid_charge_allowed,
         battery_export_allowed=configured.battery_export_allowed,
     )
-    if key is not StrategyKey.SELF_CONSUMPTION:
-        return view
-    # The dearest import contains the premium.
-    premium = float(configured.buy_eur_per_kwh.max())
-    return dataclasses.replace(view, sell_eur_per_kwh=view.sell_eur_per_kwh - premium)

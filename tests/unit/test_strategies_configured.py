@@ -243,14 +243,11 @@ def test_self_consumption_sells_rather_than_gives_away() -> None:
     assert plan.grid_kw.min() < -10.0
 
 
-def test_self_consumption_between_plans_stores_what_comes() -> None:
-    plan = planned(SELF, recorded_day(DAYS[2]))
-    view = plan.steering
+def test_self_consumption_keeps_its_rules_between_plans() -> None:
+    view = planned(SELF, recorded_day(DAYS[2])).steering
     assert view is not None
     assert not view.grid_charge_allowed
     assert not view.battery_export_allowed
-    # Selling a surplus is never worth more than storing it.
-    assert view.sell_eur_per_kwh.max() < 0.0
 
 
 # -- load balancing --------------------------------------------------------------------
@@ -367,7 +364,7 @@ def test_steering_of_the_pure_strategies_is_what_they_saw() -> None:
     assert caps[BAL].smoothing_reference_kw is not None
     own = plans[CO]
     assert own.instance is not None
-    assert steering(CO, own.instance, solution(own)).grid_charge_allowed
+    assert steering(own.instance, solution(own)).grid_charge_allowed
 
 
 @pytest.mark.parametrize(
