@@ -109,8 +109,8 @@ class Controller:
             prices: Prices of the running quarter-hour, or None when unknown.
             now: Wall time, UTC: which step of the plan, which quarter-hour.
             monotonic_s: Monotonic time: everything that lasts.
-            reserve_kwh: Energy to keep for peaks at each step of the plan, shape (n,), counted
-                like the stored energy; None for none.
+            reserve_kwh: Energy to keep for peaks at each step of the plan, shape (n,), instead
+                of the plan's own; None for the plan's.
             peak_cap_kw: Mean import to hold instead of the plan's.
         """
         quarter = self._quarter_import.update(now, monotonic_s, image.value("grid_kw"))
@@ -139,9 +139,12 @@ class Controller:
             deadband_kw=self._calming.deadband_kw,
         )
         wish = self._wish(moment)
-        if covering is not None and reserve_kwh is not None and self._config.peak_reserve:
-            band = self._config.reserve_band_percent / 100.0 * self._battery.energy_capacity_kwh
-            wish = with_reserve(wish, moment, float(reserve_kwh[moment.step]), band)
+        if covering is not None and self._config.peak_reserve:
+            reserve = covering.reserve_kwh if reserve_kwh is None else reserve_kwh
+            if reserve is not None:
+                band = self._config.reserve_band_percent / 100.0
+                band_kwh = band * self._battery.energy_capacity_kwh
+                wish = with_reserve(wish, moment, float(reserve[moment.step]), band_kwh)
         return self._decided(now, monotonic_s, moment, wish)
 
     def _smoothed(self, net_load_kw: float | None, monotonic_s: float) -> tuple[float, float]:

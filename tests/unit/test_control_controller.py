@@ -104,6 +104,13 @@ def test_below_the_reserve_the_battery_refills_up_to_the_cap(site: Site) -> None
     assert (found.power_kw, found.reason) == (pytest.approx(-35.0), "reserve")
 
 
+def test_the_plans_own_reserve_counts(site: Site) -> None:
+    view = steering(60.0)
+    worthless = plan(stored_value_eur_per_kwh=0.02, steering=view, reserve_kwh=np.full(N, 120.0))
+    assert Loop(site).step(worthless).reason == "reserve"
+    assert Loop(site, peak_reserve=False).step(worthless).reason == "value_dispatch"
+
+
 def test_just_above_the_reserve_it_rests(site: Site) -> None:
     worthless = plan(stored_value_eur_per_kwh=0.02, steering=steering(60.0))
     resting = Loop(site).step(worthless, reserve_kwh=99.0)
