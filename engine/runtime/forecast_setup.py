@@ -20,6 +20,9 @@ from engine.runtime.forecast_service import ForecastService, StandIn
 from engine.runtime.market_service import MarketService
 from engine.runtime.pv_setup import PvPast, build_pv
 
+DEMO_HISTORY_DAYS = 300
+"""The recorded year repeats: a longer past of the demo would hold the days to be forecast."""
+
 MinuteMeans = Callable[[datetime, datetime | None], list[MeasuredPoint]]
 """Closed one-minute means with ``since < ts < until``, ascending."""
 
@@ -80,7 +83,7 @@ def _price(
             choice,
             history,
             zone,
-            config.forecasts.holidays_country,
+            _holidays(config),
             subdivision=config.forecasts.holidays_subdivision,
             settlement_minutes=settlement_minutes,
         )
@@ -100,10 +103,16 @@ def _load(
             choice,
             history,
             zone,
-            config.forecasts.holidays_country,
+            _holidays(config),
             subdivision=config.forecasts.holidays_subdivision,
             running_mean=running,
+            longest_history_days=DEMO_HISTORY_DAYS if config.demo else None,
         )
 
     chosen = model(config.forecasts.load)
     return chosen if config.forecasts.load == "auto" else StandIn(chosen, model("auto"))
+
+
+def _holidays(config: Config) -> str | None:
+    # The recorded year is shifted by whole weeks, so no calendar's holidays fit its days.
+    return None if config.demo else config.forecasts.holidays_country
