@@ -126,6 +126,12 @@ class OptimizationError(EmsError):
     code = "no_plan"
 
 
+class ControlError(EmsError):
+    """Something asked of the control law is not possible."""
+
+    code = "control_refused"
+
+
 class HistoryError(EmsError):
     """The history store could not read or write."""
 
