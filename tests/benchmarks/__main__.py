@@ -1,21 +1,36 @@
-"""``make bench``: every comparison in one run, side by side."""
+"""``make bench``: every comparison in one run, side by side.
+
+``python -m tests.benchmarks NAME ...`` runs only the named ones.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import platform
+import time
 
-from tests.benchmarks import bench_history, bench_optimizer, bench_scan
+BENCHMARKS = (
+    *("optimizer", "history", "scan"),
+    *("pv", "forecast", "strategies", "control"),
+)
 
 
 def main() -> None:
-    """Print all benchmarks."""
+    """Print all benchmarks, or those named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or BENCHMARKS
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BENCHMARKS)}")
     print(f"EMS Dash benchmarks on Python {platform.python_version()}, {platform.machine()}")
-    print("Ratios within one run count; absolute times depend on the machine.\n")
-    bench_optimizer.main()
-    print()
-    bench_history.main()
-    print()
-    bench_scan.main()
+    print("Ratios within one run count; absolute times depend on the machine.")
+    for name in names:
+        began = time.monotonic()
+        print()
+        importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+        print(f"({name}: {time.monotonic() - began:.0f} s)")
 
 
 if __name__ == "__main__":
