@@ -14,7 +14,8 @@ from engine.domain.strategy import CandidateValue, StrategyKey
 from engine.optimization.check import check_solution
 from engine.optimization.instance import Instance
 from engine.optimization.solution import Solution
-from engine.strategies.configured import configure, steering
+from engine.optimization.steering import steering_of
+from engine.strategies.configured import configure
 from engine.strategies.evaluation import evaluate
 from engine.strategies.parameters import StrategyContext, StrategyParameters
 
@@ -61,7 +62,7 @@ class CandidatePlan:
         preference_eur: What the owner's preferences in the true problem (a missing reserve, a
             premium on exporting, smoothing, ramps) charge the plan for. No money, but part
             of what is weighed when choosing. 0 without a plan.
-        steering: What control between plans needs; None without a plan.
+        steering: What control between plans needs to keep the strategy's view; None without a plan.
     """
 
     instance: Instance | None
@@ -119,7 +120,7 @@ def _candidate(
                 hint="Another strategy plans meanwhile; please report this case.",
             )
         worth = evaluate(true_instance, solution.battery_kw, solution.curtailed_kw)
-        view = steering(instance, solution)
+        view = steering_of(instance, solution)
     except EmsError as error:
         log.warning("strategy %s made no plan: %s", key, error)
         return _failed(key, instance, str(error))

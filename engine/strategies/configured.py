@@ -24,12 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.domain.plan import PlanSteering
 from engine.domain.strategy import StrategyKey
 from engine.optimization.exactness import burning_price_eur_per_kwh
 from engine.optimization.instance import Instance
-from engine.optimization.solution import Solution
-from engine.optimization.steering import steering_of
 from engine.optimization.terms import BilledPeak
 from engine.strategies.balancing import reference_kw
 from engine.strategies.parameters import StrategyContext, StrategyParameters
@@ -124,8 +121,11 @@ def _peak_shaving(
 
 def _self_consumption(instance: Instance, parameters: StrategyParameters) -> Instance:
     # Without charging from the grid and exporting from the battery, a PV kWh used on site is
-    # an imported kWh less. The premium sits on imports because one on exports would have PV
-    # power given away instead of fed in.
+    # an imported kWh less. The premium sits on imports because one on exports makes stored
+    # energy a burden ahead of a full store, which costs binary variables. Control between plans sees the same prices: with a
+    # premium on exporting it would store every surplus at once instead of the plan's cheapest;
+    # closed loop on recorded months (bench_strategies) that brought one point of
+    # self-consumption in April and half a point in July, and cost a third of the saving.
     premium = parameters.self_consumption_premium_eur_per_kwh
     return dataclasses.replace(
         instance,
@@ -172,23 +172,3 @@ def _balancing_price(instance: Instance) -> float:
     burning = burning_price_eur_per_kwh(instance)
     flat = flat_price_eur_per_kwh(instance)
     return flat if np.isinf(burning) else 0.5 * (flat - burning)
-
-
-def steering(configured: Instance, solution: Solution) -> PlanSteering:
-    """Return what control between plans must use to keep the strategy's meaning.
-
-    That is the view of the configured problem, with its rules on charging from and
-    discharging into the grid. Self-consumption might put its premium on exporting too and
-    store every surplus at once instead of the plan's cheapest; closed loop on recorded months
-    (``bench_strategies``) that brought one point of self-consumption in April and half a
-    point in July, and cost a third of the saving.
-
-    Args:
-        configured: The strategy's problem (`configure`).
-        solution: Its solution.
-    """
-    return dataclasses.replace(
-        steering_of(configured, solution),
-        grid_charge_allowed=configured.grid_charge_allowed,
-        battery_export_allowed=configured.battery_export_allowed,
-    )
