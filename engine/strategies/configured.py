@@ -122,10 +122,11 @@ def _peak_shaving(
 def _self_consumption(instance: Instance, parameters: StrategyParameters) -> Instance:
     # Without charging from the grid and exporting from the battery, a PV kWh used on site is
     # an imported kWh less. The premium sits on imports because one on exports makes stored
-    # energy a burden ahead of a full store, which costs binary variables. Control between plans sees the same prices: with a
-    # premium on exporting it would store every surplus at once instead of the plan's cheapest;
-    # closed loop on recorded months (bench_strategies) that brought one point of
-    # self-consumption in April and half a point in July, and cost a third of the saving.
+    # energy a burden ahead of a full store, which costs binary variables. Control between
+    # plans sees the same prices: with a premium on exporting it would store every surplus at
+    # once instead of the plan's cheapest; closed loop on recorded months (bench_strategies)
+    # that brought one point of self-consumption in April and half a point in July, and cost
+    # a third of the saving.
     premium = parameters.self_consumption_premium_eur_per_kwh
     return dataclasses.replace(
         instance,
