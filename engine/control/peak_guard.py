@@ -46,12 +46,13 @@ class PeakGuard:
         if not math.isfinite(cap_kw):
             self._frozen = None
             return math.inf
-        if quarter.remaining_s <= FROZEN_S and self._frozen is not None:
-            start, allowed = self._frozen
-            if start == quarter.start:
-                return allowed
-        top_kw = ceiling_kw(cap_kw)
-        left_kws = self._aim * cap_kw * QUARTER_S - quarter.imported_kws(cap_kw, top_kw)
-        allowed = min(max(left_kws / max(quarter.remaining_s, FROZEN_S), 0.0), top_kw)
+        top_kw, aim_kw = ceiling_kw(cap_kw), self._aim * cap_kw
+        if quarter.remaining_s <= FROZEN_S:
+            # Who starts only now has nothing frozen, and too little time to make up for much.
+            start, frozen_kw = self._frozen or (None, aim_kw)
+            return frozen_kw if start == quarter.start else aim_kw
+        # An unknown part at the cap itself would have to be made up for, steeply near the end.
+        left_kws = aim_kw * QUARTER_S - quarter.imported_kws(aim_kw, top_kw)
+        allowed = min(max(left_kws / quarter.remaining_s, 0.0), top_kw)
         self._frozen = (quarter.start, allowed)
         return allowed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -49,6 +49,7 @@ class Plant:
         published: Plan,
         config: ControlConfig | None = None,
         start_cycle: int = 0,
+        clock_error_s: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         """Run from `start_cycle`; `means_kw` gets the mean import of each whole quarter-hour."""
         controller = Controller(SITE, config)
@@ -59,7 +60,8 @@ class Plant:
         for i in range(start_cycle, cycles):
             grid_kw = net_load_kw(i) - self.battery_kw
             imported_kw += max(0.0, grid_kw)
-            now, monotonic_s = NOW + timedelta(seconds=CYCLE_S * i), CYCLE_S * i
+            monotonic_s = CYCLE_S * i
+            now = NOW + timedelta(seconds=monotonic_s + clock_error_s(i))
             seen = image(
                 now, grid_kw=grid_kw, battery_kw=self.battery_kw, soc_percent=self.soc_percent
             )
@@ -166,3 +168,23 @@ def test_a_step_of_the_load_is_met_without_swinging(delay: int, step_kw: float) 
     assert abs(after[-1] - step_kw) <= 1.0
     # Monotone up to the deadband: it never overshoots what the load asks for.
     assert max(abs(p) for p in after) <= abs(step_kw) + 1.0
+
+
+@settings(max_examples=12)
+@given(
+    jump_s=st.sampled_from([3600.0, -3600.0, 86_400.0, 300.0, -300.0, 7.0]),
+    at=st.integers(20, 400),
+    load_kw=st.floats(61.0, 120.0),
+)
+def test_a_wall_clock_that_jumps_moves_nothing(jump_s: float, at: int, load_kw: float) -> None:
+    # Discharging for the cap of 60 kW, in a plan that covers both times.
+    view = replace(published(240, cap_kw=60.0, value=0.6), start=NOW - timedelta(days=1))
+    plant = Plant(delay=1, soc_percent=85.0)
+    plant.run(
+        lambda _: load_kw,
+        QUARTER_CYCLES,
+        view,
+        clock_error_s=lambda i: jump_s if i >= at else 0.0,
+    )
+    before, after = plant.powers_kw[at - 1], plant.powers_kw[at : at + 40]
+    assert max(abs(p - before) for p in after) <= 3.0 + abs(before - (load_kw - 60.0))
