@@ -17,6 +17,7 @@ so noise around zero does not turn the battery round. Limits act on unfiltered v
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 
 from engine.config.control import ControlConfig
@@ -25,6 +26,7 @@ from engine.control.layers import (
     BMS_MISSING,
     EPSILON_KW,
     GRID_LIMIT,
+    MANUAL,
     METER_MISSING,
     PEAK_GUARD,
     Moment,
@@ -99,6 +101,7 @@ class Controller:
         monotonic_s: float,
         reserve_kwh: FloatArray | None = None,
         peak_cap_kw: float | None = None,
+        manual_kw: float | None = None,
     ) -> Setpoint:
         """Return the setpoint of this cycle; always within the limits.
 
@@ -112,6 +115,7 @@ class Controller:
             reserve_kwh: Energy to keep for peaks at each step of the plan, shape (n,), instead
                 of the plan's own; None for the plan's.
             peak_cap_kw: Mean import to hold instead of the plan's.
+            manual_kw: Battery power a person asks for; then only limits have a say.
         """
         quarter = self._quarter_import.update(now, monotonic_s, image.value("grid_kw"))
         self._quarter = quarter
@@ -138,6 +142,9 @@ class Controller:
             direction=self._calming.direction,
             deadband_kw=self._calming.deadband_kw,
         )
+        if manual_kw is not None:
+            moment = replace(moment, allowed_kw=math.inf)
+            return self._decided(now, monotonic_s, moment, Wish(manual_kw, MANUAL))
         wish = self._wish(moment)
         if covering is not None and self._config.peak_reserve:
             reserve = covering.reserve_kwh if reserve_kwh is None else reserve_kwh

@@ -23,6 +23,7 @@ from engine.domain.site import Battery
 PEAK_GUARD = "peak_guard"
 RESERVE = "reserve"
 GRID_LIMIT = "grid_limit"
+MANUAL = "manual"
 HOLD = "hold"
 TRACK = "track"
 SELF_CONSUMPTION = "self_consumption"
@@ -32,7 +33,7 @@ NO_PLAN = "no_plan"
 NO_PRICE = "no_price"
 
 DECIDING_REASONS = frozenset(
-    {VALUE_DISPATCH, PEAK_GUARD, RESERVE, GRID_LIMIT, HOLD, TRACK, SELF_CONSUMPTION}
+    {VALUE_DISPATCH, PEAK_GUARD, RESERVE, GRID_LIMIT, MANUAL, HOLD, TRACK, SELF_CONSUMPTION}
 )
 """Reasons of a setpoint that a layer decided; the others say why the battery stands still."""
 

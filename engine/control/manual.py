@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from datetime import datetime
 
+from engine.domain.control import ManualOrder
 from engine.domain.errors import ControlError
 from engine.domain.site import Battery
 
@@ -14,34 +13,6 @@ LONGEST_H = 24.0
 
 IDLE_KW = 0.05
 """An order below this power means that the battery stands still."""
-
-
-@dataclass(frozen=True, slots=True)
-class ManualOrder:
-    """What a person, or a program on a person's behalf, asked for.
-
-    Attributes:
-        power_kw: Battery power, + discharge, - charge, 0 to stand still.
-        given_at: When it was given, UTC.
-        until: When it ends at the latest, UTC.
-        soc_percent: State of charge at which it ends earlier: reached from below when charging,
-            from above when discharging; None for none.
-        source: Who gave it: ``"page"``, ``"api"`` or ``"mqtt"``.
-    """
-
-    power_kw: float
-    given_at: datetime
-    until: datetime
-    soc_percent: float | None = None
-    source: str = "api"
-
-    def reached(self, soc_percent: float) -> bool:
-        """Return True when the state of charge at which it ends is reached."""
-        if self.soc_percent is None:
-            return False
-        if self.power_kw < 0.0:
-            return soc_percent >= self.soc_percent
-        return soc_percent <= self.soc_percent
 
 
 class ManualControl:

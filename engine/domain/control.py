@@ -12,9 +12,11 @@ class EngineState(StrEnum):
 
     STARTING = "starting"
     AUTOMATIC = "automatic"
+    MANUAL = "manual"
     MONITORING = "monitoring"
     DEGRADED = "degraded"
     SAFE = "safe"
+    FAULT = "fault"
     STOPPED = "stopped"
 
 
@@ -71,6 +73,34 @@ class Setpoint:
     reason: str
     binding: str | None = None
     missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManualOrder:
+    """What a person, or a program on a person's behalf, asked of the battery.
+
+    Attributes:
+        power_kw: Battery power, + discharge, - charge, 0 to stand still.
+        given_at: When it was given, UTC.
+        until: When it ends at the latest, UTC.
+        soc_percent: State of charge at which it ends earlier: reached from below when charging,
+            from above when discharging; None for none.
+        source: Who gave it: ``"page"``, ``"api"`` or ``"mqtt"``.
+    """
+
+    power_kw: float
+    given_at: datetime
+    until: datetime
+    soc_percent: float | None = None
+    source: str = "api"
+
+    def reached(self, soc_percent: float) -> bool:
+        """Return True when the state of charge at which it ends is reached."""
+        if self.soc_percent is None:
+            return False
+        if self.power_kw < 0.0:
+            return soc_percent >= self.soc_percent
+        return soc_percent <= self.soc_percent
 
 
 @dataclass(frozen=True, slots=True)
