@@ -65,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
             value=arguments.soc,
             hint="Give a number from 0 to 100.",
         )
-    result = single_plan(config, arguments.data, at.astimezone(UTC), arguments.soc, now)
+    result = single_plan(config, arguments.data, _utc(at), arguments.soc, now)
     if arguments.json:
         print(json.dumps(_document(result, config), allow_nan=False))
     else:
@@ -81,6 +81,18 @@ def _moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time; write it like 2026-11-25T14:00 or 2026-11-25T14:00+01:00"
         ) from exc
+
+
+def _utc(at: datetime) -> datetime:
+    # A plan looks four weeks back and some days ahead.
+    if not 1900 <= at.year <= 9000:
+        raise EmsError(
+            f"There is no plan for the year {at.year}.",
+            field="--at",
+            value=at.isoformat(),
+            hint="Give a time like 2026-11-25T14:00.",
+        )
+    return at.astimezone(UTC)
 
 
 def _document(result: SinglePlan, config: Config) -> dict[str, Any]:
@@ -160,6 +172,8 @@ def _lines(result: SinglePlan, config: Config) -> list[str]:
 
 
 def _steps(result: SinglePlan, config: Config) -> list[str]:
+    import numpy as np
+
     from ems_dash.ui.why import why
     from engine.optimization.explanation import explain
     from engine.runtime.assembly import site_from
@@ -168,11 +182,13 @@ def _steps(result: SinglePlan, config: Config) -> list[str]:
     plan = result.made.plan
     reasons = explain(plan, site_from(config).battery)
     capacity = config.bess.energy_capacity_kwh
+    # Under a tariff without a day-ahead price nothing about its prices is a forecast.
+    guessed = plan.price_is_forecast & np.isfinite(plan.spot_eur_per_kwh)
     lines = ["time         buy    sell   load     pv battery    grid   soc  why (ct/kWh, kW, %)"]
     for i, ts in enumerate(plan.times()):
         local = ts.astimezone(zone)
         lines.append(
-            f"{local:%d. %H:%M}{'~' if plan.price_is_forecast[i] else ' '}"
+            f"{local:%d. %H:%M}{'~' if guessed[i] else ' '}"
             f"{100 * plan.buy_eur_per_kwh[i]:7.1f}{100 * plan.sell_eur_per_kwh[i]:8.1f}"
             f"{plan.load_kw[i]:7.1f}{plan.pv_kw[i]:7.1f}{plan.battery_kw[i]:8.1f}"
             f"{plan.grid_kw[i]:8.1f}{100 * plan.soc_kwh[i] / capacity:6.1f}  "

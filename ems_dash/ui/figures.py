@@ -364,7 +364,10 @@ def _soc_planned(ahead: _Ahead, site: Site, past: _Past, *, theme: str, lang: st
 
 
 def price_bars(plan: Plan | None, remembered: Sequence[PriceBar]) -> list[PriceBar]:
-    """Return the prices of `plan` preceded by `remembered` ones from before its start."""
+    """Return the prices of `plan` preceded by `remembered` ones from before its start.
+
+    A step without a day-ahead price, under a tariff that needs none, has no bar.
+    """
     if plan is None:
         return list(remembered)
     own = [
@@ -372,6 +375,7 @@ def price_bars(plan: Plan | None, remembered: Sequence[PriceBar]) -> list[PriceB
             ts, plan.step_minutes, float(plan.spot_eur_per_kwh[i]), bool(plan.price_is_forecast[i])
         )
         for i, ts in enumerate(plan.times())
+        if math.isfinite(plan.spot_eur_per_kwh[i])
     ]
     return [b for b in remembered if b.ts < plan.start] + own
 

@@ -7,6 +7,7 @@ incurred cost nothing more (notes/optimisation section 1, `P_run`).
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
@@ -14,11 +15,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.domain.quarter_hour import STEP, STEP_S
+from engine.domain.quarter_hour import STEP_S, quarter_start
 from engine.domain.records import LedgerRow
 
 WATCHED_S = STEP_S - 10.0
 """A quarter-hour counts when so much of it was metered: less would understate its mean."""
+
+_UNSTORED = 96
+"""So many of the newest quarter-hours are remembered: the store takes rows with a delay."""
 
 
 class BilledTimes(Protocol):
@@ -47,13 +51,15 @@ class IncurredPeaks:
         self._billed = billed
         self._lock = threading.Lock()
         self._peaks: dict[tuple[datetime, datetime], float] = {}
+        self._newest: deque[LedgerRow] = deque(maxlen=_UNSTORED)
 
     def add(self, row: LedgerRow) -> None:
         """Take a quarter-hour that has just been booked."""
         with self._lock:
+            self._newest.append(row)
             for (start, end), peak_kw in self._peaks.items():
                 if start <= row.ts < end:
-                    self._peaks[start, end] = max(peak_kw, self._import_kw(row))
+                    self._peaks[start, end] = max(peak_kw, self._highest_kw([row]))
 
     def kw(self, start: datetime, end: datetime, now: datetime) -> float:
         """Return the highest billed 15-min mean import of ``[start, end)`` so far, 0 without any.
@@ -72,13 +78,17 @@ class IncurredPeaks:
             known = self._peaks.get((start, end))
         if known is not None:
             return known
-        earlier = max((self._import_kw(row) for row in self._booked(start, end)), default=0.0)
+        earlier = self._highest_kw(self._booked(start, min(end, quarter_start(now))))
         with self._lock:
+            newest = self._highest_kw(row for row in self._newest if start <= row.ts < end)
             self._peaks = {key: kw for key, kw in self._peaks.items() if key[1] > now}
-            self._peaks[start, end] = max(earlier, self._peaks.get((start, end), 0.0))
+            self._peaks[start, end] = max(earlier, newest)
             return self._peaks[start, end]
 
-    def _import_kw(self, row: LedgerRow) -> float:
-        if row.seconds < WATCHED_S or not self._billed.billed_mask(row.ts, 1)[0]:
-            return 0.0
-        return row.import_kwh / (STEP.total_seconds() / 3600.0)
+    def _highest_kw(self, rows: Iterable[LedgerRow]) -> float:
+        watched = (row for row in rows if row.seconds >= WATCHED_S)
+        # The highest first: a year of rows then asks the calendar for few of them.
+        for row in sorted(watched, key=lambda row: row.import_kwh, reverse=True):
+            if self._billed.billed_mask(row.ts, 1)[0]:
+                return row.import_kwh / (STEP_S / 3600.0)
+        return 0.0

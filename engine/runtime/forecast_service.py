@@ -101,8 +101,9 @@ class ForecastService:
             self._price.fit(now)
             return self._price.predict(start, n, now)
         except (ForecastError, MarketError):
-            end = start + (n - 1) * STEP
-            if self._needs_price(start) or self._needs_price(end):
+            # A tariff changes at local midnight: once a day and at the end meets every version.
+            times = [start + step * STEP for step in (*range(0, n, 96), n - 1)]
+            if any(self._needs_price(ts) for ts in times):
                 raise
             # Fixed and time-of-use tariffs are planned without a day-ahead price; the plan's
             # own series says that there is none.

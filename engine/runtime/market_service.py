@@ -36,7 +36,8 @@ from engine.weather.weather import WeatherSource
 CACHE_FOLDER = "cache"
 """Folder of fetched prices and weather, in the data folder."""
 
-_MARKET_ZONES = {"AT": "Europe/Vienna", "DE": "Europe/Berlin"}
+MARKET_ZONES = {"AT": "Europe/Vienna", "DE": "Europe/Berlin"}
+"""Local time of the exchange by region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def build_market(
     prices: LivePrices | None = None
     weather: LiveWeather | None = None
     if live:
-        zone = ZoneInfo(_MARKET_ZONES[config.prices.region])
+        zone = ZoneInfo(MARKET_ZONES[config.prices.region])
         providers = _price_providers(config, web, zone, settlement_minutes)
         prices = LivePrices(
             providers,

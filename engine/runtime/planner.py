@@ -133,10 +133,10 @@ class Planner:
         plan, planned_at = self._last_plan, self._planned_at
         if plan is None or planned_at is None:
             return "start" if image.value("soc_percent") is not None else None
-        if self._requested.is_set():
-            return "request"
         if self._inputs.desk.overridden_since_plan():
             return "override"
+        if self._requested.is_set():
+            return "request"
         interval = self._inputs.interval_s
         if int(now.timestamp() // interval) != int(planned_at.timestamp() // interval):
             return "schedule"
@@ -156,7 +156,16 @@ class Planner:
             OptimizationError: When no strategy has a plan that passed its independent check.
             HistoryError: When the peaks already incurred cannot be read.
         """
+        # Cleared first: what is asked for while this plan is made asks for the next one.
         self._requested.clear()
+        try:
+            return self._make(image, trigger)
+        except Exception:
+            # A request that could not be served stands.
+            self._requested.set()
+            raise
+
+    def _make(self, image: ProcessImage, trigger: str) -> MadePlan:
         now = self._clock.now()
         inputs = self._inputs
         soc = image.value("soc_percent")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 
@@ -100,7 +99,6 @@ class StoredVintages:
 def build_planning(
     config: Config,
     site: Site,
-    data_dir: Path,
     clock: Clock,
     *,
     store: HistoryStore | None,
@@ -110,21 +108,22 @@ def build_planning(
     recording: Recording,
     minute_means: MinuteMeans,
     has_pv: bool,
+    desk: StrategyDesk,
 ) -> Planning:
     """Return what makes the plans of one site.
 
     Args:
         config: Validated configuration.
         site: The site it describes.
-        data_dir: Folder of the choice of strategy made by hand.
         clock: Time.
         store: What was measured, booked and forecast before; None without a past.
-        writer: Keeps what a later start learns from; None keeps nothing.
+        writer: Keeps what a later start learns from; None keeps nothing and changes nothing.
         market: Prices and weather.
         tariff: What a kWh and a kW of peak cost.
         recording: The demo site's past.
         minute_means: Means of the running quarter-hour.
         has_pv: True when PV is measured.
+        desk: Chooses among the strategies.
     """
     past = past_of(config, site, store, recording, clock)
     peaks = IncurredPeaks(
@@ -142,7 +141,6 @@ def build_planning(
         clock=clock,
         has_pv=has_pv,
     )
-    desk = StrategyDesk(config.strategies, data_dir, clock)
     if store is not None:
         desk.resume(_newest_selection(store, site.site_id, clock.now()))
     optimizer = Optimizer()

@@ -17,9 +17,11 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
 from engine.runtime.assembly import DATABASE_NAME, site_from
+from engine.runtime.known_then import known_at
 from engine.runtime.market_service import build_market
 from engine.runtime.planner import MadePlan
 from engine.runtime.planning_setup import build_planning
+from engine.runtime.strategy_desk import StrategyDesk
 from engine.strategies.baselines import RuleSettings, rule_baselines
 from engine.strategies.evaluation import Evaluation
 
@@ -78,16 +80,17 @@ def single_plan(
             config,
             data_dir,
             recording,
-            clock,
+            # What is fetched is as old as it is, whatever time the plan is for.
+            ManualClock(now),
             settlement_minutes=tariff.settlement_minutes(at),
             on_change=lambda: None,
         )
         if market.refresher is not None and abs(at - now) <= _FETCHED_FOR:
             market.refresher.run_due()
+        market = known_at(config, market, at, now)
         planning = build_planning(
             config,
             site,
-            data_dir,
             clock,
             store=store,
             writer=None,
@@ -96,6 +99,7 @@ def single_plan(
             recording=recording,
             minute_means=lambda _since, _until: [],
             has_pv=config.demo or _measures_pv(store, site.site_id, at),
+            desk=StrategyDesk(config.strategies, data_dir, clock, read_only=True),
         )
         image = ProcessImage(site.site_id, at, {"soc_percent": Sample(soc, at, source)})
         made = planning.planner.make(image, "command")
@@ -128,10 +132,14 @@ def _soc(
 ) -> tuple[float, str]:
     if given is not None:
         return given, "given"
-    last = store.latest_sample(config.site.id) if store is not None else None
-    stored = last.values.get("soc_percent") if last is not None else None
-    if last is not None and stored is not None and abs(at - last.ts) <= _SAMPLE_AGE:
-        return stored, f"stored at {last.ts:%Y-%m-%d %H:%M} UTC"
+    points = []
+    if store is not None:
+        # Closed minutes before the time of the plan; a later state of charge is its future.
+        points = store.minute_means(config.site.id, ("soc_percent",), at - _SAMPLE_AGE, at)
+    for point in reversed(points):
+        stored = point.values.get("soc_percent")
+        if stored is not None:
+            return stored, f"stored at {point.ts:%Y-%m-%d %H:%M} UTC"
     if config.demo:
         return config.demo_plant.soc_start_percent, "demo_plant.soc_start_percent"
     raise EmsError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.config.planning import StrategiesConfig
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 OVERRIDE_NAME = "manual_strategy.json"
 """The choice by hand, in the data folder."""
 
+_DAWN = datetime.min.replace(tzinfo=UTC)
+
 
 class StrategyDesk:
     """Keeps the choice of one site. The planning thread chooses, the web thread overrides.
@@ -29,9 +31,13 @@ class StrategyDesk:
         config: Mode, threshold and dwell.
         data_dir: Folder of the stored choice by hand.
         clock: Time.
+        read_only: True for a look at another time: the stored choice is left as it is, and one
+            made later than the clock says is not known yet.
     """
 
-    def __init__(self, config: StrategiesConfig, data_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self, config: StrategiesConfig, data_dir: Path, clock: Clock, *, read_only: bool = False
+    ) -> None:
         self._config = config
         self._clock = clock
         self._lock = threading.Lock()
@@ -42,10 +48,15 @@ class StrategyDesk:
         self._configured = (
             StrategyKey(config.manual_strategy) if config.selection_mode == MANUAL else None
         )
-        stored = self._store.load(clock.now())
+        # Loading removes a choice that has ended by then; nothing has ended at the dawn of time.
+        stored = self._store.load(_DAWN if read_only else clock.now())
         self.problem = stored.problem
         """Why a stored choice could not be used, in words; None when all is well."""
         self._override = stored.choice
+        if read_only and stored.choice is not None and _made_after(stored.choice, clock.now()):
+            self._override = None
+        self._weighed_under: ManualChoice | None = None
+        self._planned_under: ManualChoice | None = None
         self._standing: Standing | None = None
         self._selection: Selection | None = None
 
@@ -65,13 +76,14 @@ class StrategyDesk:
             OptimizationError: No strategy has a plan.
         """
         now = self._clock.now()
+        self._weighed_under = self._in_force(now)
         return self._selector.choose(
             [candidate.value for candidate in candidates.values()],
             now=now,
             site_id=site_id,
             plan_id=plan_id,
             standing=self._standing,
-            manual=self._in_force(now),
+            manual=self._weighed_under,
             preferences_eur={key: plan.preference_eur for key, plan in candidates.items()},
         )
 
@@ -80,6 +92,7 @@ class StrategyDesk:
         with self._lock:
             self._standing = Standing.after(selection, self._standing)
             self._selection = selection
+            self._planned_under = self._weighed_under
 
     def set_manual(self, strategy: StrategyKey, until: datetime, by: str | None = None) -> None:
         """Plan with `strategy` until `until`.
@@ -123,13 +136,8 @@ class StrategyDesk:
     def overridden_since_plan(self) -> bool:
         """Return True when the newest plan was chosen under another choice by hand."""
         with self._lock:
-            chosen = self._selection
-        if chosen is None:
-            return False
-        manual = self._in_force(self._clock.now())
-        if manual is None:
-            return chosen.mode == MANUAL
-        return chosen.mode != MANUAL or chosen.manual_until != manual.until
+            planned, under = self._selection is not None, self._planned_under
+        return planned and self._in_force(self._clock.now()) != under
 
     def state(self) -> StrategyState:
         """Return how the strategy is chosen now, and the newest choice."""
@@ -145,3 +153,7 @@ class StrategyDesk:
 
     def _in_force(self, now: datetime) -> ManualChoice | None:
         return choice_in_force(self._configured, self._override, now)
+
+
+def _made_after(choice: ManualChoice, ts: datetime) -> bool:
+    return choice.chosen_at is not None and choice.chosen_at > ts

@@ -54,6 +54,9 @@ RESERVE_SHARE = 0.05
 """Price of a kWh missing in the reserve for an hour, as a share of the demand charge per kW:
 dearer than any price spread, cheaper than the peak it insures against."""
 
+LONGEST_GAP = 8
+"""Quarter-hours of a gap in the past load or PV that are interpolated; a longer one ends it."""
+
 _SAME_TIME = timedelta(minutes=8)
 
 VintageAt = Callable[[str, datetime, timedelta], Forecast | None]
@@ -192,17 +195,18 @@ class Uncertainty:
         return ScenarioSolver(self._optimizer, loads, pvs, np.array(THREE_PATH_WEIGHTS))
 
     def _recent(self, end: datetime, has_pv: bool) -> tuple[FloatArray | None, FloatArray]:
-        """Return load and PV of the unbroken whole weeks up to `end`, at most four."""
+        """Return load and PV of the whole weeks up to `end` without a long gap, at most four."""
         start = end - timedelta(weeks=ENVELOPE_WEEKS)
-        load = self._past.means("load_kw", start, end)
-        pv = self._past.means("pv_kw", start, end) if has_pv else np.zeros_like(load)
+        load = _bridged(self._past.means("load_kw", start, end))
+        pv = _bridged(self._past.means("pv_kw", start, end)) if has_pv else np.zeros_like(load)
         unknown = np.flatnonzero(~(np.isfinite(load) & np.isfinite(pv)))
         first = int(unknown[-1]) + 1 if unknown.size else 0
         weeks = (load.size - first) // (7 * 96)
         if weeks == 0:
             return None, np.zeros(0)
         steps = weeks * 7 * 96
-        return load[-steps:], np.maximum(pv[-steps:], 0.0)
+        # Noise of the meters can make small values negative.
+        return np.maximum(load[-steps:], 0.0), np.maximum(pv[-steps:], 0.0)
 
     def _residuals(self, forecasts: PlanForecasts, now: datetime) -> FloatArray | None:
         """Return past errors, shape (days, series, n), or None with too few days."""
@@ -229,3 +233,15 @@ class Uncertainty:
             return None
         errors: FloatArray = truth - past.p50[:n]
         return errors if np.isfinite(errors).all() else None
+
+
+def _bridged(values: FloatArray) -> FloatArray:
+    """Return `values` with gaps of up to `LONGEST_GAP` steps interpolated between neighbours."""
+    known = np.isfinite(values)
+    out: FloatArray = values.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - first <= LONGEST_GAP and first > 0 and end < values.size:
+            around = values[first - 1], values[end]
+            out[first:end] = np.interp(np.arange(first, end), [first - 1, end], around)
+    return out
