@@ -422,9 +422,11 @@ def price_level(price: PriceNow, plan: Plan | None, now: datetime) -> str | None
 _STATE_PILL = {
     EngineState.STARTING: "pill pill-info",
     EngineState.AUTOMATIC: "pill pill-ok pill-dot",
+    EngineState.MANUAL: "pill pill-warn pill-dot",
     EngineState.MONITORING: "pill pill-info",
     EngineState.DEGRADED: "pill pill-warn",
     EngineState.SAFE: "pill pill-alarm",
+    EngineState.FAULT: "pill pill-alarm",
     EngineState.STOPPED: "pill pill-alarm",
 }
 

@@ -30,6 +30,25 @@ grid:
   import_limit_kw: 200.0
   export_limit_kw: 200.0
 
+# Limits on top of nameplate, BMS and grid connection (docs/control/limits.md).
+limits:
+  soc_release_percent: 1.0        # so far inside the window a stopped direction is released
+  rise_percent_per_s: 5.0         # limits fall at once and rise slowly
+  grid_margin_kw: 0.0
+  # feed_in: {percent_of_pv: 60}  # or limit_kw, and windows of local time
+  # external:                     # limits from outside: dso, api, mqtt, digital_input
+  #   - {source: dso, after_validity: hold, reduced: {charge_kw: 4.2, discharge_kw: null}}
+
+# The law between two plans, every timestep_s.
+control:
+  mode: value                     # value; hold and track exist for comparison
+  peak_guard: true                # holds the 15-minute mean import under the billed peak
+  peak_reserve: true
+  deadband_kw: 1.0
+  ramp_percent_per_s: 20.0
+  min_hold_s: 60.0                # rest between charging and discharging
+  without_plan: idle              # or self_consumption
+
 ems:
   mode: auto                      # auto, or monitor: read and plan, but never write
   optimization_interval_minutes: 15

@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.config.control import ControlConfig, LimitsConfig
 from engine.config.planning import (
     ForecastsConfig,
     PlanningConfig,
@@ -270,6 +271,8 @@ class Config(Section):
     site: SiteConfig = Field(default_factory=SiteConfig)
     bess: BessConfig = Field(default_factory=BessConfig)
     grid: GridConfig = Field(default_factory=GridConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    control: ControlConfig = Field(default_factory=ControlConfig)
     ems: EmsConfig = Field(default_factory=EmsConfig)
     strategies: StrategiesConfig = Field(default_factory=StrategiesConfig)
     planning: PlanningConfig = Field(default_factory=PlanningConfig)
@@ -292,6 +295,15 @@ class Config(Section):
                 "The demo plant cannot run beside a real device: simulated values must never "
                 "reach real dispatch.|"
                 f"Set demo_plant.enabled: false, or {what}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _feed_in_share_needs_pv(self) -> Config:
+        if self.limits.feed_in.needs_pv_peak and not self.demo and not self.pv.planes:
+            raise ValueError(
+                "limits.feed_in|A feed-in limit in percent needs the installed PV power.|"
+                "Add pv.planes with their peak_kw, or give limit_kw."
             )
         return self
 

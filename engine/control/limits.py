@@ -21,7 +21,7 @@ from engine.control.net_load import NetLoadObserver
 from engine.control.temperature import TemperatureDerating
 from engine.domain.control import PowerLimits
 from engine.domain.sample import ProcessImage
-from engine.domain.signals import ALARMS, STATUS_NO_CHARGE, STATUS_NO_DISCHARGE
+from engine.domain.signals import ALARMS, FAULT_ALARMS, STATUS_NO_CHARGE, STATUS_NO_DISCHARGE
 from engine.domain.site import Site
 
 SOC_TOLERANCE_PERCENT = 1.0
@@ -31,7 +31,6 @@ KNOWN_STATUS = frozenset({0, 1, 2, 3, 5, 6, 7, 8})
 """Canonical status codes; what another one forbids is not known, so it forbids both ways."""
 
 _FREE = math.inf
-_FAULT_ALARMS = ("contactor_abnormal_open", "contactor_abnormal_closed", "system_fault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +264,7 @@ def _alarm_forbids(image: ProcessImage, own: str) -> bool:
     if bits is None:
         return True
     active = {name for i, name in enumerate(ALARMS) if int(bits) >> i & 1}
-    return own in active or bool(active & set(_FAULT_ALARMS))
+    return own in active or bool(active & set(FAULT_ALARMS))
 
 
 def _add_current_limit(out: dict[str, float], image: ProcessImage, signal: str) -> None:

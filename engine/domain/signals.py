@@ -87,6 +87,9 @@ ALARMS: tuple[str, ...] = (
 )
 """Names of the alarm bits, lowest bit first (order of the Hithium discrete inputs 53-57)."""
 
+FAULT_ALARMS = ("contactor_abnormal_open", "contactor_abnormal_closed", "system_fault")
+"""Alarms of a battery that has failed; they forbid both directions."""
+
 STATUS_NO_CHARGE = frozenset({0, 5, 7, 8})
 """BMS status codes in which charging is forbidden."""
 

@@ -10,6 +10,7 @@ from engine.domain.control import (
     CommandReport,
     EngineState,
     LinkStatus,
+    ManualOrder,
     PowerLimits,
     Setpoint,
     StepHealth,
@@ -81,6 +82,7 @@ class EngineSnapshot:
         time_factor: 1 for real time; more when the demo plant's clock is accelerated.
         timestep_s: Control step in the engine's time.
         strategy: How the strategy is chosen, and the newest choice; None before the first plan.
+        manual: Order by hand in force, or None.
     """
 
     seq: int
@@ -103,6 +105,7 @@ class EngineSnapshot:
     command: CommandReport | None = None
     shown: ProcessImage | None = None
     strategy: StrategyState | None = None
+    manual: ManualOrder | None = None
 
     @property
     def display(self) -> ProcessImage:

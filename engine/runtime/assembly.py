@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
 from engine.config.schema import Config
+from engine.control.controller import Controller
+from engine.control.limits import LimitTracker
 from engine.devices.assets import AssetMember, roles_of
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
@@ -33,9 +35,11 @@ from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
+from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
 from engine.runtime.site_setup import may_write, real_members
+from engine.runtime.strategy_desk import StrategyDesk
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
 from engine.telemetry.recent import RecentRing
@@ -199,7 +203,17 @@ def _assemble(
         on_change=prices_changed,
     )
     alarms = AlarmTracker()
-    mqtt = MqttService(config, data_dir, newest, alarms, acknowledge)
+    strategies = StrategyDesk(config.strategies, data_dir, clock)
+    operator = OperatorDesk(site.battery, config.limits, data_dir, clock, strategies)
+    mqtt = MqttService(
+        config,
+        data_dir,
+        newest,
+        alarms,
+        acknowledge,
+        carry_out=operator.command,
+        commands=MQTT_COMMANDS,
+    )
     samples, configured, max_age_s = mqtt.merged(
         connected.devices.samples,
         connected.devices.configured_signals(),
@@ -219,7 +233,6 @@ def _assemble(
     planning = build_planning(
         config,
         site,
-        data_dir,
         clock,
         store=store,
         writer=writer,
@@ -228,6 +241,7 @@ def _assemble(
         recording=recording,
         minute_means=ring.between,
         has_pv="pv_kw" in configured,
+        desk=strategies,
     )
     largest_kw = max(site.grid.import_limit_kw, site.grid.export_limit_kw) + (
         site.battery.power_charge_max_kw + (site.pv_peak_kw or 0.0)
@@ -246,6 +260,9 @@ def _assemble(
         dispatch=connected.devices.commandable,
         simulated=config.demo,
         booked=planning.peaks.add,
+        limits=LimitTracker(site, config.limits, operator.external),
+        controller=Controller(site, config.control, config.ems.timestep_s),
+        manual=operator.manual,
     )
     now = clock.now()
     ring.preload(
@@ -269,6 +286,7 @@ def _assemble(
             forecasts=planning.forecasts,
             accuracy=AccuracyService(store, site.site_id, clock),
             desk=planning.desk,
+            operator=operator,
             market=market,
             history=writer,
             ring=ring,
@@ -276,7 +294,7 @@ def _assemble(
             alarms=alarms,
             tariff=tariff,
             timestep_s=config.ems.timestep_s,
-            notices=_notices(config, planning.desk.problem),
+            notices=_notices(config, planning.desk.problem, operator.problem),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
             on_stop=connected.on_stop,
         )
@@ -335,7 +353,9 @@ def _site_devices(
         raise ConfigError(exc.message, field=exc.field, value=exc.value, hint=exc.hint) from exc
 
 
-def _notices(config: Config, strategy_problem: str | None) -> tuple[Notice, ...]:
+def _notices(
+    config: Config, strategy_problem: str | None, limits_problem: str | None
+) -> tuple[Notice, ...]:
     notices = []
     if config.prices.demo_mode:
         notices.append(Notice("recorded_prices"))
@@ -345,4 +365,6 @@ def _notices(config: Config, strategy_problem: str | None) -> tuple[Notice, ...]
         notices.append(Notice("monitor_mode", "warning"))
     if strategy_problem is not None:
         notices.append(Notice("strategy_forgotten", "warning", strategy_problem))
+    if limits_problem is not None:
+        notices.append(Notice("limits_forgotten", "alarm", limits_problem))
     return tuple(notices)

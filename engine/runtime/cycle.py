@@ -8,15 +8,18 @@ from datetime import datetime
 from typing import Protocol
 
 from engine.analytics.ledger import Ledger
+from engine.control.controller import Controller
+from engine.control.layers import DECIDING_REASONS, GRID_LIMIT, MANUAL
 from engine.control.limits import LimitTracker
-from engine.control.setpoint_law import VALUE_DISPATCH, Prices, decide
+from engine.control.manual import ManualControl
+from engine.control.setpoint_law import Prices
 from engine.domain.clock import Clock
-from engine.domain.control import EngineState, PowerLimits, Setpoint
+from engine.domain.control import EngineState, ManualOrder, PowerLimits, Setpoint
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.records import EventRow, LedgerRow, SampleRow
 from engine.domain.sample import ProcessImage, Sample
-from engine.domain.signals import SIGNALS
+from engine.domain.signals import ALARMS, FAULT_ALARMS, SIGNALS
 from engine.domain.site import Site
 from engine.domain.snapshot import PriceNow
 from engine.market.recorded_prices import SOURCE as RECORDED
@@ -24,16 +27,25 @@ from engine.telemetry.image import build_image
 from engine.telemetry.minute_ring import MinuteRing
 
 BATTERY_BLOCKED = "battery_blocked"
+BATTERY_FAULT = "battery_fault"
+
+STATUS_FAULT = 8
+"""Status code of a battery that has failed."""
 
 REASON_STATES: dict[str, EngineState] = {
+    MANUAL: EngineState.MANUAL,
     "bms_missing": EngineState.SAFE,
     "meter_missing": EngineState.SAFE,
     "no_plan": EngineState.DEGRADED,
     "no_price": EngineState.DEGRADED,
     "recorded_prices": EngineState.DEGRADED,
     BATTERY_BLOCKED: EngineState.SAFE,
+    BATTERY_FAULT: EngineState.FAULT,
 }
-"""Engine state by the reason the battery stands still; any other reason is normal operation."""
+"""Engine state by reason of the setpoint; any other reason is automatic operation."""
+
+PLAN_LIMITS = ("status", "alarm", "temperature", "nameplate", "bms_power", "bms_current")
+"""Limits of the battery itself, which a plan must know: the others follow from the moment."""
 
 
 class Rows(Protocol):
@@ -57,6 +69,9 @@ class CycleResult:
         price: Price of the running quarter-hour, None when unknown.
         state: Engine state that follows.
         reason: Code of the reason when the state is not automatic.
+        battery_charge_kw: What the battery itself and limits from outside let it charge.
+        battery_discharge_kw: What they let it discharge.
+        manual: The order by hand in force, or None.
     """
 
     image: ProcessImage
@@ -65,6 +80,9 @@ class CycleResult:
     price: PriceNow | None
     state: EngineState
     reason: str | None
+    battery_charge_kw: float
+    battery_discharge_kw: float
+    manual: ManualOrder | None = None
 
 
 class ControlCycle:
@@ -84,6 +102,9 @@ class ControlCycle:
         dispatch: False when nothing may be commanded (monitor mode or no writable device).
         simulated: True when the devices are simulated.
         booked: Told of every quarter-hour that is booked.
+        limits: Limits of each cycle; those of the site alone when None.
+        controller: The law; with its defaults when None.
+        manual: Orders by hand; none when None.
     """
 
     def __init__(
@@ -102,6 +123,9 @@ class ControlCycle:
         dispatch: bool,
         simulated: bool,
         booked: Callable[[LedgerRow], None] = lambda _row: None,
+        limits: LimitTracker | None = None,
+        controller: Controller | None = None,
+        manual: ManualControl | None = None,
     ) -> None:
         self._booked = booked
         self._site = site
@@ -116,7 +140,9 @@ class ControlCycle:
         self._max_age_s = max_age_s
         self._dispatch = dispatch
         self._simulated = simulated
-        self._limits = LimitTracker(site)
+        self._limits = limits or LimitTracker(site)
+        self._controller = controller or Controller(site)
+        self._manual = manual or ManualControl(site.battery)
         self._cost_by_quarter: dict[datetime, float] = {}
         self._last_ts: datetime | None = None
         self._running_saved: datetime | None = None
@@ -141,23 +167,54 @@ class ControlCycle:
             configured=self._configured,
             simulated=self._simulated,
         )
-        limits = self._limits.update(image, self._clock.monotonic())
+        monotonic_s = self._clock.monotonic()
+        limits = self._limits.update(image, monotonic_s)
         price = self._price_at(now)
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None
-        setpoint = decide(image, limits, plan, prices, self._site.battery)
+        order = self._manual.active(monotonic_s=monotonic_s, soc_percent=image.value("soc_percent"))
+        setpoint = self._controller.decide(
+            image,
+            limits,
+            plan,
+            prices,
+            now=now,
+            monotonic_s=monotonic_s,
+            manual_kw=order.power_kw if order is not None else None,
+        )
         if price is not None and price.source == RECORDED and not self._simulated:
-            setpoint = _not_on_recorded_prices(setpoint)
+            setpoint = _not_on_recorded_prices(setpoint, limits)
         if self._dispatch:
             self._command_power(setpoint.power_kw)
         self._record(image, limits, setpoint)
-        reason = setpoint.reason
-        if reason == VALUE_DISPATCH and _blocked_by_battery(limits):
-            reason = BATTERY_BLOCKED
+        state, told = self._state(image, limits, setpoint)
+        charge_kw, discharge_kw = self._battery_limits()
+        return CycleResult(
+            image, limits, setpoint, price, state, told, charge_kw, discharge_kw, order
+        )
+
+    def _state(
+        self, image: ProcessImage, limits: PowerLimits, setpoint: Setpoint
+    ) -> tuple[EngineState, str | None]:
+        reason = setpoint.missing or setpoint.reason
+        if reason in DECIDING_REASONS and _blocked_by_battery(limits):
+            failed = image.value("status_code") == STATUS_FAULT or _has_fault(image)
+            reason = BATTERY_FAULT if failed else BATTERY_BLOCKED
         state = REASON_STATES.get(reason, EngineState.AUTOMATIC)
-        if not self._dispatch and state is not EngineState.SAFE:
+        if not self._dispatch and state not in (EngineState.SAFE, EngineState.FAULT):
             state = EngineState.MONITORING
-        told = reason if reason in REASON_STATES else None
-        return CycleResult(image, limits, setpoint, price, state, told)
+        return state, reason if reason in REASON_STATES else None
+
+    def _battery_limits(self) -> tuple[float, float]:
+        """Return what the battery and outside sources allow, before grid and SoC window."""
+        own = [
+            value
+            for name, value in self._limits.all_limits().items()
+            if name in PLAN_LIMITS or name == MANUAL or name.startswith("external_")
+        ]
+        return (
+            min((value.charge_kw for value in own), default=0.0),
+            min((value.discharge_kw for value in own), default=0.0),
+        )
 
     def flush(self) -> None:
         """Hand the open quarter-hour to the history (before a stop)."""
@@ -213,8 +270,16 @@ def _blocked_by_battery(limits: PowerLimits) -> bool:
     return {limits.charge_binding, limits.discharge_binding} <= own
 
 
-def _not_on_recorded_prices(setpoint: Setpoint) -> Setpoint:
+def _has_fault(image: ProcessImage) -> bool:
+    bits = image.value("alarm_bits")
+    if bits is None:
+        return False
+    return any(int(bits) >> i & 1 for i, name in enumerate(ALARMS) if name in FAULT_ALARMS)
+
+
+def _not_on_recorded_prices(setpoint: Setpoint, limits: PowerLimits) -> Setpoint:
     """Keep a real battery still: yesteryear's prices are for looking at, not for trading on."""
-    if setpoint.reason != VALUE_DISPATCH:
+    if setpoint.reason not in DECIDING_REASONS - {GRID_LIMIT, MANUAL}:
         return setpoint
-    return Setpoint(setpoint.ts, 0.0, setpoint.wanted_kw, "recorded_prices")
+    idle_kw = min(max(0.0, limits.low_kw), limits.high_kw)
+    return Setpoint(setpoint.ts, idle_kw, setpoint.wanted_kw, "recorded_prices")

@@ -39,7 +39,8 @@ from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
-from engine.runtime.planner import Planner
+from engine.runtime.operator_desk import OperatorDesk
+from engine.runtime.planner import BatteryLimits, Planner
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.alarms import AlarmTracker
@@ -92,6 +93,7 @@ class EngineParts:
         forecasts: Forecasts of the newest plan.
         accuracy: How good earlier forecasts were.
         desk: Choice of the strategy.
+        operator: Orders by hand and limits from outside.
         market: Where prices and weather come from.
         history: History writer.
         ring: Minute means.
@@ -114,6 +116,7 @@ class EngineParts:
     forecasts: ForecastService
     accuracy: AccuracyService
     desk: StrategyDesk
+    operator: OperatorDesk
     market: MarketService
     history: HistoryWriter
     ring: MinuteRing
@@ -131,6 +134,7 @@ class Engine:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
+        parts.operator.tell = self._event
         self._clock = parts.clock
         self._zone = ZoneInfo(parts.site.timezone)
         self._stop = threading.Event()
@@ -229,6 +233,11 @@ class Engine:
         self._event("info", "strategy_auto", "The strategy is chosen automatically.")
         self._parts.planner.request()
         return self._parts.desk.state()
+
+    @property
+    def operator(self) -> OperatorDesk:
+        """Orders by hand and limits from outside."""
+        return self._parts.operator
 
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return signal to the newest forecast; empty before the first plan."""
@@ -359,10 +368,14 @@ class Engine:
             time_factor=self._parts.time_factor,
             timestep_s=self._parts.timestep_s,
             strategy=self._parts.desk.state(),
+            manual=result.manual,
             alarms=alarms,
             command=self._command_report(),
             shown=self._debounce.calm(image, monotonic_s),
         )
+        ended = self._parts.operator.manual.take_ended()
+        if ended is not None:
+            self._event("info", "manual_ended", f"The order by hand ended ({ended}).")
         self._parts.mqtt.publish(self._snapshot)
         self._beat = time.monotonic()
         if previous.state is not state:
@@ -383,10 +396,13 @@ class Engine:
     def _plan_step(self) -> bool:
         """Make a plan when one is due; False when none is."""
         result = self._result
-        trigger = self._parts.planner.due(result.image) if result is not None else None
-        if result is None or trigger is None:
+        if result is None:
             return False
-        made = self._parts.planner.make(result.image, trigger)
+        battery = BatteryLimits(result.battery_charge_kw, result.battery_discharge_kw)
+        trigger = self._parts.planner.due(result.image, battery)
+        if trigger is None:
+            return False
+        made = self._parts.planner.make(result.image, trigger, battery)
         plan, prices = made.plan, made.prices
         self._plan = plan
         history = self._parts.history

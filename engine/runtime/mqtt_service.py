@@ -22,9 +22,6 @@ from engine.telemetry.alarms import AlarmTracker
 
 log = logging.getLogger(__name__)
 
-COMMANDS = frozenset({"ack"})
-"""Commands from outside that take effect; manual control belongs to a later version."""
-
 Samples = Callable[[], Mapping[str, Sample]]
 
 
@@ -37,6 +34,8 @@ class MqttService:
         snapshot: State of the engine after its newest cycle.
         alarms: Alarms as the engine shows them.
         acknowledge: Marks one alarm, or all (None), as seen; returns the names that were.
+        carry_out: Carries out every other command.
+        commands: Names of the commands that take effect.
     """
 
     def __init__(
@@ -46,11 +45,15 @@ class MqttService:
         snapshot: Callable[[], EngineSnapshot],
         alarms: AlarmTracker,
         acknowledge: Callable[[str | None], tuple[str, ...]],
+        *,
+        carry_out: Callable[[Command], CommandOutcome],
+        commands: frozenset[str],
     ) -> None:
         self._config = config
         # The broker and the lifetime of commands live in real time, whatever the demo clock does.
         self._clock = SystemClock()
         self._acknowledge = acknowledge
+        self._carry_out = carry_out
         self._bridge: MqttBridge | None = None
         if config.mqtt.enabled:
             self._bridge = MqttBridge(
@@ -60,13 +63,13 @@ class MqttService:
                 self._on_command,
                 self._clock,
                 install_id=install_id(data_dir),
-                commands=COMMANDS,
+                commands=commands,
                 alarms=alarms,
             )
 
     def _on_command(self, command: Command) -> CommandOutcome:
         if command.name != "ack":
-            return CommandOutcome(False, None, f"'{command.name}' is not possible yet")
+            return self._carry_out(command)
         name = str(command.value)
         names = self._acknowledge(None if name == "all" else name)
         if not names:

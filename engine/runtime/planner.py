@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 from engine.domain.clock import Clock
@@ -22,6 +23,7 @@ from engine.optimization.optimizer import Optimizer
 from engine.optimization.planning import make_plan, profit_24h_eur
 from engine.optimization.settlement import settled
 from engine.runtime.forecast_service import ForecastService
+from engine.runtime.forecast_setup import MinuteMeans
 from engine.runtime.problem import PlanForecasts, ProblemBuilder, recent_net_load_kw
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.uncertainty import Uncertainty
@@ -33,7 +35,28 @@ SOC_BAND_PERCENT = 5.0
 
 MIN_SECONDS_BETWEEN_DEVIATION_PLANS = 120.0
 
+LIMIT_BAND = 0.1
+"""Change of what the battery may do, as a share of nameplate, that asks for a new plan."""
+
+NET_LOAD_BAND = 0.15
+"""Distance of the net load from the plan, as a share of the battery's power, that asks for one."""
+
+NET_LOAD_OVER = timedelta(minutes=6)
+NET_LOAD_MINUTES = 4
+"""So many measured minutes within that time decide on it."""
+
 _DAY_STEPS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryLimits:
+    """What the battery itself and limits from outside allow now, kW >= 0 in each direction."""
+
+    charge_kw: float
+    discharge_kw: float
+
+
+NO_LIMITS = BatteryLimits(math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,7 @@ class PlanInputs:
         parameters: Settings of the pure strategies.
         past: Past 15-min means of load and PV.
         uncertainty: What is done about forecast errors.
+        minute_means: One-minute means of what is measured now.
         horizon_steps: Length of a plan in quarter-hours.
         interval_s: Seconds between scheduled plans.
     """
@@ -59,6 +83,7 @@ class PlanInputs:
     parameters: StrategyParameters
     past: QuarterHourHistory
     uncertainty: Uncertainty
+    minute_means: MinuteMeans
     horizon_steps: int
     interval_s: float
 
@@ -112,6 +137,7 @@ class Planner:
         self._values: _ValueCurve | None = None
         self._planned_at: datetime | None = None
         self._planned_until: datetime | None = None
+        self._planned_with = NO_LIMITS
 
     def resume(self, plan: Plan | None) -> None:
         """Take over what the newest stored plan held energy to be worth."""
@@ -122,12 +148,17 @@ class Planner:
         """Ask for a new plan as soon as possible."""
         self._requested.set()
 
-    def due(self, image: ProcessImage) -> str | None:
+    def due(self, image: ProcessImage, battery: BatteryLimits = NO_LIMITS) -> str | None:
         """Return why a plan is due now, or None.
 
         Reasons: ``start``, ``request``, ``override`` (somebody chose a strategy, or that choice
-        ended), ``schedule``, ``prices`` (new ones are published), ``deviation`` (the measured
-        SoC left the plan's band).
+        ended), ``schedule``, ``prices`` (new ones are published), ``limits`` (the battery may do
+        much more or less than planned with), ``deviation`` (the measured SoC left the plan's
+        band), ``net_load`` (load or PV left it for five minutes).
+
+        Args:
+            image: Newest process image.
+            battery: What the battery itself may do now.
         """
         now = self._clock.now()
         plan, planned_at = self._last_plan, self._planned_at
@@ -143,12 +174,23 @@ class Planner:
         if _end(self._published(now)) != self._planned_until:
             return "prices"
         waited = (now - planned_at).total_seconds()
-        if waited >= MIN_SECONDS_BETWEEN_DEVIATION_PLANS and self._deviates(plan, image, now):
+        if waited < MIN_SECONDS_BETWEEN_DEVIATION_PLANS:
+            return None
+        if self._other_limits(battery):
+            return "limits"
+        if self._deviates(plan, image, now):
             return "deviation"
-        return None
+        return "net_load" if self._other_net_load(plan, now) else None
 
-    def make(self, image: ProcessImage, trigger: str) -> MadePlan:
+    def make(
+        self, image: ProcessImage, trigger: str, battery: BatteryLimits = NO_LIMITS
+    ) -> MadePlan:
         """Compute, check and return the plan of the chosen strategy with all it rests on.
+
+        Args:
+            image: Newest process image.
+            trigger: Why.
+            battery: What the battery itself may do now; it is planned with for an hour.
 
         Raises:
             MarketError: When no prices or no tariff can be had.
@@ -159,13 +201,13 @@ class Planner:
         # Cleared first: what is asked for while this plan is made asks for the next one.
         self._requested.clear()
         try:
-            return self._make(image, trigger)
+            return self._make(image, trigger, battery)
         except Exception:
             # A request that could not be served stands.
             self._requested.set()
             raise
 
-    def _make(self, image: ProcessImage, trigger: str) -> MadePlan:
+    def _make(self, image: ProcessImage, trigger: str, battery: BatteryLimits) -> MadePlan:
         now = self._clock.now()
         inputs = self._inputs
         soc = image.value("soc_percent")
@@ -183,6 +225,7 @@ class Planner:
             forecasts,
             published=prices,
             soc_percent=soc,
+            battery_limits_kw=(battery.charge_kw, battery.discharge_kw),
             now=now,
             terminal_value_eur_per_kwh=self._terminal_value(forecasts),
             peak_target_kw=target_kw,
@@ -202,6 +245,7 @@ class Planner:
         self._remember_values(problem, candidates)
         self._last_plan = plan
         self._planned_at = now
+        self._planned_with = battery
         self._planned_until = _end(prices)
         return MadePlan(plan, selection, prices, forecasts.by_signal(), problem)
 
@@ -243,6 +287,33 @@ class Planner:
         solution = candidates[StrategyKey.CO_OPTIMISED].solution
         if solution is not None:
             self._values = _ValueCurve(problem.start, solution.stored_value_eur_per_kwh)
+
+    def _other_limits(self, battery: BatteryLimits) -> bool:
+        nameplate, before = self._site.battery, self._planned_with
+        return any(
+            abs(min(now_kw, most_kw) - min(then_kw, most_kw)) > LIMIT_BAND * most_kw
+            for now_kw, then_kw, most_kw in (
+                (battery.charge_kw, before.charge_kw, nameplate.power_charge_max_kw),
+                (battery.discharge_kw, before.discharge_kw, nameplate.power_discharge_max_kw),
+            )
+        )
+
+    def _other_net_load(self, plan: Plan, now: datetime) -> bool:
+        step = plan.step_at(now)
+        if step is None or (now - NET_LOAD_OVER) < plan.start + step * STEP:
+            # Minutes of another step say nothing about this one.
+            return False
+        seen = [
+            load - (point.values.get("pv_kw") or 0.0)
+            for point in self._inputs.minute_means(now - NET_LOAD_OVER, now)
+            if (load := point.values.get("load_kw")) is not None
+        ]
+        if len(seen) < NET_LOAD_MINUTES:
+            return False
+        planned_kw = float(plan.load_kw[step] - plan.pv_kw[step] + plan.curtailed_kw[step])
+        battery = self._site.battery
+        band_kw = NET_LOAD_BAND * max(battery.power_charge_max_kw, battery.power_discharge_max_kw)
+        return abs(sum(seen) / len(seen) - planned_kw) > band_kw
 
     def _deviates(self, plan: Plan, image: ProcessImage, now: datetime) -> bool:
         soc, step = image.value("soc_percent"), plan.step_at(now)

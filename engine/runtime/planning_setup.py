@@ -164,6 +164,7 @@ def build_planning(
             ),
             past=past,
             uncertainty=uncertainty,
+            minute_means=minute_means,
             horizon_steps=config.ems.horizon_hours * 4,
             interval_s=config.ems.optimization_interval_minutes * 60.0,
         ),

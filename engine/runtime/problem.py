@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,9 @@ from engine.optimization.instance import Instance
 from engine.optimization.terms import BilledPeak
 
 _DAY_STEPS = 96
+_LIMITED_STEPS = 4
+"""A limit of the moment is planned with for an hour: batteries warm up, cool down, recover."""
+
 _RECENT = timedelta(hours=24)
 
 
@@ -85,6 +89,7 @@ class ProblemBuilder:
         *,
         published: DayAheadPrices | None,
         soc_percent: float,
+        battery_limits_kw: tuple[float, float] = (math.inf, math.inf),
         now: datetime,
         terminal_value_eur_per_kwh: float | None = None,
         peak_target_kw: float | None = None,
@@ -96,6 +101,8 @@ class ProblemBuilder:
             published: Published day-ahead prices, for the part of the running hour that has
                 passed where the tariff settles hours.
             soc_percent: Measured state of charge.
+            battery_limits_kw: What the battery may charge and discharge now; taken to hold for
+                an hour, the nameplate after it.
             now: When.
             terminal_value_eur_per_kwh: Value of a kWh stored at the end; None for what a kWh
                 earns without any skill (`first_terminal_value`).
@@ -122,8 +129,10 @@ class ProblemBuilder:
             sell_eur_per_kwh=sell,
             load_kw=forecasts.load.p50,
             pv_kw=forecasts.pv.p50 if forecasts.pv is not None else np.zeros(n),
-            charge_limit_kw=_first_step(battery.power_charge_max_kw, n, share),
-            discharge_limit_kw=_first_step(battery.power_discharge_max_kw, n, share),
+            charge_limit_kw=_limits(battery.power_charge_max_kw, battery_limits_kw[0], n, share),
+            discharge_limit_kw=_limits(
+                battery.power_discharge_max_kw, battery_limits_kw[1], n, share
+            ),
             import_limit_kw=np.full(n, grid.import_limit_kw),
             export_limit_kw=np.where(may_export, grid.export_limit_kw, 0.0),
             energy_start_kwh=battery.energy_capacity_kwh * soc_percent / 100.0,
@@ -190,10 +199,11 @@ def recent_net_load_kw(history: QuarterHourHistory, now: datetime, *, has_pv: bo
     return recent
 
 
-def _first_step(power_kw: float, n: int, share: float) -> FloatArray:
+def _limits(nameplate_kw: float, now_kw: float, n: int, share: float) -> FloatArray:
+    limits = np.full(n, nameplate_kw)
+    limits[:_LIMITED_STEPS] = min(nameplate_kw, now_kw)
     # Of the running quarter-hour only the rest is left to act in; its mean power is capped.
-    limits = np.full(n, power_kw)
-    limits[0] = power_kw * share
+    limits[0] *= share
     return limits
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.control.layers import DECIDING_REASONS
 from engine.domain.control import EngineState
 from engine.domain.signals import ALARMS
 from engine.domain.strategy import ChoiceReason, StrategyKey
@@ -17,7 +18,9 @@ CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
 
 LIMITS = (
     *("nameplate", "bms_power", "bms_current", "status", "alarm", "soc_window", "slow_rise"),
-    *("grid_import", "grid_export", "meter_missing", "start"),
+    *("grid_import", "grid_export", "meter_missing", "start", "temperature", "feed_in", "manual"),
+    *("external_dso", "external_api", "external_mqtt", "external_digital_input"),
+    *("hold_time", "ramp"),
 )
 WISHES = (
     *("import_limit", "export_limit", "energy_min", "energy_max", "energy_final_min", "standby"),
@@ -32,11 +35,13 @@ CODES = {
     ],
     "notice": [
         *("recorded_prices", "demo_plant", "monitor_mode", "strategy_forgotten", "forecast_poor"),
+        "limits_forgotten",
         *(f"prices_{state}" for state in ("cached", "late", "outage", "none")),
         *(f"weather_{state}" for state in ("cached", "outage", "none")),
     ],
     "strategy": [key.value for key in StrategyKey],
     "choice": [reason.value for reason in ChoiceReason],
+    "law": sorted(DECIDING_REASONS),
     "why": [code.value for code in ReasonCode],
     "why.driver": [driver.value for driver in Driver],
     "binding": LIMITS,

@@ -36,8 +36,8 @@ class Command:
     """A command that is well-formed, in range and not expired.
 
     Attributes:
-        name: ``"power_kw"``, ``"soc_min"``, ``"soc_max"``, ``"remote"``, ``"strategy"`` or
-            ``"ack"``.
+        name: ``"power_kw"``, ``"soc_min"``, ``"soc_max"``, ``"charge_limit_kw"`` and the other
+            limits, ``"remote"``, ``"strategy"`` or ``"ack"``.
         value: Power in kW (+ discharge, - charge), a share in %, or a word.
         ttl_s: How long it holds, in seconds.
         command_id: What the sender called it, or None.
@@ -106,6 +106,10 @@ def command_table(site: Site) -> Mapping[str, NumberRange | Words]:
         "power_kw": NumberRange(-battery.power_charge_max_kw, battery.power_discharge_max_kw, "kW"),
         "soc_min": NumberRange(0.0, 100.0, "%"),
         "soc_max": NumberRange(0.0, 100.0, "%"),
+        "charge_limit_kw": NumberRange(0.0, battery.power_charge_max_kw, "kW"),
+        "discharge_limit_kw": NumberRange(0.0, battery.power_discharge_max_kw, "kW"),
+        "import_limit_kw": NumberRange(0.0, site.grid.import_limit_kw, "kW"),
+        "export_limit_kw": NumberRange(0.0, site.grid.export_limit_kw, "kW"),
         "remote": Words(("on", "off")),
         "strategy": Words(STRATEGIES),
         "ack": Words(("all", *ALARMS)),

@@ -1,0 +1,250 @@
+"""What people and other systems ask of the battery: orders by hand and limits from outside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from engine.config.control import LimitsConfig
+from engine.config.load import write_atomically
+from engine.control.external_limits import MANUAL, ExternalLimit, ExternalLimits
+from engine.control.manual import ManualControl
+from engine.devices.mqtt.commands import Command, CommandOutcome
+from engine.domain.clock import Clock
+from engine.domain.control import ManualOrder
+from engine.domain.errors import ConfigError, EmsError
+from engine.domain.site import Battery
+from engine.domain.strategy import StrategyKey
+from engine.runtime.strategy_desk import StrategyDesk
+
+log = logging.getLogger(__name__)
+
+LIMITS_NAME = "external_limits.json"
+"""Limits from outside, in the data folder: a grid operator's limit outlives a restart."""
+
+MQTT_COMMANDS = frozenset(
+    {
+        *("ack", "power_kw", "strategy", "soc_min", "soc_max"),
+        *("charge_limit_kw", "discharge_limit_kw", "import_limit_kw", "export_limit_kw"),
+    }
+)
+"""Commands over MQTT that take effect."""
+
+_LIMIT_FIELDS = {
+    "charge_limit_kw": "charge_kw",
+    "discharge_limit_kw": "discharge_kw",
+    "import_limit_kw": "import_kw",
+    "export_limit_kw": "export_kw",
+}
+_WINDOW_FIELDS = {"soc_min": "soc_min_percent", "soc_max": "soc_max_percent"}
+
+_LONGEST_STRATEGY = timedelta(days=7)
+
+Told = Callable[[str, str, str], None]
+"""Records an event: severity, code, message."""
+
+
+class OperatorDesk:
+    """Takes orders and limits from any thread; the control thread reads what is in force.
+
+    Args:
+        battery: Bounds orders by hand.
+        config: Which outside sources there are.
+        data_dir: Folder of the stored limits.
+        clock: Time.
+        strategies: Choice of the strategy, for commands over MQTT.
+    """
+
+    def __init__(
+        self,
+        battery: Battery,
+        config: LimitsConfig,
+        data_dir: Path,
+        clock: Clock,
+        strategies: StrategyDesk,
+    ) -> None:
+        self._clock = clock
+        self._path = data_dir / LIMITS_NAME
+        self._strategies = strategies
+        self._lock = threading.Lock()
+        self._limits: dict[str, ExternalLimit] = {}
+        self.manual = ManualControl(battery)
+        self.external = ExternalLimits(config.external)
+        self.tell: Told = lambda _severity, _code, _message: None
+        self.problem = self._restore()
+        """Why stored limits could not be used, in words; None when all is well."""
+
+    # Orders by hand.
+
+    def give(
+        self, power_kw: float, until: datetime, soc_percent: float | None, source: str
+    ) -> ManualOrder:
+        """Put an order by hand in force and return it.
+
+        Raises:
+            ControlError: Power, end or state of charge are not possible.
+        """
+        order = ManualOrder(power_kw, self._clock.now(), until, soc_percent, source)
+        self.manual.give(order, monotonic_s=self._clock.monotonic())
+        self.tell("info", "manual_started", _order_text(order))
+        return order
+
+    def end(self) -> bool:
+        """End the order by hand; False when there is none."""
+        ended = self.manual.end()
+        if ended:
+            self.tell("info", "manual_ended", "The order by hand was taken back.")
+        return ended
+
+    # Limits from outside.
+
+    def put_limit(self, limit: ExternalLimit) -> None:
+        """Take over a limit; it is kept over a restart.
+
+        Raises:
+            EmsError: Its source is not configured, or it could not be stored (it is in force
+                all the same: a limit must not wait for a disk).
+        """
+        self.external.put(limit, now=self._clock.now(), monotonic_s=self._clock.monotonic())
+        with self._lock:
+            self._limits[limit.source] = limit
+        self.tell("info", "external_limit", _limit_text(limit))
+        self._store()
+
+    def release_limit(self, source: str) -> None:
+        """Take back what a source asked for.
+
+        Raises:
+            EmsError: The source is not configured, or the release could not be stored.
+        """
+        self.external.release(source, monotonic_s=self._clock.monotonic())
+        with self._lock:
+            self._limits.pop(source, None)
+        self.tell("info", "external_limit", f"{source}: released")
+        self._store()
+
+    def contact(self, closed: bool) -> None:
+        """Take over the state of the digital input.
+
+        Raises:
+            EmsError: There is no digital input.
+        """
+        self.external.contact(closed, monotonic_s=self._clock.monotonic())
+        self.tell("info", "external_limit", f"digital_input: {'closed' if closed else 'open'}")
+
+    def limits_in_force(self) -> tuple[ExternalLimit, ...]:
+        """Return every limit from outside that applies now."""
+        return self.external.active(self._clock.monotonic())
+
+    # Commands over MQTT.
+
+    def command(self, command: Command) -> CommandOutcome:
+        """Carry out a command from the broker; never raises."""
+        try:
+            return self._command(command)
+        except EmsError as exc:
+            return CommandOutcome(False, None, exc.message)
+
+    def _command(self, command: Command) -> CommandOutcome:
+        # The broker's clock is the machine's; the engine's may be the demo's.
+        until = self._clock.now() + timedelta(seconds=command.ttl_s)
+        if command.name == "strategy":
+            return self._choose(str(command.value), until)
+        value = float(command.value)
+        if command.name == "power_kw":
+            self.give(value, until, None, "mqtt")
+            return CommandOutcome(True, value, "within the limits of the moment")
+        if command.name in _WINDOW_FIELDS:
+            self._change(MANUAL, _WINDOW_FIELDS[command.name], value, until)
+            return CommandOutcome(True, value)
+        if command.name in _LIMIT_FIELDS:
+            self._change("mqtt", _LIMIT_FIELDS[command.name], value, until)
+            return CommandOutcome(True, value)
+        return CommandOutcome(False, None, f"'{command.name}' is not possible yet")
+
+    def _choose(self, word: str, until: datetime) -> CommandOutcome:
+        if word == "auto":
+            self._strategies.set_auto()
+            return CommandOutcome(True, word)
+        self._strategies.set_manual(
+            StrategyKey(word), min(until, self._clock.now() + _LONGEST_STRATEGY), "mqtt"
+        )
+        return CommandOutcome(True, word)
+
+    def _change(self, source: str, field: str, value: float, until: datetime) -> None:
+        with self._lock:
+            before = self._limits.get(source)
+        if before is not None and before.valid_until is not None:
+            lasts = before.valid_until > self._clock.now()
+            before = before if lasts else None
+        stated: dict[str, Any] = {field: value, "valid_until": until}
+        self.put_limit(replace(before or ExternalLimit(source), **stated))
+
+    # Over a restart.
+
+    def _store(self) -> None:
+        with self._lock:
+            document = [_document(limit) for limit in self._limits.values()]
+        try:
+            write_atomically(self._path, json.dumps(document, indent=2))
+        except OSError as exc:
+            raise ConfigError(
+                f"The limit is in force but could not be stored: {exc.strerror or exc}.",
+                field="limits",
+                hint="Check the data folder and its free space; a restart would forget it.",
+            ) from exc
+
+    def _restore(self) -> str | None:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as exc:
+            return f"{self._path.name} cannot be read: {exc}"
+        try:
+            limits = [_from_document(entry) for entry in json.loads(text)]
+        except (ValueError, TypeError, KeyError, EmsError) as exc:
+            return f"{self._path.name} is damaged: {exc}"
+        problems = []
+        for limit in limits:
+            try:
+                self.external.put(limit, now=self._clock.now(), monotonic_s=self._clock.monotonic())
+            except EmsError as exc:
+                problems.append(exc.message)
+                continue
+            self._limits[limit.source] = limit
+        return " ".join(problems) or None
+
+
+def _document(limit: ExternalLimit) -> dict[str, Any]:
+    until = limit.valid_until
+    return asdict(limit) | {"valid_until": until.isoformat() if until is not None else None}
+
+
+def _from_document(entry: dict[str, Any]) -> ExternalLimit:
+    until = entry.get("valid_until")
+    return ExternalLimit(
+        **(entry | {"valid_until": datetime.fromisoformat(until) if until else None})
+    )
+
+
+def _order_text(order: ManualOrder) -> str:
+    end = f"until {order.until:%Y-%m-%d %H:%M} UTC"
+    if order.soc_percent is not None:
+        end += f" or {order.soc_percent:g} %"
+    return f"{order.power_kw:+g} kW {end} ({order.source})"
+
+
+def _limit_text(limit: ExternalLimit) -> str:
+    stated = {k: v for k, v in asdict(limit).items() if k not in ("source", "valid_until")}
+    said = ", ".join(f"{name} {value:g}" for name, value in stated.items() if value is not None)
+    until = limit.valid_until
+    return f"{limit.source}: {said or 'no limit'}" + (
+        f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
+    )
