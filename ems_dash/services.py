@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from engine.config.schema import Config, DeviceConfig
+from engine.control.external_limits import ExternalLimit
 from engine.devices.assets import SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
@@ -19,6 +20,7 @@ from engine.devices.mqtt.broker_check import BrokerCheck
 from engine.devices.mqtt.status import MqttStatus
 from engine.devices.rtc import RtcState
 from engine.devices.spec import DeviceSpec
+from engine.domain.control import ManualOrder
 from engine.domain.forecast import Forecast
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
@@ -103,6 +105,11 @@ class Services(Protocol):
         """End a choice by hand; a new plan is asked for."""
         ...
 
+    @property
+    def operator(self) -> OperatorServices:
+        """Orders by hand and limits from outside."""
+        ...
+
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return the newest forecast of each series; empty before the first plan."""
         ...
@@ -113,6 +120,52 @@ class Services(Protocol):
         Raises:
             EmsError: The history could not be read.
         """
+        ...
+
+
+class OperatorServices(Protocol):
+    """What people and other systems may ask of the battery. Every call returns at once."""
+
+    def give(
+        self, power_kw: float, until: datetime, soc_percent: float | None, source: str
+    ) -> ManualOrder:
+        """Put an order by hand in force and return it.
+
+        Raises:
+            ControlError: Power, end or state of charge are not possible.
+        """
+        ...
+
+    def end(self) -> bool:
+        """End the order by hand; False when there is none."""
+        ...
+
+    def put_limit(self, limit: ExternalLimit) -> None:
+        """Take over a limit from outside.
+
+        Raises:
+            EmsError: Its source is not configured, or it could not be stored.
+        """
+        ...
+
+    def release_limit(self, source: str) -> None:
+        """Take back what a source asked for.
+
+        Raises:
+            EmsError: The source is not configured, or the release could not be stored.
+        """
+        ...
+
+    def contact(self, closed: bool) -> None:
+        """Take over the state of the digital input.
+
+        Raises:
+            EmsError: There is no digital input.
+        """
+        ...
+
+    def limits_in_force(self) -> tuple[ExternalLimit, ...]:
+        """Return every limit from outside that applies now."""
         ...
 
 

@@ -14,6 +14,8 @@ from engine.domain.errors import EmsError
 STATUS_OF_CODE: Final[dict[str, int]] = {
     "invalid_request": 400,
     "config_invalid": 400,
+    "control_refused": 400,
+    "ems_error": 400,
     "address_refused": 400,
     "forbidden": 403,
     "not_found": 404,

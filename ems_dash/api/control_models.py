@@ -1,0 +1,77 @@
+"""What the control routes take and answer with: orders by hand, limits from outside."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, ConfigDict
+
+from ems_dash.api.models import ApiModel, UtcTime
+
+LimitSource = Literal["dso", "api", "digital_input", "manual"]
+
+
+class ManualRequest(ApiModel):
+    """``POST /api/control/manual``: one power until a time, or for some minutes; exactly one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    power_kw: float
+    until: AwareDatetime | None = None
+    minutes: float | None = None
+    soc_percent: float | None = None
+
+
+class ManualInfo(ApiModel):
+    """The order by hand in force."""
+
+    power_kw: float
+    given_at: UtcTime
+    until: UtcTime
+    soc_percent: float | None
+    source: str
+
+
+class ManualAnswer(ApiModel):
+    """``GET`` and ``POST /api/control/manual``: the order in force, or null."""
+
+    manual: ManualInfo | None
+
+
+class LimitRequest(ApiModel):
+    """``POST /api/control/limits``: what a source allows; what is left out is not limited.
+
+    For the digital input only `closed` is given. `release` takes back what the source asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: LimitSource = "api"
+    import_kw: float | None = None
+    export_kw: float | None = None
+    charge_kw: float | None = None
+    discharge_kw: float | None = None
+    soc_min_percent: float | None = None
+    soc_max_percent: float | None = None
+    valid_until: AwareDatetime | None = None
+    closed: bool | None = None
+    release: bool = False
+
+
+class LimitInfo(ApiModel):
+    """A limit from outside that applies now; null means that it says nothing."""
+
+    source: str
+    import_kw: float | None
+    export_kw: float | None
+    charge_kw: float | None
+    discharge_kw: float | None
+    soc_min_percent: float | None
+    soc_max_percent: float | None
+    valid_until: UtcTime | None
+
+
+class LimitsInForceAnswer(ApiModel):
+    """``GET`` and ``POST /api/control/limits``: every limit from outside that applies now."""
+
+    limits: list[LimitInfo]
