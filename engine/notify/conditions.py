@@ -66,9 +66,8 @@ def conditions(snapshot: EngineSnapshot) -> set[Condition]:
 
 
 def _state(snapshot: EngineSnapshot, found: set[Condition]) -> None:
-    state, reason = snapshot.state.value, snapshot.state_reason or ""
-    # By value: states may be added without this room knowing.
-    if state == "fault":
+    reason = snapshot.state_reason or ""
+    if snapshot.state is EngineState.FAULT:
         found.add(Condition("fault", "alarm", reason))
     elif snapshot.state is EngineState.SAFE:
         found.add(Condition("safe_state", "alarm", reason))

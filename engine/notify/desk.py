@@ -11,7 +11,7 @@ from engine.domain.alarms import AlarmChange, AlarmSeverity, AlarmView
 from engine.domain.clock import Clock
 from engine.domain.records import EventRow
 from engine.domain.snapshot import EngineSnapshot
-from engine.notify.book import AlarmBook
+from engine.notify.book import RESTORED_HOLD_S, AlarmBook
 from engine.notify.conditions import conditions
 from engine.notify.events import event_of, listed_alarms
 from engine.notify.notifier import Notifier, NotifyTest
@@ -62,6 +62,8 @@ class AlarmDesk:
         self._hangs = False
         self._clock_watch = ClockWatch(clock)
         self._device_alarms: tuple[AlarmView, ...] = ()
+        self._held: tuple[AlarmView, ...] = ()
+        self._held_until_s = 0.0
         self._telling = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -71,15 +73,20 @@ class AlarmDesk:
         """The channels, for their state and their test."""
         return self._notifier
 
-    def restore(self, rows: Iterable[EventRow], device_alarms: Iterable[AlarmView] = ()) -> None:
+    def restore(self, rows: Iterable[EventRow]) -> None:
         """Take over what was listed before a restart; call before the first `feed`.
+
+        What people were told before is not told again, neither of the engine nor of the
+        battery, while it is still so within `RESTORED_HOLD_S`.
 
         Args:
             rows: Stored events of the site, for example of the last 30 days.
-            device_alarms: Alarms of the battery that were told before, if they are known.
         """
-        self._book.restore(listed_alarms(rows))
-        self._device_alarms = tuple(device_alarms)
+        stored = tuple(rows)
+        self._book.restore(listed_alarms(stored))
+        self._held = tuple(v for v in listed_alarms(stored, "device") if v.active)
+        self._held_until_s = self._clock.monotonic() + RESTORED_HOLD_S
+        self._device_alarms = self._held
 
     def start(self) -> None:
         """Start the channels and the watch over the heartbeat."""
@@ -105,13 +112,20 @@ class AlarmDesk:
         jumped = self._clock_watch.look()
         if jumped is not None:
             found.add(jumped)
-        listed = tuple(view for view in snapshot.alarms if view.source == "device")
+        listed = self._of_the_device(snapshot)
         with self._telling:
             self._tell(self._book.update(found, snapshot.ts))
             if listed != self._device_alarms:
                 self._notifier.tell(device_changes(self._device_alarms, listed, snapshot.ts))
                 self._device_alarms = listed
         return self._book.views()
+
+    def _of_the_device(self, snapshot: EngineSnapshot) -> tuple[AlarmView, ...]:
+        listed = tuple(view for view in snapshot.alarms if view.source == "device")
+        if self._held and self._clock.monotonic() >= self._held_until_s:
+            self._held = ()
+        known = {view.id for view in listed}
+        return (*listed, *(view for view in self._held if view.id not in known))
 
     def raise_alarm(
         self,
@@ -181,11 +195,12 @@ class AlarmDesk:
                 log.exception("the watch over the heartbeat failed")
 
     def _tell(self, changes: tuple[AlarmChange, ...]) -> None:
+        # People first: a history that takes no rows is one of the things to tell.
+        self._notifier.tell(changes)
         for change in changes:
             row = event_of(change, self._site_id)
             log.log(_LEVELS[row.severity], "%s: %s", row.code, row.message)
             self._add_event(row)
-        self._notifier.tell(changes)
 
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "alarm": logging.WARNING}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Literal
 
 from engine.domain.alarms import (
     ENGINE_ALARMS,
@@ -24,6 +25,7 @@ from engine.domain.alarms import (
     alarm_id,
 )
 from engine.domain.records import EventRow
+from engine.domain.signals import ALARMS
 
 RAISED = "alarm_raised"
 CLEARED = "alarm_cleared"
@@ -56,24 +58,28 @@ def event_of(change: AlarmChange, site_id: str) -> EventRow:
     return EventRow(change.ts, site_id, severity, _CODES[kind], message)
 
 
-def listed_alarms(rows: Iterable[EventRow]) -> tuple[AlarmView, ...]:
-    """Return the engine's alarms that were listed when `rows` ended, newest first.
+def listed_alarms(
+    rows: Iterable[EventRow], source: Literal["engine", "device"] = "engine"
+) -> tuple[AlarmView, ...]:
+    """Return the alarms that were listed when `rows` ended, newest first.
 
     Args:
-        rows: Events of one site; their order does not matter. Rows of other kinds, and of
-            alarms that are not the engine's own, are skipped.
+        rows: Events of one site, those of one instant in the order they happened. Rows of other
+            kinds and unknown alarms are skipped.
+        source: Whose alarms: the engine's own or the battery's.
     """
+    codes = frozenset(ENGINE_ALARMS if source == "engine" else ALARMS)
     listed: dict[str, AlarmView] = {}
     for row in sorted(rows, key=lambda r: r.ts):
         if row.code not in _CODES.values():
             continue
         found = _MESSAGE.fullmatch(row.message)
-        if found is None or found["code"] not in ENGINE_ALARMS:
+        if found is None or found["code"] not in codes:
             continue
         key = alarm_id(found["code"], found["subject"])
         after = _after(listed.pop(key, None), row, found)
         if after is not None:
-            listed[key] = after
+            listed[key] = replace(after, source=source)
     return tuple(sorted(listed.values(), key=lambda v: v.raised_at, reverse=True))
 
 
@@ -88,7 +94,6 @@ def _after(view: AlarmView | None, row: EventRow, found: re.Match[str]) -> Alarm
             severity=_severity(row.severity),
             subject=found["subject"],
             message=found["text"] if row.code == RAISED else (view.message if view else None),
-            source="engine",
         )
     if view is None:
         return None
@@ -97,7 +102,8 @@ def _after(view: AlarmView | None, row: EventRow, found: re.Match[str]) -> Alarm
             return None
         by = (found["text"] or "").removeprefix("by ")
         return replace(view, acknowledged=True, acknowledged_at=row.ts, acknowledged_by=by or None)
-    if view.acknowledged or not ENGINE_ALARMS[view.name].latched:
+    rule = ENGINE_ALARMS.get(view.name)
+    if view.acknowledged or (rule is not None and not rule.latched):
         return None
     return replace(view, active=False, cleared_at=row.ts)
 

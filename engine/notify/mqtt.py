@@ -8,7 +8,8 @@ from engine.notify.errors import NotifyError
 from engine.notify.message import Message
 
 PublishMqtt = Callable[[str, bytes], bool]
-"""Hands a payload over for a topic; returns at once, False when it was not taken."""
+"""Hands a payload over for a topic; False when it was not taken. It may wait a few seconds: it
+is called from the thread of its channel."""
 
 
 class MqttChannel:

@@ -49,6 +49,7 @@ def test_a_healthy_site_has_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "severity"),
     [
+        ({"state": EngineState.FAULT, "state_reason": "x"}, "fault", "alarm"),
         ({"state": EngineState.SAFE, "state_reason": "x"}, "safe_state", "alarm"),
         ({"state": EngineState.DEGRADED, "state_reason": "x"}, "degraded_state", "warning"),
         ({"links": (link(state="offline", reason="x"),)}, "link_offline", "alarm"),
@@ -86,13 +87,6 @@ def test_each_fault_is_one_alarm(changes: dict[str, Any], code: str, severity: s
     assert found[code].severity == severity
 
 
-def test_a_fault_state_is_known_by_its_name() -> None:
-    class Fault:
-        value = "fault"
-
-    assert set(codes(state=Fault(), state_reason="system_fault")) == {"fault"}
-
-
 def test_what_is_not_known_is_no_fault() -> None:
     starting = codes(
         state=EngineState.STARTING, plan=None, price=None, image=image(grid_kw=stale(0, 9))
@@ -114,6 +108,7 @@ def test_every_code_is_known_and_has_a_name_in_both_languages() -> None:
     for code in ALARM_CODES:
         assert all(TITLES[code].get(language) for language in ("de", "en")), code
     assert set(TITLES) == set(ALARM_CODES)
+    assert len(set(ALARM_CODES)) == len(ALARM_CODES)
 
 
 class Site:
@@ -194,6 +189,20 @@ def test_alarms_of_the_battery_are_told_but_not_stored_twice() -> None:
     assert site.told() == [("system_fault", "raised"), ("system_fault", "cleared")]
     assert site.rows == []
     assert site.desk.views() == ()
+
+
+def test_after_a_restart_an_alarm_of_the_battery_is_not_told_again() -> None:
+    rows = [
+        EventRow(NOW, "site-1", "alarm", "alarm_raised", "system_fault"),
+        EventRow(NOW, "site-1", "alarm", "alarm_raised", "charge_prohibited"),
+    ]
+    site = Site(rows)
+    site.run(10)
+    bit = AlarmView("system_fault", True, SNAPSHOT_TS)
+    site.run(40, alarms=(bit,))
+    assert site.told() == []
+    site.run(60, alarms=(bit,))
+    assert site.told() == [("charge_prohibited", "cleared")]
 
 
 def test_the_engines_own_alarms_may_stand_beside_them() -> None:
