@@ -148,7 +148,7 @@ def test_a_battery_fault_stops_both_directions_in_the_same_cycle(build: Build) -
     assert snapshot.limits is not None
     assert (snapshot.limits.charge_kw, snapshot.limits.discharge_kw) == (0, 0)
     assert snapshot.limits.discharge_binding == "status"
-    assert (snapshot.state, snapshot.state_reason) == (EngineState.SAFE, "battery_blocked")
+    assert (snapshot.state, snapshot.state_reason) == (EngineState.FAULT, "battery_fault")
     assert snapshot.setpoint is not None
     assert snapshot.setpoint.power_kw == 0
 
@@ -215,7 +215,7 @@ def test_control_goes_on_without_prices_and_the_page_hears_why(
         raise MarketError("The price source burnt down.", hint="Buy a new one.")
 
     plan = demo.engine.snapshot().plan
-    monkeypatch.setattr(planner.Planner, "due", lambda self, image: "request")
+    monkeypatch.setattr(planner.Planner, "due", lambda self, *observed: "request")
     monkeypatch.setattr(RecordedPrices, "published", fail)
     with monkeypatch.context() as patch:
         patch.setattr(demo.engine._parts.cycle, "_price_at", lambda ts: None)
@@ -236,7 +236,7 @@ def test_a_failure_while_looking_whether_a_plan_is_due_is_supervised_too(
     demo = build()
     demo.run(5)
 
-    def fail(self: planner.Planner, image: object) -> None:
+    def fail(self: planner.Planner, *observed: object) -> None:
         raise MarketError("The price source hangs up.")
 
     with monkeypatch.context() as patch:

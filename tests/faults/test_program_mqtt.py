@@ -49,8 +49,14 @@ def test_telemetry_and_plan_arrive_the_broker_may_die_and_the_end_is_announced(
             assert (result["id"], result["accepted"]) == ("1", False), "no alarm is listed"
             outside.send(f"{TOPIC}/set/power_kw", {"value": -20, "id": "2"})
             result = outside.wait(f"{TOPIC}/set/power_kw/result")
-            assert (result["id"], result["accepted"]) == ("2", False)
-            assert result["reason"]
+            assert (result["id"], result["accepted"], result["applied"]) == ("2", True, -20)
+            wait_for(lambda: program.get("/api/state")["state"] == "manual", "control by hand")
+            order = program.get("/api/control/manual")["manual"]
+            assert (order["power_kw"], order["source"]) == (-20, "mqtt")
+            outside.send(f"{TOPIC}/set/import_limit_kw", {"value": 50, "id": "3"})
+            result = outside.wait(f"{TOPIC}/set/import_limit_kw/result")
+            assert (result["id"], result["accepted"]) == ("3", False)
+            assert "not configured" in result["reason"], "a source must be listed to limit anything"
             check = post(program, "/api/mqtt/test")
             assert check["ok"], check
             assert program.get("/api/mqtt/config")["status"]["state"] == "online"
