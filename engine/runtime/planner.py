@@ -269,11 +269,9 @@ class Planner:
         if scenarios is None:
             return plan_candidates(problem, context, parameters, self._optimizer)
         whole = (StrategyKey.CO_OPTIMISED,)
-        pure = [key for key in StrategyKey if key not in whole]
-        return {
-            **plan_candidates(problem, context, parameters, scenarios, whole),
-            **plan_candidates(problem, context, parameters, self._optimizer, pure),
-        }
+        found = plan_candidates(problem, context, parameters, self._optimizer)
+        insured = plan_candidates(problem, context, parameters, scenarios, whole)
+        return found | {key: _insured(insured[key], found[key]) for key in whole}
 
     def _terminal_value(self, forecasts: PlanForecasts) -> float | None:
         """Value of a kWh left at the end: what the previous plan gave it at that time of day."""
@@ -324,6 +322,20 @@ class Planner:
         planned = before + passed * (float(plan.soc_kwh[step]) - before)
         capacity = self._site.battery.energy_capacity_kwh
         return abs(soc - 100.0 * planned / capacity) > SOC_BAND_PERCENT
+
+
+def _insured(insured: CandidatePlan, plain: CandidatePlan) -> CandidatePlan:
+    """Return the plan against scenarios, weighed like the one against the medians alone.
+
+    What it pays on the medians for being safe beside them is no reason to choose a strategy
+    that is blind to them. Where the scenarios gave no plan, the medians' plan stands in.
+    """
+    safe_eur, plain_eur = insured.value.cost_eur, plain.value.cost_eur
+    if safe_eur is None:
+        return plain
+    if plain_eur is None:
+        return insured
+    return replace(insured, preference_eur=plain_eur + plain.preference_eur - safe_eur)
 
 
 def _end(prices: DayAheadPrices | None) -> datetime | None:

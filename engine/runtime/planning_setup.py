@@ -192,6 +192,9 @@ def past_of(
     if config.demo:
         columns = {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", pv_factor(config))}
         known.append(RecordedHistory(recording, columns, clock))
+    if not known:
+        # Nothing was measured yet; forecasters say so.
+        known.append(MeasuredHistory(lambda _signal, _start, _end: []))
     return FirstKnown(*known)
 
 

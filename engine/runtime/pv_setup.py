@@ -130,6 +130,25 @@ class ArchivingPv:
         return self._chosen.predict(start, n, now)
 
 
+class NoPvYet:
+    """Counts on no PV (`Forecaster`): what a site plans with before its PV can be forecast.
+
+    The plan then buys what it needs; the control loop uses the PV that does come.
+    """
+
+    key = "no_pv_yet"
+    signal = PV_SIGNAL
+
+    def fit(self, now: datetime) -> None:
+        """Nothing is learnt."""
+
+    def predict(self, start: datetime, n: int, now: datetime) -> Forecast:
+        """Return zeros, which `method` says (see `Forecaster.predict`)."""
+        none = np.zeros(n)
+        words = "no PV counted on"
+        return Forecast(PV_SIGNAL, start, none, none, none, now, self.key, words)
+
+
 def build_pv(
     config: Config,
     market: MarketService,
@@ -178,7 +197,10 @@ def build_pv(
     recent_days = DayTypeMedian(
         past.measured, PV_SIGNAL, zone, days=7, by_weekday=False, tau_hours=3.0, scaling=True
     )
-    best = BestPv(weather, without_weather, recent_days, limit_kw=limit_kw, running_mean=running)
+    best = StandIn(
+        BestPv(weather, without_weather, recent_days, limit_kw=limit_kw, running_mean=running),
+        NoPvYet(),
+    )
     chosen = _chosen(config.forecasts.pv, best, without_weather, weather)
     if chosen is None:
         prophet = build_forecaster(
@@ -194,7 +216,7 @@ def build_pv(
 
 
 def _chosen(
-    choice: str, best: BestPv, clear_sky: ClearSkyPersistence, weather: WeatherPv | None
+    choice: str, best: Forecaster, clear_sky: ClearSkyPersistence, weather: WeatherPv | None
 ) -> Forecaster | None:
     if choice == "auto" or (choice == "weather_pv" and weather is None):
         return best
