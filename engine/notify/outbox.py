@@ -221,8 +221,15 @@ class Outbox:
                 state = "unused" if self._last_success is None else "ok"
             next_try = None
             if self._queue:
-                due_s = max(self._not_before_s, now_s + self._rate.wait_s(now_s))
-                next_try = now + timedelta(seconds=max(0.0, due_s - now_s))
+                due_s = max(
+                    self._not_before_s - now_s,
+                    self._rate.wait_s(now_s),
+                    self._queue[0].since_s + GATHER_S - now_s,
+                    0.0,
+                )
+                next_try = now + timedelta(seconds=due_s)
+                if quiet_until and all(urgency(w.change) != "alarm" for w in self._queue):
+                    next_try = max(next_try, quiet_until)
             return ChannelStatus(
                 self._channel.name,
                 self._channel.type,
@@ -253,7 +260,11 @@ class Outbox:
     def _loop(self) -> None:
         while not self._stopped:
             self._wake.clear()
-            wait_s = self.step()
+            try:
+                wait_s = self.step()
+            except Exception:
+                log.exception("channel %s: delivering failed", self._channel.name)
+                wait_s = LONGEST_WAIT_S
             if wait_s > 0.0 and not self._stopped:
                 self._clock.wait(self._wake, wait_s)
 

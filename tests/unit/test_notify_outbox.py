@@ -96,7 +96,7 @@ def test_quiet_hours_let_alarms_pass_and_keep_the_rest_for_the_morning() -> None
     assert [c.view.name for m in desk.taken for c in m.changes] == ["link_offline"]
     desk.tell(cleared())
     assert desk.status().queued == 2
-    assert desk.status().quiet_until == NOW + timedelta(hours=10)
+    assert desk.status().quiet_until == desk.status().next_try == NOW + timedelta(hours=10)
     desk.run(9.9 * 3600)
     assert len(desk.taken) == 1
     desk.run(600)
