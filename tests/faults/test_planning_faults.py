@@ -33,7 +33,7 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch
 from engine.optimization.optimizer import Optimizer
 from engine.recorded.recording import Recording
-from engine.runtime import planning_setup
+from engine.runtime import planning_setup, uncertainty
 from engine.runtime.assembly import DATABASE_NAME, build_engine, make_demo_plant
 from engine.runtime.engine import Engine
 from engine.runtime.forecast_service import StandIn
@@ -397,6 +397,20 @@ def test_a_demand_charge_plans_with_the_peak_already_stored_with_scenarios_and_a
     stored = demo.store.plan(plan.plan_id)
     assert stored is not None
     assert stored.reserve_kwh == pytest.approx(plan.reserve_kwh)
+
+
+def test_scenarios_that_cannot_be_solved_leave_the_plan_on_the_medians(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OptimizationError("the scenarios have no common first decision.")
+
+    monkeypatch.setattr(uncertainty, "solve_scenarios", refuse)
+    demo = build("tariff: {demand_charge: {eur_per_kw: 8}}")
+    demo.run(2)
+    assert demo.plan.strategy == StrategyKey.CO_OPTIMISED
+    assert demo.plan.check.passed
+    assert "scenarios" not in demo.plan.solver, "and the plan does not claim them"
 
 
 # -- live prices ---------------------------------------------------------------------------
