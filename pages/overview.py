@@ -15,10 +15,10 @@ from flask import request
 from ems_dash.api.request_guard import is_local_page, require_local_page
 from ems_dash.i18n import label, t
 from ems_dash.services import Services
+from ems_dash.ui import hand_view, strategy_model, strategy_view
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_model as model
 from ems_dash.ui import overview_view as view
-from ems_dash.ui import strategy_model, strategy_view
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
 from ems_dash.ui.figures import PriceBar
 from ems_dash.ui.next_steps import next_steps
@@ -47,7 +47,18 @@ class _Overview:
         points = self._points(moment)
         part = self._plan_part(moment, points, request_theme())
         state = self._services.strategy_state()
-        controls = strategy_view.controls(state, allowed=is_local_page(request), lang=moment.lang)
+        allowed = is_local_page(request)
+        controls = [strategy_view.controls(state, allowed=allowed, lang=moment.lang)]
+        if allowed:
+            controls.append(
+                hand_view.controls(
+                    moment.snapshot.manual,
+                    moment.snapshot.site.battery,
+                    now=moment.now,
+                    tz=moment.tz,
+                    lang=moment.lang,
+                )
+            )
         card = strategy_view.card(self._choice(moment), controls, moment.lang)
         return view.page(moment, part, live.first_state(moment, points, self._shown), card)
 
@@ -104,6 +115,34 @@ class _Overview:
         except EmsError as exc:
             return str(exc), no_update
         return said, self._choice(moment)
+
+    def control_by_hand(
+        self,
+        _start: int | None,
+        _stop: int | None,
+        action: str,
+        power: float | None,
+        minutes: str,
+        soc: float | None,
+        lang: str,
+    ) -> str:
+        """Start or end an order by hand; return what was done."""
+        moment = self._moment(lang)
+        operator = self._services.operator
+        try:
+            require_local_page(request)
+            if dash.ctx.triggered_id == "ov-hand-stop":
+                operator.end()
+                return t("hand.said_stop", lang)
+            wanted_kw = hand_view.power_kw(action, power)
+            until = moment.now + timedelta(minutes=int(minutes))
+            order = operator.give(wanted_kw, until, soc, "page")
+        except ValueError:
+            return t("hand.no_power", lang)
+        except EmsError as exc:
+            return str(exc)
+        words = hand_view.order_text(order, moment.now, moment.tz, lang)
+        return t("hand.said_start", lang, order=words)
 
     def _choice(self, moment: model.Moment) -> list[Any]:
         return strategy_view.choice(
@@ -223,3 +262,14 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         prevent_initial_call=True,
     )(page.choose)
+    app.callback(
+        Output("ov-hand-said", "children"),
+        Input("ov-hand-start", "n_clicks"),
+        Input("ov-hand-stop", "n_clicks"),
+        State("ov-hand-action", "value"),
+        State("ov-hand-power", "value"),
+        State("ov-hand-minutes", "value"),
+        State("ov-hand-soc", "value"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.control_by_hand)

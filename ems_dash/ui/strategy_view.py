@@ -91,7 +91,7 @@ def _candidate(row: model.CandidateRow, lang: str) -> Any:
 
 
 def card(parts: list[Any], controls: Any, lang: str) -> Any:
-    """Return the whole card."""
+    """Return the whole card; `controls` stand beside the comparison."""
     return html.Section(
         [
             html.Div(
@@ -102,7 +102,10 @@ def card(parts: list[Any], controls: Any, lang: str) -> Any:
                 className="card-head",
             ),
             html.Div(
-                [html.Div(parts, id="ov-choice", className="choice"), controls],
+                [
+                    html.Div(parts, id="ov-choice", className="choice"),
+                    html.Div(controls, className="choice-column"),
+                ],
                 className="choice-body",
             ),
         ],

@@ -16,7 +16,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from scipy.optimize import linprog
 
-from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
+from engine.domain.control import (
+    EngineState,
+    LinkStatus,
+    ManualOrder,
+    PowerLimits,
+    Setpoint,
+    StepHealth,
+)
+from engine.domain.errors import ControlError
 from engine.domain.forecast import FORECAST_SIGNALS, Forecast
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.quarter_hour import quarter_start
@@ -239,6 +247,7 @@ class FakeServices:
         self.change = change
         self.heartbeat_s = 0.4
         self._manual: tuple[StrategyKey, datetime] | None = None
+        self.order: ManualOrder | None = None
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""
@@ -278,6 +287,22 @@ class FakeServices:
     def choose_automatically(self) -> StrategyState:
         self._manual = None
         return self.strategy_state()
+
+    @property
+    def operator(self) -> FakeServices:
+        return self
+
+    def give(
+        self, power_kw: float, until: datetime, soc_percent: float | None, source: str
+    ) -> ManualOrder:
+        if abs(power_kw) > 100.0:
+            raise ControlError(f"{power_kw:g} kW is beyond the battery's 100 kW.", field="power_kw")
+        self.order = ManualOrder(power_kw, self._now, until, soc_percent, source)
+        return self.order
+
+    def end(self) -> bool:
+        self.order = None
+        return True
 
     def forecasts(self) -> dict[str, Forecast]:
         return {signal: forecast(signal) for signal in FORECAST_SIGNALS}
@@ -326,6 +351,7 @@ class FakeServices:
                 LinkStatus("meter", "online", None, "127.0.0.1:15022", 812, 0, 1.7, True, False),
             ),
             strategy=self.strategy_state(),
+            manual=self.order,
             health=tuple(
                 StepHealth(name, True, now) for name in ("control", "poll", "plan", "history")
             ),
