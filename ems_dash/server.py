@@ -26,6 +26,7 @@ from gunicorn.arbiter import Arbiter
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
+from ems_dash.api.notification_routes import register_notification_api
 from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
@@ -72,6 +73,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_mqtt_api(server, engine.mqtt_service)
     register_planning_api(server, engine)
     register_control_api(server, engine)
+    register_notification_api(server, engine)
     return server, engine
 
 

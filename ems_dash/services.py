@@ -26,6 +26,8 @@ from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.notify.notifier import NotifyTest
+from engine.notify.outbox import ChannelStatus
 from engine.runtime.accuracy_service import ModelAccuracy
 from engine.telemetry.recent import RecentCycle
 
@@ -106,6 +108,11 @@ class Services(Protocol):
         ...
 
     @property
+    def notifications(self) -> NotificationServices:
+        """Who is told of alarms."""
+        ...
+
+    @property
     def operator(self) -> OperatorServices:
         """Orders by hand and limits from outside."""
         ...
@@ -119,6 +126,22 @@ class Services(Protocol):
 
         Raises:
             EmsError: The history could not be read.
+        """
+        ...
+
+
+class NotificationServices(Protocol):
+    """What the web application may ask about who is told of alarms."""
+
+    def status(self) -> tuple[ChannelStatus, ...]:
+        """Return how every channel is doing; holds no secret."""
+        ...
+
+    def test(self, channel: str) -> NotifyTest:
+        """Send a test message over one channel; takes some seconds.
+
+        Raises:
+            EmsError: There is no such channel.
         """
         ...
 

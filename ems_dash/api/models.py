@@ -149,14 +149,21 @@ class NoticeInfo(ApiModel):
 
 
 class AlarmInfo(ApiModel):
-    """One alarm that is active or not acknowledged."""
+    """One alarm that is active or not acknowledged; `source` is the battery or the engine."""
 
+    id: str
     name: str
+    source: str
+    severity: str
+    subject: str | None
+    message: str | None
     active: bool
     raised_at: UtcTime
     cleared_at: UtcTime | None
     acknowledged: bool
+    acknowledged_at: UtcTime | None
     count: int
+    flapping: bool
 
 
 class AlarmsAnswer(ApiModel):
@@ -166,7 +173,7 @@ class AlarmsAnswer(ApiModel):
 
 
 class AcknowledgeRequest(ApiModel):
-    """``POST /api/alarms/ack``: one alarm by name, or all when left out."""
+    """``POST /api/alarms/ack``: one alarm by name or id, or all when left out."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -33,6 +33,7 @@ from ems_dash.api.models import (
 )
 from ems_dash.api.request_guard import OneAtATime, require_local_request
 from ems_dash.services import Services
+from engine.domain.alarms import ENGINE_ALARMS
 from engine.domain.signals import ALARMS
 
 STALLED_AFTER_CYCLES = 5
@@ -162,11 +163,11 @@ def _acknowledged_name() -> str | None:
             field=field,
             hint='Send {"name": "system_fault"}, or nothing to acknowledge all.',
         ) from exc
-    if name is not None and name not in ALARMS:
+    if name is not None and name.partition(":")[0] not in (*ALARMS, *ENGINE_ALARMS):
         raise InvalidRequestError(
             f"There is no alarm '{name}'.",
             field="name",
             value=name,
-            hint=f"Known alarms: {', '.join(ALARMS)}.",
+            hint=f"Known alarms: {', '.join((*ALARMS, *ENGINE_ALARMS))}.",
         )
     return name

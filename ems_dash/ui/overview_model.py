@@ -549,7 +549,8 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         for notice in snapshot.notices
         if notice.code not in SAID_BY_BADGES
     ]
-    entries += [_alarm(view, snapshot, lang) for view in snapshot.alarms]
+    # The engine's own alarms are about what stands here already, as a remark or a failed step.
+    entries += [_alarm(v, snapshot, lang) for v in snapshot.alarms if v.source == "device"]
     entries += [_failed_step(step, snapshot, lang) for step in snapshot.health if not step.ok]
     if snapshot.plan is not None:
         entries += [

@@ -112,6 +112,22 @@ forecasts:
   holidays_country: AT
   # holidays_subdivision: "9"     # code of the federal state, where holidays differ
 
+# Who is told of alarms, and how (docs/control/notifications.md). Secrets never stand in this file.
+notifications:
+  language: de                    # or en
+  # base_url: https://ems.site.example   # where people reach these pages; the link in messages
+  channels: []
+  # channels:
+  #   - {type: webhook, name: control-room, url_env: EMS_WEBHOOK_URL, min_severity: alarm}
+  #   - type: email
+  #     name: operators
+  #     host: mail.site.example
+  #     username: ems
+  #     password_env: EMS_MAIL_PASSWORD
+  #     sender: ems@site.example
+  #     recipients: [anna@site.example]
+  #     quiet_hours: {start: "22:00", end: "06:00"}
+
 # Publishes state and plan, takes values and commands. Passwords never stand in this file: they
 # come from the environment variable named in password_env, or from a file with mode 0600.
 mqtt:

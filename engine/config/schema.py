@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from engine.config.control import ControlConfig, LimitsConfig
+from engine.config.notify import NotificationsConfig
 from engine.config.planning import (
     ForecastsConfig,
     PlanningConfig,
@@ -281,6 +282,7 @@ class Config(Section):
     weather: WeatherConfig = Field(default_factory=WeatherConfig)
     pv: PvConfig = Field(default_factory=PvConfig)
     forecasts: ForecastsConfig = Field(default_factory=ForecastsConfig)
+    notifications: NotificationsConfig = Field(default_factory=NotificationsConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)
     devices: list[DeviceConfig] = Field(default_factory=list)
@@ -304,6 +306,15 @@ class Config(Section):
             raise ValueError(
                 "limits.feed_in|A feed-in limit in percent needs the installed PV power.|"
                 "Add pv.planes with their peak_kw, or give limit_kw."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _notifications_have_a_broker(self) -> Config:
+        if self.notifications.needs_mqtt and not self.mqtt.enabled:
+            raise ValueError(
+                "notifications.channels|A channel of type mqtt needs the broker.|"
+                "Set mqtt.enabled: true, or remove the channel."
             )
         return self
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
 from pathlib import Path
+from random import Random
 from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
@@ -27,6 +28,9 @@ from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
+from engine.notify.book import AlarmBook
+from engine.notify.desk import AlarmDesk
+from engine.notify.factory import build_notifier
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
@@ -52,6 +56,8 @@ WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""
 
 RING_SIGNALS = ("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw")
+
+_ALARMS_REMEMBERED = timedelta(days=30)
 
 _LOAD_RIPPLE = 0.12
 _PV_RIPPLE = 0.10
@@ -188,6 +194,9 @@ def _assemble(
     def newest() -> EngineSnapshot:
         return engine.snapshot()
 
+    def heartbeat_age_s() -> float:
+        return engine.heartbeat_age_s()
+
     def prices_changed() -> None:
         engine.request_plan()
 
@@ -264,7 +273,23 @@ def _assemble(
         controller=Controller(site, config.control, config.ems.timestep_s),
         manual=operator.manual,
     )
+    alarm_desk = AlarmDesk(
+        site.site_id,
+        clock,
+        AlarmBook(clock),
+        build_notifier(
+            config.notifications,
+            site,
+            SystemClock(),
+            Random(),
+            publish=mqtt.publish_message,
+            default_topic=f"{config.mqtt.base_topic}/{site.site_id}/notification",
+        ),
+        add_event=writer.add_event,
+        heartbeat_age_s=heartbeat_age_s,
+    )
     now = clock.now()
+    alarm_desk.restore(store.events(site.site_id, now - _ALARMS_REMEMBERED, now))
     ring.preload(
         store.minute_means(
             site.site_id, RING_SIGNALS, now - timedelta(minutes=CAPACITY_MINUTES), now
@@ -287,6 +312,7 @@ def _assemble(
             accuracy=AccuracyService(store, site.site_id, clock),
             desk=planning.desk,
             operator=operator,
+            alarm_desk=alarm_desk,
             market=market,
             history=writer,
             ring=ring,

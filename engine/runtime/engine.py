@@ -33,6 +33,7 @@ from engine.history.writer import HistoryWriter
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
 from engine.market.tariff import TariffBook
+from engine.notify.desk import AlarmDesk
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
@@ -94,6 +95,7 @@ class EngineParts:
         accuracy: How good earlier forecasts were.
         desk: Choice of the strategy.
         operator: Orders by hand and limits from outside.
+        alarm_desk: The engine's own alarms, and who is told of them.
         market: Where prices and weather come from.
         history: History writer.
         ring: Minute means.
@@ -117,6 +119,7 @@ class EngineParts:
     accuracy: AccuracyService
     desk: StrategyDesk
     operator: OperatorDesk
+    alarm_desk: AlarmDesk
     market: MarketService
     history: HistoryWriter
     ring: MinuteRing
@@ -197,7 +200,12 @@ class Engine:
         names = self._parts.alarms.acknowledge(alarm)
         for name in names:
             self._event("info", "alarm_acknowledged", name)
-        return names
+        return (*names, *self._parts.alarm_desk.acknowledge(alarm, "operator"))
+
+    @property
+    def notifications(self) -> AlarmDesk:
+        """The channels that tell people, their state and their test."""
+        return self._parts.alarm_desk
 
     @property
     def mqtt_service(self) -> MqttService:
@@ -256,6 +264,7 @@ class Engine:
     def start(self) -> None:
         """Start history, devices, control and planning."""
         self._parts.history.start()
+        self._parts.alarm_desk.start()
         self._event("info", "engine_started", "The engine started.")
         self._parts.devices.start()
         self._parts.mqtt.start()
@@ -285,6 +294,7 @@ class Engine:
             self._event("info", "engine_stopped", "The engine stopped; setpoint 0 kW.")
             self._parts.cycle.flush()
             self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
+            self._parts.alarm_desk.stop(0.5)
             self._parts.mqtt.stop()
             self._parts.market.stop()
             for action in self._parts.on_stop:
@@ -309,7 +319,15 @@ class Engine:
         if not done:
             # Devices keep the last command until told otherwise; a broken cycle must not.
             self._command_safe()
+            self._tell_failure()
         return done
+
+    def _tell_failure(self) -> None:
+        failed = replace(self._snapshot, ts=self._clock.now(), health=self._health())
+        try:
+            self._parts.alarm_desk.feed(failed)
+        except Exception:
+            log.exception("the alarm of a failed cycle could not be told")
 
     def plan_if_due(self) -> bool:
         """Make a plan when one is due; True when a new one was published."""
@@ -373,6 +391,8 @@ class Engine:
             command=self._command_report(),
             shown=self._debounce.calm(image, monotonic_s),
         )
+        own = self._parts.alarm_desk.feed(self._snapshot)
+        self._snapshot = replace(self._snapshot, alarms=(*own, *alarms))
         ended = self._parts.operator.manual.take_ended()
         if ended is not None:
             self._event("info", "manual_ended", f"The order by hand ended ({ended}).")

@@ -96,6 +96,10 @@ class MqttService:
         if self._bridge is not None:
             self._bridge.publish(snapshot)
 
+    def publish_message(self, topic: str, payload: bytes) -> bool:
+        """Hand over one message; False without a connection. Never blocks."""
+        return self._bridge is not None and self._bridge.publish_message(topic, payload)
+
     def status(self) -> MqttStatus | None:
         """Return the state of the connection, or None when MQTT is not enabled."""
         return self._bridge.status() if self._bridge is not None else None

@@ -11,6 +11,7 @@ from flask import Flask
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
+from ems_dash.api.notification_routes import register_notification_api
 from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.cli.main import parser
@@ -31,6 +32,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     register_mqtt_api(server, None)  # type: ignore[arg-type]
     register_planning_api(server, None)  # type: ignore[arg-type]
     register_control_api(server, None)  # type: ignore[arg-type]
+    register_notification_api(server, None)  # type: ignore[arg-type]
     routes = {
         rule.rule
         for rule in server.url_map.iter_rules()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.control.layers import DECIDING_REASONS
+from engine.domain.alarms import ENGINE_ALARMS
 from engine.domain.control import EngineState
 from engine.domain.signals import ALARMS
 from engine.domain.strategy import ChoiceReason, StrategyKey
@@ -46,7 +47,7 @@ CODES = {
     "why.driver": [driver.value for driver in Driver],
     "binding": LIMITS,
     "wish": WISHES,
-    "alarm": ALARMS,
+    "alarm": (*ALARMS, *ENGINE_ALARMS),
     "link": ["connecting", "online", "degraded", "offline"],
 }
 

@@ -83,7 +83,13 @@ class _IncomingCommand:
     received_at: datetime
 
 
-_Item = Event | _Signal | _IncomingCommand
+@dataclass(frozen=True, slots=True)
+class _OutgoingMessage:
+    topic: str
+    payload: bytes
+
+
+_Item = Event | _Signal | _IncomingCommand | _OutgoingMessage
 
 
 class MqttBridge:
@@ -226,6 +232,17 @@ class MqttBridge:
             waiting, self._snapshot_waiting = self._snapshot_waiting, True
         if not waiting:
             self._inbox.put(_Signal.SNAPSHOT)
+
+    def publish_message(self, topic: str, payload: bytes) -> bool:
+        """Hand over one message that is not kept by the broker; never blocks, any thread.
+
+        Returns:
+            False when there is no connection; the message is not taken then.
+        """
+        if not self._ready:
+            return False
+        self._inbox.put(_OutgoingMessage(topic, payload))
+        return True
 
     def retry(self) -> None:
         """Connect again after the credentials were changed; does nothing while connected."""
@@ -381,6 +398,8 @@ class MqttBridge:
                 with self._slot:
                     self._waiting_commands -= 1
                 self._answer(item)
+            case _OutgoingMessage():
+                self._queue(item.topic, item.payload, retain=False)
             case Acknowledged():
                 self._acknowledged(item)
             case Connected():

@@ -1,0 +1,94 @@
+"""Routes about who is told of alarms: how the channels are doing, and their test.
+
+Addresses and secrets of channels are never returned. ``POST`` is guarded as in
+`ems_dash.api.request_guard`; the channels limit their own tests.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, request
+from pydantic import ConfigDict, ValidationError
+
+from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
+from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.request_guard import require_local_request
+from ems_dash.services import Services
+from engine.notify.errors import NotifyError
+
+
+class ChannelInfo(ApiModel):
+    """How one channel is doing."""
+
+    name: str
+    type: str
+    target: str
+    enabled: bool
+    state: str
+    last_success: UtcTime | None
+    last_error: str | None
+    failures: int
+    queued: int
+    sent: int
+    suppressed: int
+    expired: int
+    failed: int
+    next_try: UtcTime | None
+    quiet_until: UtcTime | None
+
+
+class NotificationsAnswer(ApiModel):
+    """``GET /api/notifications``."""
+
+    channels: list[ChannelInfo]
+
+
+class NotificationTestRequest(ApiModel):
+    """``POST /api/notifications/test``: the name of a channel."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str
+
+
+class NotificationTestAnswer(ApiModel):
+    """What came of a test."""
+
+    channel: str
+    ok: bool
+    detail: str
+    seconds: float
+    retry_after_s: float | None
+
+
+def register_notification_api(server: Flask, services: Services) -> None:
+    """Add the notification routes to a Flask application."""
+    api = Blueprint("notification_api", __name__)
+
+    @api.get("/api/notifications")
+    def channels() -> Response:
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        listed = [ChannelInfo.model_validate(c) for c in services.notifications.status()]
+        return json_answer(NotificationsAnswer(channels=listed))
+
+    @api.post("/api/notifications/test")
+    def test() -> Response:
+        require_local_request(request)
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        try:
+            asked = NotificationTestRequest.model_validate_json(request.get_data(cache=False))
+        except ValidationError as exc:
+            raise InvalidRequestError(
+                f"The request cannot be understood: {exc.errors()[0]['msg']}.",
+                field="channel",
+                hint='Send {"channel": "control-room"}.',
+            ) from exc
+        try:
+            result = services.notifications.test(asked.channel)
+        except NotifyError as exc:
+            raise InvalidRequestError(exc.message, field=exc.field, hint=exc.hint) from exc
+        return json_answer(NotificationTestAnswer.model_validate(result))
+
+    add_error_handlers(api)
+    server.register_blueprint(api)
