@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -15,15 +16,16 @@ from flask import Flask
 
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
+from ems_dash.cli.main import main
 from ems_dash.ui import figures, overview_model
 from ems_dash.ui.chart_window import chart_window
 from ems_dash.ui.format import NO_VALUE
 from engine.config.load import parse_config
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
-from engine.domain.clock import ManualClock
+from engine.domain.clock import Clock, ManualClock, SystemClock
 from engine.domain.control import EngineState, StepHealth
-from engine.domain.errors import ForecastError, OptimizationError
+from engine.domain.errors import ForecastError, HistoryError, OptimizationError
 from engine.domain.plan import Plan
 from engine.domain.records import LedgerRow
 from engine.domain.snapshot import EngineSnapshot
@@ -331,6 +333,22 @@ def test_a_new_site_has_no_plan_until_an_hour_was_measured_and_control_goes_on(
     assert "no PV counted on" in site.plan.forecast_sources["pv"]
 
 
+def test_forecasts_that_cannot_be_scored_do_not_stop_planning(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise HistoryError("The database is on strike.")
+
+    monkeypatch.setattr(DuckDbHistory, "forecasts", fail)
+    demo = build()
+    demo.run(2)
+    assert demo.plan.check.passed
+    assert demo.health("plan").ok
+    assert "forecasts could not be scored" in caplog.text
+    with pytest.raises(HistoryError):
+        demo.engine.forecast_accuracy(7)
+
+
 # -- tariffs -------------------------------------------------------------------------------
 
 FIXED = (
@@ -419,7 +437,7 @@ def test_scenarios_that_cannot_be_solved_leave_the_plan_on_the_medians(
 class Exchange:
     """A web server that plays both publishers; each can be switched off."""
 
-    def __init__(self, server: WebServer, clocks: list[ManualClock]) -> None:
+    def __init__(self, server: WebServer, clocks: Sequence[Clock]) -> None:
         self.url = server.url
         self.clocks = clocks
         self.quarters_down = self.hours_down = False
@@ -541,3 +559,22 @@ def test_live_prices_steer_a_real_site_and_their_outage_over_midnight_stills_it(
 
 def demo_codes(site: Running) -> set[str]:
     return {"demo_plant", "recorded_prices"} & set(site.notices())
+
+
+def test_the_command_line_asks_the_exchange_for_a_plan_of_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").mkdir()
+    with WebServer() as server:
+        exchange = Exchange(server, [SystemClock()])
+        urls = f"{{awattar: '{exchange.url}', energy_charts: '{exchange.url}'}}"
+        text = f"{SIMPLE_MODELS}prices: {{demo_mode: false, urls: {urls}}}\n"
+        (tmp_path / "config" / "ems.yaml").write_text(text, encoding="utf-8")
+        folders = ["--config", str(tmp_path / "config"), "--data", str(tmp_path / "data")]
+        assert main(["plan", *folders, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["plan"]["forecast_sources"]["price"].startswith("published (energy_charts_at)")
+    first = document["plan"]["steps"][0]
+    assert first["price_is_forecast"] is False
+    start = datetime.fromisoformat(first["ts"])
+    assert first["spot_eur_per_kwh"] == pytest.approx(_price_eur_per_mwh(start) / 1000.0)
