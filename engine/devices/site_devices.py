@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from engine.devices.assets import AssetMember, SiteAssets
@@ -13,7 +11,7 @@ from engine.devices.group import DeviceGroup
 from engine.devices.write_budget import WriteCountStore
 from engine.domain.clock import Clock
 from engine.domain.control import LinkStatus, StepHealth
-from engine.domain.sample import Quality, Sample
+from engine.domain.sample import Sample, aged
 
 STALE_AFTER_POLLS: Final = 3
 """A sample older than this many poll intervals of its device is stale."""
@@ -85,7 +83,7 @@ class SiteDevices:
         """
         now, max_age_s = self._clock.now(), self._max_age_s.get(name, float("inf"))
         return {
-            signal: _aged(sample, now, max_age_s)
+            signal: aged(sample, now, max_age_s)
             for signal, sample in self.group.device_samples(name).items()
         }
 
@@ -137,10 +135,3 @@ class SiteDevices:
     def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
         """Write the safe setpoint if writing is enabled, lift limits, then close everything."""
         self.group.stop(safe_power_kw, timeout_s)
-
-
-def _aged(sample: Sample, now: datetime, max_age_s: float) -> Sample:
-    age_s = (now - sample.ts).total_seconds()
-    if sample.usable and age_s > max_age_s:
-        return replace(sample, quality=Quality.STALE, reason=f"last value {age_s:.0f} s old")
-    return sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,6 +47,28 @@ class Sample:
     def usable(self) -> bool:
         """True when control may act on the value."""
         return self.value is not None and self.quality in (Quality.GOOD, Quality.UNCERTAIN)
+
+
+def aged(sample: Sample, now: datetime, max_age_s: float) -> Sample:
+    """Return `sample`, STALE (the value kept for display) when it is not of about now.
+
+    A sample dated ahead of `now` by more than `max_age_s` was taken before the clock was set
+    back: nobody knows how old it is, and its date would keep it fresh for as long as that.
+
+    Args:
+        sample: The sample.
+        now: Wall time, UTC.
+        max_age_s: Age beyond which it is stale, s.
+    """
+    age_s = (now - sample.ts).total_seconds()
+    if not sample.usable or -max_age_s <= age_s <= max_age_s:
+        return sample
+    reason = (
+        f"last value {age_s:.0f} s old"
+        if age_s > 0
+        else f"last value dated {-age_s:.0f} s ahead: the clock was set back"
+    )
+    return replace(sample, quality=Quality.STALE, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

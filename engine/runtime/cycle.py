@@ -12,6 +12,7 @@ from engine.control.controller import Controller
 from engine.control.layers import DECIDING_REASONS, GRID_LIMIT, MANUAL
 from engine.control.limits import LimitTracker
 from engine.control.manual import ManualControl
+from engine.control.meter_watch import MeterWatch
 from engine.control.setpoint_law import Prices
 from engine.domain.clock import Clock
 from engine.domain.control import EngineState, ManualOrder, PowerLimits, Setpoint
@@ -143,6 +144,9 @@ class ControlCycle:
         self._limits = limits or LimitTracker(site)
         self._controller = controller or Controller(site)
         self._manual = manual or ManualControl(site.battery)
+        self._meter = MeterWatch(
+            max(site.battery.power_charge_max_kw, site.battery.power_discharge_max_kw)
+        )
         self._cost_by_quarter: dict[datetime, float] = {}
         self._last_ts: datetime | None = None
         self._running_saved: datetime | None = None
@@ -168,6 +172,7 @@ class ControlCycle:
             simulated=self._simulated,
         )
         monotonic_s = self._clock.monotonic()
+        image = self._meter.checked(image, monotonic_s)
         limits = self._limits.update(image, monotonic_s)
         price = self._price_at(now)
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None

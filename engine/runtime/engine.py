@@ -20,11 +20,11 @@ from zoneinfo import ZoneInfo
 from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
-from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
+from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoint, StepHealth
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
 from engine.domain.records import EventRow, PriceRow
-from engine.domain.sample import ProcessImage
+from engine.domain.sample import ProcessImage, Quality
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice
@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 
 STOP_BUDGET_S = 2.0
 SAFE_POWER_KW = 0.0
+
+CONTROL_FAILING = "control_failing"
+"""Why the state is safe after a control cycle that raised."""
 
 AFTER_POLL = 0.25
 """Share of the control step by which the control loop runs behind the polling grid."""
@@ -162,6 +165,8 @@ class Engine:
             time_factor=parts.time_factor,
             timestep_s=parts.timestep_s,
         )
+        self._to_tell = self._snapshot
+        self._telling = SupervisedStep("alarms", self._tell_watchers, self._clock, self._where)
 
     # What the web application asks for (`ems_dash.services.Services`).
 
@@ -323,11 +328,26 @@ class Engine:
         return done
 
     def _tell_failure(self) -> None:
-        failed = replace(self._snapshot, ts=self._clock.now(), health=self._health())
+        """Show what is known after a cycle that failed: nothing new, and 0 kW commanded."""
         try:
-            self._parts.alarm_desk.feed(failed)
+            before, now = self._snapshot, self._clock.now()
+            failed = replace(
+                before,
+                seq=before.seq + 1,
+                ts=now,
+                state=EngineState.SAFE,
+                state_reason=CONTROL_FAILING,
+                image=_outdated(before.image),
+                setpoint=Setpoint(now, SAFE_POWER_KW, SAFE_POWER_KW, CONTROL_FAILING),
+                health=self._health(),
+            )
+            self._snapshot = failed
+            self._tell_state(before.state, failed)
+            # That control fails is the alarm; what follows from it are no further ones.
+            self._to_tell = replace(before, ts=now, health=failed.health)
+            self._telling.run()
         except Exception:
-            log.exception("the alarm of a failed cycle could not be told")
+            log.exception("a failed cycle could not be told")
 
     def plan_if_due(self) -> bool:
         """Make a plan when one is due; True when a new one was published."""
@@ -387,22 +407,34 @@ class Engine:
             timestep_s=self._parts.timestep_s,
             strategy=self._parts.desk.state(),
             manual=result.manual,
-            alarms=alarms,
+            alarms=(*(view for view in previous.alarms if view.source == "engine"), *alarms),
             command=self._command_report(),
             shown=self._debounce.calm(image, monotonic_s),
         )
-        own = self._parts.alarm_desk.feed(self._snapshot)
-        self._snapshot = replace(self._snapshot, alarms=(*own, *alarms))
         ended = self._parts.operator.manual.take_ended()
         if ended is not None:
             self._event("info", "manual_ended", f"The order by hand ended ({ended}).")
-        self._parts.mqtt.publish(self._snapshot)
         self._beat = time.monotonic()
-        if previous.state is not state:
-            severity = "warning" if state in (EngineState.SAFE, EngineState.DEGRADED) else "info"
-            text = f"{previous.state.value} -> {state.value}" + (f" ({reason})" if reason else "")
-            log.info("state %s", text)
-            self._event(severity, "state_changed", text)
+        self._tell_state(previous.state, self._snapshot)
+        self._to_tell = self._snapshot
+        self._telling.run()
+
+    def _tell_state(self, before: EngineState, snapshot: EngineSnapshot) -> None:
+        state, reason = snapshot.state, snapshot.state_reason
+        if before is state:
+            return
+        severity = "warning" if state in (EngineState.SAFE, EngineState.DEGRADED) else "info"
+        text = f"{before.value} -> {state.value}" + (f" ({reason})" if reason else "")
+        log.info("state %s", text)
+        self._event(severity, "state_changed", text)
+
+    def _tell_watchers(self) -> None:
+        """Hand the newest state to who watches; what fails there is no failure of control."""
+        own = self._parts.alarm_desk.feed(self._to_tell)
+        snapshot = self._snapshot
+        device = tuple(view for view in snapshot.alarms if view.source == "device")
+        self._snapshot = replace(snapshot, alarms=(*own, *device))
+        self._parts.mqtt.publish(self._snapshot)
 
     def _overall(self, result: CycleResult) -> tuple[EngineState, str | None]:
         waiting = result.image.value("soc_percent") is None or self._plan is None
@@ -469,6 +501,8 @@ class Engine:
             self._planning.health(),
             stored,
         ]
+        if self._telling.health().failures:
+            records.append(self._telling.health())
         records += self._parts.market.health()
         if self._parts.devices.commandable:
             records.append(_command_health(self._parts.devices.command_state()))
@@ -526,6 +560,16 @@ class Engine:
     def _where(self) -> str:
         plan = self._plan.plan_id if self._plan else "none"
         return f"site {self._parts.site.site_id}, plan {plan}"
+
+
+def _outdated(image: ProcessImage) -> ProcessImage:
+    samples = {
+        name: replace(sample, quality=Quality.STALE, reason="the control loop fails")
+        if sample.usable
+        else sample
+        for name, sample in image.samples.items()
+    }
+    return replace(image, samples=samples)
 
 
 def _command_health(command: CommandState) -> StepHealth:

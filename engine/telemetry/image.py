@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
-from engine.domain.sample import ProcessImage, Quality, Sample
+from engine.domain.sample import ProcessImage, Quality, Sample, aged
+
+BALANCE = "balance"
+"""Source of a load that is derived and not measured."""
 
 LOAD_SOURCES = ("grid_kw", "pv_kw", "battery_kw")
 
@@ -25,10 +27,10 @@ def build_image(
 ) -> ProcessImage:
     """Freeze the newest samples for one control cycle.
 
-    Samples older than `max_age_s` become STALE (the value is kept for display, control does
-    not use it). A configured signal without any sample is BAD. The load is derived by the
-    balance at the grid connection, ``load = grid + pv + battery``, when no device measures it
-    and every configured part is usable.
+    Samples older than `max_age_s`, or dated that far ahead, become STALE (the value is kept for
+    display, control does not use it). A configured signal without any sample is BAD. The load is
+    derived by the balance at the grid connection, ``load = grid + pv + battery``, when no device
+    measures it and every configured part is usable.
 
     Args:
         site_id: The site.
@@ -44,17 +46,10 @@ def build_image(
         if sample is None:
             frozen[name] = Sample(None, ts, "none", Quality.BAD, "no answer yet")
         else:
-            frozen[name] = _aged(sample, ts, max_age_s)
+            frozen[name] = aged(sample, ts, max_age_s)
     if "load_kw" not in frozen and "grid_kw" in configured:
         frozen["load_kw"] = _derived_load(ts, frozen, configured)
     return ProcessImage(site_id=site_id, ts=ts, samples=frozen, simulated=simulated)
-
-
-def _aged(sample: Sample, ts: datetime, max_age_s: float) -> Sample:
-    age_s = (ts - sample.ts).total_seconds()
-    if sample.usable and age_s > max_age_s:
-        return replace(sample, quality=Quality.STALE, reason=f"last value {age_s:.0f} s old")
-    return sample
 
 
 def _derived_load(
@@ -68,10 +63,10 @@ def _derived_load(
         part = samples[name]
         if part.value is None or not part.usable:
             reason = f"{name}: {part.reason or part.quality.value}"
-            return Sample(None, ts, "balance", Quality.BAD, reason)
+            return Sample(None, ts, BALANCE, Quality.BAD, reason)
         load_kw += part.value
         oldest = min(oldest, part.ts)
     if load_kw < -NEGATIVE_LOAD_TOLERANCE_KW:
         reason = "negative load: check the direction of meter, PV and battery"
-        return Sample(load_kw, oldest, "balance", Quality.UNCERTAIN, reason)
-    return Sample(max(0.0, load_kw), oldest, "balance")
+        return Sample(load_kw, oldest, BALANCE, Quality.UNCERTAIN, reason)
+    return Sample(max(0.0, load_kw), oldest, BALANCE)

@@ -8,11 +8,11 @@ without a break. Signals that only make sense together come from one source.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from engine.domain.errors import ConfigError
-from engine.domain.sample import Quality, Sample
+from engine.domain.sample import Quality, Sample, aged
 
 COHERENT_GROUPS: tuple[frozenset[str], ...] = (
     frozenset({"battery_kw", "voltage_v", "current_a"}),
@@ -213,10 +213,7 @@ def _unit(signals: set[str], by_signal: Mapping[str, Mapping[str, SignalSource]]
 def _aged(sample: Sample | None, spec: SignalSource, now: datetime) -> Sample:
     if sample is None:
         return Sample(None, now, spec.source, Quality.BAD, "no answer yet")
-    age_s = (now - sample.ts).total_seconds()
-    if sample.usable and age_s > spec.max_age_s:
-        return replace(sample, quality=Quality.STALE, reason=f"last value {age_s:.0f} s old")
-    return sample
+    return aged(sample, now, spec.max_age_s)
 
 
 def _check_sources(sources: Sequence[SignalSource]) -> None:

@@ -11,16 +11,19 @@ from collections.abc import Callable
 class SocketServer(ABC):
     """Accepts connections on 127.0.0.1, each served by a thread of its own.
 
+    Args:
+        port: Where to listen; 0 for any free port.
+
     Attributes:
         on_connect: Called after a connection was admitted, before anything is read from it.
         connections: Connections admitted so far.
         port: Where it listens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.on_connect: Callable[[], None] = lambda: None
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
