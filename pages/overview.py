@@ -136,13 +136,12 @@ class _Overview:
                 return t("hand.said_stop", lang)
             wanted_kw = hand_view.power_kw(action, power)
             until = moment.now + timedelta(minutes=int(minutes))
-            order = operator.give(wanted_kw, until, soc, "page")
+            operator.give(wanted_kw, until, soc, "page")
         except ValueError:
             return t("hand.no_power", lang)
         except EmsError as exc:
             return str(exc)
-        words = hand_view.order_text(order, moment.now, moment.tz, lang)
-        return t("hand.said_start", lang, order=words)
+        return t("hand.said_start", lang)
 
     def _choice(self, moment: model.Moment) -> list[Any]:
         return strategy_view.choice(

@@ -10,28 +10,13 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from ems_dash.i18n import t
-from ems_dash.ui import format as fmt
-from ems_dash.ui.strategy_model import until_text
+from ems_dash.ui.strategy_model import order_text
 from engine.domain.control import ManualOrder
 from engine.domain.site import Battery
 
 ACTIONS = ("charge", "discharge", "idle")
 MINUTES = (5, 15, 30, 60, 120, 240, 480)
 FIRST_MINUTES = 30
-
-
-def order_text(order: ManualOrder | None, now: datetime, tz: ZoneInfo, lang: str) -> str:
-    """Return the order in force in words, or that there is none."""
-    if order is None:
-        return t("hand.none", lang)
-    key = "hand.running" if order.soc_percent is None else "hand.running_soc"
-    return t(
-        key,
-        lang,
-        power=fmt.power(order.power_kw, lang, signed=True),
-        until=until_text(order.until, now, tz, lang),
-        soc=fmt.percent(order.soc_percent, lang),
-    )
 
 
 def power_kw(action: str, power: float | None) -> float:
@@ -117,12 +102,8 @@ def controls(
                 ],
                 className="choice-buttons",
             ),
-            html.Div(
-                order_text(order, now, tz, lang),
-                id="ov-hand-said",
-                className="choice-said",
-                role="status",
-            ),
+            html.Div(order_text(order, now, tz, lang), id="hand-now", className="choice-said"),
+            html.Div(id="ov-hand-said", className="choice-said", role="status"),
         ],
         className="choice-controls",
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
-from ems_dash.ui.strategy_model import mode_text
+from ems_dash.ui.strategy_model import mode_text, order_text
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
@@ -126,6 +126,7 @@ def fields(moment: Moment) -> Fields:
     _kpi_profit(moment, out)
     _status_rows(moment, out)
     _flow(moment, out)
+    out["hand-now"] = order_text(moment.snapshot.manual, moment.now, moment.tz, moment.lang)
     out["ftr-data"] = data_attribution(moment.snapshot, moment.lang)
     return out
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
+from engine.domain.control import ManualOrder
 from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecast
 from engine.domain.plan import Plan
 from engine.domain.strategy import (
@@ -164,3 +165,23 @@ def behind_plan(
 
 def _gap(gap: float) -> str:
     return f"{gap:.1e}"
+
+
+def order_text(order: ManualOrder | None, now: datetime, tz: ZoneInfo, lang: str) -> str:
+    """Return the order in force in words, or that there is none."""
+    if order is None:
+        return t("hand.none", lang)
+    if order.power_kw == 0.0:
+        key = "hand.running_idle"
+    elif order.soc_percent is None:
+        key = "hand.running"
+    else:
+        key = "hand.running_soc"
+    return t(
+        key,
+        lang,
+        action=t("hand.discharge" if order.power_kw > 0.0 else "hand.charge", lang),
+        power=fmt.power(abs(order.power_kw), lang),
+        until=until_text(order.until, now, tz, lang),
+        soc=fmt.percent(order.soc_percent, lang),
+    )

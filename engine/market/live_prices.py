@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -70,7 +70,6 @@ class LivePrices:
         wanted_minutes: Resolution the tariff settles in. With 15, sources that publish
             quarter-hours are asked even when an hourly one answered.
         schedule: When to ask.
-        on_change: Called from the background thread after prices changed.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class LivePrices:
         cache: DiskCache | None = None,
         wanted_minutes: int = 15,
         schedule: PriceSchedule | None = None,
-        on_change: Callable[[], None] | None = None,
     ) -> None:
         if not providers:
             raise ValueError("at least one price source is needed")
@@ -96,7 +94,6 @@ class LivePrices:
         self._cache = PriceCache(cache, market) if cache is not None else None
         self._wanted = wanted_minutes
         self._schedule = schedule or PriceSchedule()
-        self._on_change = on_change
         self._lock = threading.Lock()
         self._book = PriceBook()
         self._published: DayAheadPrices | None = None
@@ -267,8 +264,6 @@ class LivePrices:
         self._judge(merged, fetched)
         if self._cache is not None:
             self._cache.save(fetched, payloads, gone)
-        if merged.changed and self._on_change is not None:
-            self._on_change()
 
     def _judge(self, merged: Merged, fetched: FetchedPrices) -> None:
         self._disagreement = merged.disagreement_eur_per_kwh

@@ -36,13 +36,11 @@ class Merged:
     """What an answer changed.
 
     Attributes:
-        changed: Quarter-hours whose price is new or different.
         days: UTC days (ordinals) of which anything changed, confirmation included.
         disagreement_eur_per_kwh: Largest gap between an hourly price and the mean of the
             quarter-hours already known for that hour; 0 when none could be compared.
     """
 
-    changed: int
     days: frozenset[int]
     disagreement_eur_per_kwh: float
 
@@ -62,7 +60,7 @@ class PriceBook:
 
     def merge(self, fetched: FetchedPrices) -> Merged:
         """Take the prices of an answer in."""
-        changed, days, gap = 0, set[int](), 0.0
+        days, gap = set[int](), 0.0
         origins = {m: PriceOrigin(fetched.source, fetched.fetched_at, m) for m in KNOWN_MINUTES}
         for item in fetched.intervals:
             gap = max(gap, self._disagreement(item))
@@ -72,10 +70,9 @@ class PriceBook:
                 old = self._steps.get(number)
                 if old is not None and new.origin.minutes > old.origin.minutes:
                     continue
-                changed += old is None or old.eur_per_kwh != new.eur_per_kwh
                 days.add(_day(number))
                 self._steps[number] = new
-        return Merged(changed, frozenset(days), gap)
+        return Merged(frozenset(days), gap)
 
     def _disagreement(self, item: PriceInterval) -> float:
         if item.minutes != HOUR_MINUTES:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.errors import MarketError
-from engine.domain.quarter_hour import STEP
+from engine.domain.quarter_hour import STEP, quarter_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +136,19 @@ def require_price(prices: DayAheadPrices, ts: datetime) -> float:
             hint="The price source is late or failed; the plan uses a forecast there.",
         )
     return price
+
+
+def differ_from(prices: DayAheadPrices | None, known: DayAheadPrices | None, now: datetime) -> bool:
+    """Return whether `prices` say anything else than `known` from the running step on.
+
+    Past days that were filled in later, and a younger copy of the same prices, are no news.
+    """
+    if prices is None or known is None:
+        return prices is not known
+    if prices is known:
+        return False
+    first = quarter_start(now)
+    if prices.end != known.end:
+        return True
+    n = max(0, (prices.end - first) // STEP)
+    return not np.array_equal(prices.steps(first, n), known.steps(first, n), equal_nan=True)

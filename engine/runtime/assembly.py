@@ -197,9 +197,6 @@ def _assemble(
     def heartbeat_age_s() -> float:
         return engine.heartbeat_age_s()
 
-    def prices_changed() -> None:
-        engine.request_plan()
-
     def acknowledge(alarm: str | None) -> tuple[str, ...]:
         return engine.acknowledge(alarm)
 
@@ -209,7 +206,6 @@ def _assemble(
         recording,
         clock,
         settlement_minutes=tariff.settlement_minutes(clock.now()),
-        on_change=prices_changed,
     )
     alarms = AlarmTracker()
     strategies = StrategyDesk(config.strategies, data_dir, clock)

@@ -31,7 +31,7 @@ from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
 from engine.history.writer import HistoryWriter
 from engine.market.price_rows import price_rows
-from engine.market.prices import DayAheadPrices
+from engine.market.prices import DayAheadPrices, differ_from
 from engine.market.tariff import TariffBook
 from engine.notify.desk import AlarmDesk
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
@@ -462,7 +462,7 @@ class Engine:
         history.add_selection(made.selection)
         for forecast in made.forecasts.values():
             history.add_forecast(forecast, plan.site_id)
-        if prices is not None and (self._prices is None or prices.end != self._prices.end):
+        if prices is not None and differ_from(prices, self._prices, plan.start):
             history.add_prices(self._price_rows(prices, plan.start, prices.end))
         self._prices = prices or self._prices
         self._tell_choice(made.selection)

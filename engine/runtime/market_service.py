@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -95,7 +95,6 @@ def build_market(
     clock: Clock,
     *,
     settlement_minutes: int,
-    on_change: Callable[[], None],
     environ: Mapping[str, str] = os.environ,
 ) -> MarketService:
     """Return the sources that a configuration asks for; nothing is fetched before `start`.
@@ -106,7 +105,6 @@ def build_market(
         recording: Behind recorded prices.
         clock: Time.
         settlement_minutes: 15 or 60: what the tariff settles in.
-        on_change: Called from the background thread after prices or weather changed.
         environ: Holds keys and tokens.
     """
     live = not config.prices.demo_mode
@@ -132,7 +130,6 @@ def build_market(
             cache=cache,
             wanted_minutes=settlement_minutes,
             schedule=_schedule(config),
-            on_change=on_change,
         )
         jobs += prices.jobs()
     if config.weather.provider != "none":

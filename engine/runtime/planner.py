@@ -17,7 +17,7 @@ from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.sample import ProcessImage
 from engine.domain.strategy import Selection, StrategyKey
 from engine.forecasting.base import QuarterHourHistory
-from engine.market.prices import DayAheadPrices, PriceSource
+from engine.market.prices import DayAheadPrices, PriceSource, differ_from
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.planning import make_plan, profit_24h_eur
@@ -136,7 +136,7 @@ class Planner:
         self._last_plan: Plan | None = None
         self._values: _ValueCurve | None = None
         self._planned_at: datetime | None = None
-        self._planned_until: datetime | None = None
+        self._planned_prices: DayAheadPrices | None = None
         self._planned_with = NO_LIMITS
 
     def resume(self, plan: Plan | None) -> None:
@@ -152,9 +152,9 @@ class Planner:
         """Return why a plan is due now, or None.
 
         Reasons: ``start``, ``request``, ``override`` (somebody chose a strategy, or that choice
-        ended), ``schedule``, ``prices`` (new ones are published), ``limits`` (the battery may do
-        much more or less than planned with), ``deviation`` (the measured SoC left the plan's
-        band), ``net_load`` (load or PV left it for five minutes).
+        ended), ``schedule``, ``prices`` (others are published from now on), ``limits`` (the
+        battery may do much more or less than planned with), ``deviation`` (the measured SoC left
+        the plan's band), ``net_load`` (load or PV left it for five minutes).
 
         Args:
             image: Newest process image.
@@ -171,7 +171,7 @@ class Planner:
         interval = self._inputs.interval_s
         if int(now.timestamp() // interval) != int(planned_at.timestamp() // interval):
             return "schedule"
-        if _end(self._published(now)) != self._planned_until:
+        if differ_from(self._published(now), self._planned_prices, now):
             return "prices"
         waited = (now - planned_at).total_seconds()
         if waited < MIN_SECONDS_BETWEEN_DEVIATION_PLANS:
@@ -246,7 +246,7 @@ class Planner:
         self._last_plan = plan
         self._planned_at = now
         self._planned_with = battery
-        self._planned_until = _end(prices)
+        self._planned_prices = prices
         return MadePlan(plan, selection, prices, forecasts.by_signal(), problem)
 
     def _published(self, now: datetime) -> DayAheadPrices | None:
@@ -336,10 +336,6 @@ def _insured(insured: CandidatePlan, plain: CandidatePlan) -> CandidatePlan:
     if plain_eur is None:
         return insured
     return replace(insured, preference_eur=plain_eur + plain.preference_eur - safe_eur)
-
-
-def _end(prices: DayAheadPrices | None) -> datetime | None:
-    return None if prices is None else prices.end
 
 
 def _published(

@@ -83,7 +83,6 @@ def single_plan(
             # What is fetched is as old as it is, whatever time the plan is for.
             ManualClock(now),
             settlement_minutes=tariff.settlement_minutes(at),
-            on_change=lambda: None,
         )
         if market.refresher is not None and abs(at - now) <= _FETCHED_FOR:
             market.refresher.run_due()

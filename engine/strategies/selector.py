@@ -104,7 +104,9 @@ class Selector:
         if manual is not None and manual.ended(now):
             manual = None
         previous = standing.active if standing is not None else None
-        best = _best(weighed, previous)
+        # After a choice by hand nothing speaks for what was chosen, not even a tie.
+        freed = manual is None and standing is not None and standing.mode == MANUAL
+        best = _best(weighed, None if freed else previous)
         savings = {c.strategy: c.saving_eur for c in candidates}
         gain, needed = 0.0, 0.0
         if previous in weighed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -93,7 +93,6 @@ class LiveWeather:
             used.
         cache: Where the forecast survives a restart; None keeps it in memory only.
         schedule: When to ask.
-        on_change: Called from the background thread after a new forecast came.
     """
 
     def __init__(
@@ -105,7 +104,6 @@ class LiveWeather:
         place: str,
         cache: DiskCache | None = None,
         schedule: WeatherSchedule | None = None,
-        on_change: Callable[[], None] | None = None,
     ) -> None:
         if not providers:
             raise ValueError("at least one weather source is needed")
@@ -115,7 +113,6 @@ class LiveWeather:
         self._cache = cache
         self._key = f"weather_{place}".lower()
         self._schedule = schedule or WeatherSchedule()
-        self._on_change = on_change
         self._failed = False
         self._kept = False
         self._newest: WeatherForecast | None = self._load()
@@ -223,8 +220,6 @@ class LiveWeather:
                 },
             }
             self._cache.put(self._key, CacheEntry(newest.fetched_at, newest.source, "", payload))
-        if self._on_change is not None:
-            self._on_change()
 
     def _load(self) -> WeatherForecast | None:
         entry = self._cache.get(self._key) if self._cache is not None else None

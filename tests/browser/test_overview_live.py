@@ -268,7 +268,7 @@ def test_what_a_plan_rests_on_can_be_opened(dash_duo: Any) -> None:
 def test_the_battery_is_controlled_by_hand_and_given_back(dash_duo: Any) -> None:
     services = FakeServices()
     open_page(dash_duo, services, lang="en")
-    assert text(dash_duo, "#ov-hand-said") == "No order in force."
+    assert text(dash_duo, "#hand-now") == "No order in force."
     dash_duo.find_element("#ov-hand-start").click()
     until(dash_duo, lambda: "above 0 kW" in text(dash_duo, "#ov-hand-said"))
     assert services.order is None
@@ -276,12 +276,15 @@ def test_the_battery_is_controlled_by_hand_and_given_back(dash_duo: Any) -> None
     dash_duo.find_element("#ov-hand-power").send_keys("42.5")
     dash_duo.find_element("#ov-hand-soc").send_keys("80")
     dash_duo.find_element("#ov-hand-start").click()
-    until(dash_duo, lambda: "In force" in text(dash_duo, "#ov-hand-said"))
+    until(dash_duo, lambda: "Taken over" in text(dash_duo, "#ov-hand-said"))
     assert services.order is not None
     assert (services.order.power_kw, services.order.soc_percent) == (-42.5, 80)
-    said = text(dash_duo, "#ov-hand-said").replace("\u00a0", " ").replace("\u202f", " ")
-    assert "\u221242.5 kW until 13:54 or 80 %" in said
+    services.advance(2.0)
+    until(dash_duo, lambda: "Charge at 42.5" in text(dash_duo, "#hand-now"))
+    assert "until 13:54 or 80" in text(dash_duo, "#hand-now")
     dash_duo.find_element("#ov-hand-stop").click()
     until(dash_duo, lambda: "automatically" in text(dash_duo, "#ov-hand-said"))
     assert services.order is None
+    services.advance(2.0)
+    until(dash_duo, lambda: text(dash_duo, "#hand-now") == "No order in force.")
     assert dash_duo.get_logs() == []

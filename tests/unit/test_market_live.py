@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from engine.fetching.refresher import BackgroundRefresher
 from engine.market.intervals import FetchedPrices, PriceInterval, day_bounds
 from engine.market.live_prices import LivePrices, PriceSchedule
 from engine.market.price_file import PriceFile
+from engine.market.prices import DayAheadPrices, differ_from
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -434,17 +436,30 @@ def test_days_with_a_clock_change_are_whole(
     assert live.status().state in ("ok", "waiting")
 
 
-def test_a_change_is_told_only_when_prices_changed(
+def test_only_other_prices_from_now_on_are_news(
     make: Make, clock: ManualClock, quarters: Exchange
 ) -> None:
-    told: list[int] = []
-    live = make(quarters, on_change=lambda: told.append(1))
+    live = make(quarters)
     live.refresh()
+    first = live.published(clock.now())
+    assert differ_from(first, None, clock.now())
     live.refresh()
-    assert len(told) == 1
+    live.backfill()
+    assert live.published(clock.now()) is not first
+    assert not differ_from(live.published(clock.now()), first, clock.now())
     clock.advance(4.1 * 3600)
     live.refresh()
-    assert len(told) == 2
+    assert differ_from(live.published(clock.now()), first, clock.now())
+
+
+@pytest.mark.parametrize(("hours", "news"), [(-1.0, False), (0.0, True), (5.0, True)])
+def test_a_corrected_price_is_news_unless_it_is_over(hours: float, news: bool) -> None:
+    now = local(25, 12)
+    known = DayAheadPrices(local(25, 0), np.full(96, 0.1), "test", now)
+    spot = known.spot_eur_per_kwh.copy()
+    spot[int((12 + hours) * 4)] = 0.2
+    assert differ_from(replace(known, spot_eur_per_kwh=spot), known, now) is news
+    assert not differ_from(replace(known, fetched_at=now + timedelta(hours=1)), known, now)
 
 
 def test_a_price_file_is_a_source_like_any_other(clock: ManualClock, tmp_path: Path) -> None:

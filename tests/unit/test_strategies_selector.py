@@ -125,6 +125,16 @@ def test_without_any_plan_it_says_why() -> None:
 # -- by hand ---------------------------------------------------------------------------
 
 
+def test_a_tie_is_no_reason_to_stay_with_what_was_chosen_by_hand() -> None:
+    equal = costing(co=80.0, arb=80.0)
+    by_hand = choose(equal, active(CO), manual=ManualChoice(ARB, NOW + HOUR))
+    assert by_hand.active is ARB
+    still = choose(equal, Standing.after(by_hand, None), manual=ManualChoice(ARB, NOW + HOUR))
+    assert (still.active, still.best) == (ARB, ARB)
+    after = choose(equal, Standing.after(by_hand, None))
+    assert (after.active, after.reason) == (CO, ChoiceReason.SWITCHED)
+
+
 def test_a_manual_choice_takes_effect_at_once_and_shows_its_price() -> None:
     until = NOW + HOUR
     chosen = choose(costing(co=70.0, bal=95.0), active(CO), manual=ManualChoice(BAL, until))
