@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from engine.domain.control import PowerLimits, Setpoint
+from engine.domain.control import PowerLimits
 from engine.domain.plan import Plan
-from engine.domain.sample import ProcessImage
 from engine.domain.site import Battery
 
 PLAN_PULL_EUR_PER_KWH = 0.003
@@ -26,9 +25,6 @@ PLAN_PULL_EUR_PER_KWH = 0.003
 
 VALUE_DISPATCH = "value_dispatch"
 """Reason of a setpoint that weighs stored energy against the price, as in normal operation."""
-
-DEADBAND_KW = 0.5
-"""Smaller wishes than this are idle: losses and wear of switching on exceed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,47 +123,6 @@ def value_dispatch_kw(now: Situation, limits: PowerLimits) -> float:
     low, high = now.range_kw(limits)
     allowed = {min(high, max(low, node)) for node in (low, *now.nodes_kw(), high)}
     return min(allowed, key=cost)
-
-
-def decide(
-    image: ProcessImage,
-    limits: PowerLimits,
-    plan: Plan | None,
-    prices: Prices | None,
-    battery: Battery,
-) -> Setpoint:
-    """Return the setpoint of this cycle; 0 kW with the reason when it cannot be decided.
-
-    Args:
-        image: Process image of the cycle.
-        limits: Limits of the cycle.
-        plan: The published plan, or None.
-        prices: Prices of the running quarter-hour, or None when unknown.
-        battery: Nameplate and economics.
-    """
-    now = image.ts
-    grid_kw, battery_kw = image.value("grid_kw"), image.value("battery_kw")
-    if image.value("soc_percent") is None:
-        return Setpoint(now, 0.0, 0.0, "bms_missing")
-    if grid_kw is None or battery_kw is None:
-        return Setpoint(now, 0.0, 0.0, "meter_missing")
-    step = plan.step_at(now) if plan is not None else None
-    if plan is None or step is None:
-        return Setpoint(now, 0.0, 0.0, "no_plan")
-    if prices is None:
-        return Setpoint(now, 0.0, 0.0, "no_price")
-    situation = situation_of(plan, step, grid_kw + battery_kw, prices, battery)
-    nameplate = PowerLimits(
-        battery.power_charge_max_kw, battery.power_discharge_max_kw, "nameplate", "nameplate"
-    )
-    wanted = value_dispatch_kw(situation, nameplate)
-    power = value_dispatch_kw(situation, limits)
-    if abs(power) < DEADBAND_KW:
-        power = 0.0
-    binding = None
-    if abs(power - wanted) > DEADBAND_KW:
-        binding = limits.charge_binding if wanted < 0 else limits.discharge_binding
-    return Setpoint(now, power, wanted, VALUE_DISPATCH, binding)
 
 
 def situation_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,9 +23,7 @@ from engine.market.tariff_calendar import (
 )
 from engine.market.tariff_terms import DemandCharge, TariffTerms
 
-__all__ = ["BillingPeriod", "BuyPrice", "DemandCharge", "Tariff", "TariffBook", "TariffPrices"]
-
-Price = TypeVar("Price", float, NDArray[np.float64])
+__all__ = ["BillingPeriod", "BuyPrice", "DemandCharge", "TariffBook", "TariffPrices"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,44 +265,3 @@ class TariffBook:
             value=str(day),
             hint="Add the earlier version, or leave out valid_from of the first one.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """Dynamic tariff on the day-ahead price, the same at all times; every part in EUR/kWh.
-
-    buy = (spot + markup + grid fee + levies) x (1 + VAT); sell = spot - fee.
-
-    Attributes:
-        spot_markup_eur_per_kwh: Supplier's surcharge on the day-ahead price.
-        grid_fee_eur_per_kwh: Energy part of the grid fee.
-        levies_eur_per_kwh: Taxes and levies per kWh.
-        vat_percent: Value-added tax on everything bought; 0 where it is reclaimed.
-        sell_fee_eur_per_kwh: What the marketer keeps of the day-ahead price.
-    """
-
-    spot_markup_eur_per_kwh: float
-    grid_fee_eur_per_kwh: float
-    levies_eur_per_kwh: float
-    vat_percent: float
-    sell_fee_eur_per_kwh: float
-
-    def buy(self, spot_eur_per_kwh: Price) -> Price:
-        """Return the purchase price for day-ahead prices (scalar or array)."""
-        surcharges = (
-            self.spot_markup_eur_per_kwh + self.grid_fee_eur_per_kwh + self.levies_eur_per_kwh
-        )
-        return (spot_eur_per_kwh + surcharges) * (1.0 + self.vat_percent / 100.0)
-
-    def sell(self, spot_eur_per_kwh: Price) -> Price:
-        """Return the feed-in price for day-ahead prices (scalar or array); may be negative."""
-        return spot_eur_per_kwh - self.sell_fee_eur_per_kwh
-
-    @property
-    def known_from(self) -> datetime | None:
-        """None: this tariff has always been valid."""
-        return None
-
-    def prices(self, start: datetime, spot_eur_per_kwh: NDArray[np.float64]) -> TariffPrices:
-        """Return buy and sell prices of consecutive quarter-hours, as `TariffBook.prices`."""
-        return TariffPrices(self.buy(spot_eur_per_kwh), self.sell(spot_eur_per_kwh))

@@ -146,8 +146,22 @@ def test_the_batterys_own_limits_rule_over_everything(site: Site) -> None:
     assert found.wanted_kw > 200.0
 
 
+def test_the_binding_limit_is_named(site: Site) -> None:
+    tight = PowerLimits(30.0, 5.0, "bms_power", "grid_export")
+    charging = Loop(site).step(plan(stored_value_eur_per_kwh=0.4), limits=tight)
+    assert (charging.power_kw, charging.wanted_kw) == (-30.0, -100.0)
+    assert charging.binding == "bms_power"
+    serving = Loop(site).step(plan(stored_value_eur_per_kwh=0.15), limits=tight)
+    assert (serving.power_kw, serving.binding) == (5.0, "grid_export")
+
+
 @pytest.mark.parametrize(
-    ("bad", "reason"), [(("soc_percent",), "bms_missing"), (("grid_kw",), "meter_missing")]
+    ("bad", "reason"),
+    [
+        (("soc_percent",), "bms_missing"),
+        (("grid_kw",), "meter_missing"),
+        (("battery_kw",), "meter_missing"),
+    ],
 )
 def test_missing_data_stops_at_once_and_says_why(
     site: Site, bad: tuple[str, ...], reason: str
@@ -170,6 +184,8 @@ def test_without_a_plan_the_guard_holds_the_last_cap(site: Site) -> None:
     assert (found.reason, found.missing) == ("peak_guard", "no_plan")
     priceless = Loop(site).step(plan(steering=steering(40.0)), prices=None)
     assert (priceless.power_kw, priceless.reason) == (0.0, "no_price")
+    ended = Loop(site).step(plan(n=4, start=NOW.replace(hour=2)))
+    assert (ended.power_kw, ended.reason) == (0.0, "no_plan")
 
 
 def test_without_a_plan_self_consumption_may_be_chosen(site: Site) -> None:

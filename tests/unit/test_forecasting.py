@@ -15,7 +15,6 @@ from engine.domain.series import MeasuredPoint
 from engine.forecasting.day_type import DayTypeMedian
 from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHistory
 from engine.forecasting.intraday import decaying_offset
-from engine.forecasting.price_tail import extend_prices
 from engine.recorded.recording import Recording
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -97,16 +96,3 @@ def test_measured_values_come_before_recorded_ones(recording: Recording) -> None
 def test_offset_needs_a_measurement() -> None:
     nothing = decaying_offset(np.full(4, np.nan), np.ones(4), 8, 2.0)
     assert (nothing == 0).all()
-
-
-def test_prices_beyond_publication_are_marked_and_similar() -> None:
-    start = datetime(2026, 10, 26, 23, tzinfo=UTC)
-    published = np.array([(i % 672) / 1000 for i in range(28 * 96)])
-    end = start + len(published) * QUARTER
-    prices, is_forecast = extend_prices(published, start, end - 8 * QUARTER, 16, VIENNA)
-    assert is_forecast.tolist() == [False] * 8 + [True] * 8
-    assert prices[:8] == pytest.approx(published[-8:])
-    # 2026-11-24 is a Tuesday: the similar day is the day before.
-    assert prices[8:] == pytest.approx(published[-96 : -96 + 8])
-    with pytest.raises(ForecastError, match="past week"):
-        extend_prices(published[:4], start, start + 5 * QUARTER, 1, VIENNA)

@@ -11,7 +11,6 @@ from engine.domain.clock import ManualClock
 from engine.domain.errors import MarketError
 from engine.market.prices import require_price
 from engine.market.recorded_prices import RecordedPrices
-from engine.market.tariff import Tariff
 from engine.recorded.recording import Recording
 
 
@@ -43,14 +42,6 @@ def test_price_is_the_recorded_one_in_eur_per_kwh(recording: Recording) -> None:
     steps = prices.steps(now, 400)
     assert steps[0] == prices.at(now)
     assert np.isnan(steps[-1])
-
-
-def test_tariff_on_numbers_worked_by_hand() -> None:
-    tariff = Tariff(0.015, 0.07, 0.015, 20.0, 0.005)
-    assert tariff.buy(0.10) == pytest.approx(0.24)
-    assert tariff.buy(-0.20) == pytest.approx(-0.12)
-    assert tariff.sell(0.10) == pytest.approx(0.095)
-    assert tariff.buy(np.array([0.0, 0.1])) == pytest.approx([0.12, 0.24])
 
 
 def test_recorded_prices_reach_back_half_a_year(recording: Recording) -> None:

@@ -12,24 +12,25 @@ from hypothesis import strategies as st
 from engine.control.setpoint_law import (
     Prices,
     Situation,
-    decide,
     rate_eur_per_h,
+    situation_of,
     value_dispatch_kw,
 )
 from engine.domain.control import PowerLimits
 from engine.domain.plan import PlanSteering
 from engine.domain.site import Battery
-from tests.support.build import NOW, image, plan
+from tests.support.build import plan
 
 FREE = PowerLimits(100.0, 100.0, "nameplate", "nameplate")
 PRICES = Prices(buy=0.25, sell=0.10)
 
 
 def chosen(battery: Battery, value: float, **changes: Any) -> float:
-    values = {"grid_kw": 20.0, "battery_kw": 0.0} | changes
-    planned, view = values.pop("planned_kw", 0.0), values.pop("steering", None)
+    planned, view = changes.pop("planned_kw", 0.0), changes.pop("steering", None)
+    net_load_kw = changes.pop("grid_kw", 20.0) + changes.pop("battery_kw", 0.0)
     published = plan(stored_value_eur_per_kwh=value, battery_kw=planned, steering=view)
-    return decide(image(**values), FREE, published, PRICES, battery).power_kw
+    situation = situation_of(published, 0, net_load_kw, PRICES, battery)
+    return value_dispatch_kw(situation, FREE)
 
 
 def test_the_load_is_served_when_the_grid_costs_more_than_the_store(battery: Battery) -> None:
@@ -111,37 +112,6 @@ def test_without_grid_charging_only_surplus_is_stored(battery: Battery) -> None:
     assert chosen(battery, 0.40, grid_kw=-35.0, steering=view) == pytest.approx(-35.0)
     assert chosen(battery, 0.01, grid_kw=20.0, steering=view) == pytest.approx(20.0)
     assert chosen(battery, 0.01, grid_kw=-35.0, steering=view) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (("soc_percent",), "bms_missing"),
-        (("grid_kw",), "meter_missing"),
-        (("battery_kw",), "meter_missing"),
-    ],
-)
-def test_missing_data_means_zero_with_the_reason(
-    battery: Battery, bad: tuple[str, ...], reason: str
-) -> None:
-    setpoint = decide(image(bad=bad), FREE, plan(), PRICES, battery)
-    assert (setpoint.power_kw, setpoint.reason) == (0.0, reason)
-
-
-def test_no_plan_an_old_plan_or_no_price_mean_zero(battery: Battery) -> None:
-    assert decide(image(), FREE, None, PRICES, battery).reason == "no_plan"
-    ended = plan(n=4, start=NOW.replace(hour=2))
-    assert decide(image(), FREE, ended, PRICES, battery).reason == "no_plan"
-    assert decide(image(), FREE, plan(), None, battery).reason == "no_price"
-
-
-def test_the_binding_limit_is_named(battery: Battery) -> None:
-    tight = PowerLimits(30.0, 5.0, "bms_power", "grid_export")
-    charging = decide(image(), tight, plan(stored_value_eur_per_kwh=0.4), PRICES, battery)
-    assert (charging.power_kw, charging.wanted_kw) == (-30.0, -100.0)
-    assert charging.binding == "bms_power"
-    serving = decide(image(), tight, plan(stored_value_eur_per_kwh=0.15), PRICES, battery)
-    assert (serving.power_kw, serving.binding) == (5.0, "grid_export")
 
 
 @given(

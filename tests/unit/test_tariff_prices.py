@@ -12,7 +12,7 @@ import pytest
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import MarketError
 from engine.domain.quarter_hour import STEP
-from engine.market.tariff import Tariff, TariffBook
+from engine.market.tariff import TariffBook
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -76,10 +76,8 @@ def test_surcharges_stay_surcharges_when_prices_are_negative() -> None:
     assert tariff.at(NOON, -0.10) == pytest.approx((-0.0050575, -0.083))
 
 
-def test_the_flat_keys_price_as_before() -> None:
-    flat = (0.015, 0.07, 0.015, 20.0, 0.005)
-    before = Tariff(*flat)
-    now = book(
+def test_the_flat_keys_on_numbers_worked_by_hand() -> None:
+    tariff = book(
         spot_markup_eur_per_kwh=0.015,
         grid_fee_eur_per_kwh=0.07,
         levies_eur_per_kwh=0.015,
@@ -87,9 +85,10 @@ def test_the_flat_keys_price_as_before() -> None:
         sell_fee_eur_per_kwh=0.005,
     )
     spot = np.array([-0.2, 0.0, 0.1])
-    priced = now.prices(NOON, spot)
-    assert priced.buy_eur_per_kwh == pytest.approx(before.buy(spot))
-    assert priced.sell_eur_per_kwh == pytest.approx(before.sell(spot))
+    priced = tariff.prices(NOON, spot)
+    # (spot + 0.015 + 0.07 + 0.015) x 1.2, and spot - 0.005.
+    assert priced.buy_eur_per_kwh == pytest.approx([-0.12, 0.12, 0.24])
+    assert priced.sell_eur_per_kwh == pytest.approx([-0.205, -0.005, 0.095])
 
 
 def test_an_energy_price_takes_the_place_of_the_spot_price() -> None:

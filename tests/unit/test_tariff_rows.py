@@ -13,7 +13,7 @@ from engine.config.tariff import TariffConfig
 from engine.domain.quarter_hour import STEP
 from engine.market.price_rows import TARIFF_SOURCE, PriceQuote, price_rows, quote_at
 from engine.market.prices import DayAheadPrices
-from engine.market.tariff import Tariff, TariffBook
+from engine.market.tariff import TariffBook
 
 MIDNIGHT = datetime(2026, 6, 30, 22, tzinfo=UTC)
 """Local midnight before 1 July 2026 in Vienna."""
@@ -99,10 +99,3 @@ def test_a_fixed_tariff_has_a_price_without_any_exchange() -> None:
     assert quote_at(None, tariff, MIDNIGHT) == quote
     assert quote_at(published([0.1]), tariff, MIDNIGHT + 9 * STEP) == quote
     assert quote_at(None, book(energy_price_eur_per_kwh=0.12), MIDNIGHT) is None
-
-
-def test_the_plain_tariff_still_makes_rows() -> None:
-    (row,) = price_rows(
-        published([0.1]), Tariff(0.015, 0.07, 0.015, 20.0, 0.005), "s", MIDNIGHT, MIDNIGHT + STEP
-    )
-    assert (row.buy_eur_per_kwh, row.sell_eur_per_kwh) == pytest.approx((0.24, 0.095))
