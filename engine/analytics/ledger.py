@@ -5,11 +5,13 @@ lost. The increment between two cycles is split at quarter-hour boundaries in
 proportion to time; a gap in communication is therefore spread evenly over it,
 and ``seconds`` shows how much of the quarter-hour was really watched. Where a
 register is missing, was reset or jumps, power is integrated instead and the
-row says so.
+row says so. A quarter-hour whose price is not known when it ends waits and is
+booked when the price is published.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,9 @@ WATCHED_GAP_S = 30.0
 
 JUMP_FACTOR = 1.5
 """A register that grows faster than this times the largest power has jumped."""
+
+WAITING_MOST = 7 * 96
+"""So many quarter-hours wait for their price: a week without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,11 @@ class _OpenQuarter:
         self.energy: dict[str, float | None] = dict.fromkeys(_FLOWS)
         self.integrated = False
 
+    @property
+    def measured(self) -> bool:
+        """True when everything that money is booked on was metered."""
+        return all(self.energy[field] is not None for field in _BILLED)
+
     def add(self, field: str, kwh: float) -> None:
         self.energy[field] = (self.energy[field] or 0.0) + kwh
 
@@ -77,6 +87,7 @@ class Ledger:
         self._max_power_kw = max_power_kw
         self._previous: ProcessImage | None = None
         self._open: _OpenQuarter | None = None
+        self._waiting: deque[_OpenQuarter] = deque(maxlen=WAITING_MOST)
 
     def resume(self, row: LedgerRow) -> None:
         """Continue a quarter-hour that was partly booked before a restart."""
@@ -87,7 +98,7 @@ class Ledger:
         self._open = quarter
 
     def add(self, image: ProcessImage) -> list[LedgerRow]:
-        """Add one cycle and return the quarter-hours it closed, ascending."""
+        """Add one cycle and return the quarter-hours that are booked now, ascending."""
         closed: list[LedgerRow] = []
         previous = self._previous
         if previous is not None and image.ts > previous.ts:
@@ -119,9 +130,17 @@ class Ledger:
             return []
         if self._open.start >= start:
             return []
-        row = self._row(self._open)
+        self._waiting.append(self._open)
         self._open = _OpenQuarter(start)
-        return [row] if row is not None else []
+        return self._book_waiting()
+
+    def _book_waiting(self) -> list[LedgerRow]:
+        """Return what can be booked; what was not measured is dropped, what has no price waits."""
+        measured = [q for q in self._waiting if q.measured]
+        rows = [(quarter, self._row(quarter)) for quarter in measured]
+        self._waiting.clear()
+        self._waiting.extend(quarter for quarter, row in rows if row is None)
+        return [row for _, row in rows if row is not None]
 
     def _increment(
         self, field: str, before: ProcessImage, after: ProcessImage

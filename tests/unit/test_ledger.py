@@ -99,6 +99,21 @@ def test_without_any_measurement_nothing_is_booked() -> None:
     assert rows == []
 
 
+def test_what_has_no_price_yet_is_booked_when_it_is_published() -> None:
+    published: list[datetime] = []
+    book = Ledger("site-1", lambda ts: quote(ts) if ts in published else None, 400.0)
+    meter = [(30.0 * i, {"grid_import_kwh": 0.05 * i, "grid_export_kwh": 0.0}) for i in range(181)]
+    assert feed(book, meter[:91]) == []
+    published += [NOW + i * timedelta(minutes=15) for i in (0, 2, 3)]
+    late = feed(book, meter[91:121])
+    assert [r.ts for r in late] == [NOW + i * timedelta(minutes=15) for i in (0, 2, 3)]
+    published += [NOW + i * timedelta(minutes=15) for i in (1, 4)]
+    later = feed(book, meter[121:])
+    assert [r.ts for r in later] == [NOW + i * timedelta(minutes=15) for i in (1, 4)]
+    assert sum(r.import_kwh for r in late + later) == pytest.approx(7.5)
+    assert all(r.seconds == pytest.approx(900.0) for r in late + later)
+
+
 def test_a_restart_continues_the_quarter_hour() -> None:
     first = ledger()
     feed(first, [(0, _meter(0.0)), (30, _meter(0.5))])
