@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from engine.domain.control import ManualOrder
 from engine.domain.errors import ControlError
 from engine.domain.site import Battery
+
+CLOCK_SET_S = 2.0
+"""Wall and monotonic time further apart than this: the clock was set."""
 
 LONGEST_H = 24.0
 """An order by hand ends after at most a day, however it was given."""
@@ -89,13 +94,17 @@ class ManualControl:
             self._order = None
             return there_was
 
-    def active(self, *, monotonic_s: float, soc_percent: float | None) -> ManualOrder | None:
+    def active(
+        self, *, monotonic_s: float, soc_percent: float | None, now: datetime | None = None
+    ) -> ManualOrder | None:
         """Return the order in force, None when there is none or it has just ended.
 
         Args:
             monotonic_s: Monotonic time of now.
             soc_percent: Measured state of charge; without one an order to a state of charge goes
                 on, within limits that allow nothing then.
+            now: Wall time, UTC; where the clock was set since, the order's times follow it, so
+                that the end shown is the end that comes.
         """
         with self._lock:
             order = self._order
@@ -106,6 +115,8 @@ class ManualControl:
             elif soc_percent is not None and order.reached(soc_percent):
                 self._ended = "soc"
             else:
+                if now is not None:
+                    order = self._order = _redated(order, now, self._ends_s - monotonic_s)
                 return order
             self._order = None
             return None
@@ -121,3 +132,10 @@ class ManualControl:
         """The order in force, for showing it."""
         with self._lock:
             return self._order
+
+
+def _redated(order: ManualOrder, now: datetime, left_s: float) -> ManualOrder:
+    shift = now + timedelta(seconds=left_s) - order.until
+    if abs(shift.total_seconds()) <= CLOCK_SET_S:
+        return order
+    return replace(order, until=order.until + shift, given_at=order.given_at + shift)

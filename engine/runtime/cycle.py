@@ -176,7 +176,9 @@ class ControlCycle:
         limits = self._limits.update(image, monotonic_s)
         price = self._price_at(now)
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None
-        order = self._manual.active(monotonic_s=monotonic_s, soc_percent=image.value("soc_percent"))
+        order = self._manual.active(
+            monotonic_s=monotonic_s, soc_percent=image.value("soc_percent"), now=now
+        )
         setpoint = self._controller.decide(
             image,
             limits,

@@ -208,15 +208,20 @@ class OperatorDesk:
         except (OSError, UnicodeDecodeError) as exc:
             return f"{self._path.name} cannot be read: {exc}"
         try:
-            limits = [_from_document(entry) for entry in json.loads(text)]
-        except (ValueError, TypeError, KeyError, EmsError) as exc:
+            entries = json.loads(text)
+        except ValueError as exc:
             return f"{self._path.name} is damaged: {exc}"
+        if not isinstance(entries, list):
+            return f"{self._path.name} is damaged: it holds no list of limits."
         problems = []
-        for limit in limits:
+        for entry in entries:
+            # One that cannot be used must not cost the others.
             try:
+                limit = _from_document(entry)
                 self.external.put(limit, now=self._clock.now(), monotonic_s=self._clock.monotonic())
-            except EmsError as exc:
-                problems.append(exc.message)
+            except (ValueError, TypeError, EmsError) as exc:
+                told = exc.message if isinstance(exc, EmsError) else str(exc)
+                problems.append(f"{self._path.name}: {told} ({entry!r})")
                 continue
             self._limits[limit.source] = limit
         return " ".join(problems) or None
@@ -227,7 +232,13 @@ def _document(limit: ExternalLimit) -> dict[str, Any]:
     return asdict(limit) | {"valid_until": until.isoformat() if until is not None else None}
 
 
-def _from_document(entry: dict[str, Any]) -> ExternalLimit:
+def _from_document(entry: object) -> ExternalLimit:
+    if not isinstance(entry, dict):
+        raise ValueError("An entry is no limit.")
+    for name, value in entry.items():
+        wanted = str if name in ("source", "valid_until") else (int, float)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise ValueError(f"{name} is not possible.")
     until = entry.get("valid_until")
     return ExternalLimit(
         **(entry | {"valid_until": datetime.fromisoformat(until) if until else None})
