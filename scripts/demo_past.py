@@ -3,7 +3,7 @@
 The same engine steers the same simulated plant over real Modbus TCP, only its clock is moved by
 hand in steps of ten seconds; everything it stores carries the mark "simulated".
 
-Usage: python scripts/demo_past.py [--hours 6] [--config config] [--data data]
+Usage: python -m scripts.demo_past [--hours 6] [--config config] [--data data]
 """
 
 from __future__ import annotations
