@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from ems_dash.api.models import ApiModel, UtcTime
+
+Number = Annotated[float, Field(strict=True)]
+"""A JSON number; true or "50" is none."""
+
+
+def _utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("the time is beyond the calendar") from exc
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 LimitSource = Literal["dso", "api", "digital_input", "manual"]
 
@@ -16,10 +30,10 @@ class ManualRequest(ApiModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    power_kw: float
-    until: AwareDatetime | None = None
-    minutes: float | None = None
-    soc_percent: float | None = None
+    power_kw: Number
+    until: Instant | None = None
+    minutes: Annotated[Number, Field(le=1e6)] | None = None
+    soc_percent: Number | None = None
 
 
 class ManualInfo(ApiModel):
@@ -46,14 +60,27 @@ class LimitRequest(ApiModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: LimitSource = "api"
-    import_kw: float | None = None
-    export_kw: float | None = None
-    charge_kw: float | None = None
-    discharge_kw: float | None = None
-    soc_min_percent: float | None = None
-    soc_max_percent: float | None = None
-    valid_until: AwareDatetime | None = None
+    source: Number = Annotated[float, Field(strict=True)]
+"""A JSON number; true or "50" is none."""
+
+
+def _utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("the time is beyond the calendar") from exc
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+LimitSource = "api"
+    import_kw: Number | None = None
+    export_kw: Number | None = None
+    charge_kw: Number | None = None
+    discharge_kw: Number | None = None
+    soc_min_percent: Number | None = None
+    soc_max_percent: Number | None = None
+    valid_until: Instant | None = None
     closed: bool | None = None
     release: bool = False
 
