@@ -60,20 +60,7 @@ class LimitRequest(ApiModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Number = Annotated[float, Field(strict=True)]
-"""A JSON number; true or "50" is none."""
-
-
-def _utc(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as exc:
-        raise ValueError("the time is beyond the calendar") from exc
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-
-LimitSource = "api"
+    source: LimitSource = "api"
     import_kw: Number | None = None
     export_kw: Number | None = None
     charge_kw: Number | None = None
