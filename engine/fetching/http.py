@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from engine.domain.clock import Clock
+from engine.domain.error_chain import error_chain
 from engine.domain.errors import FetchError
 from engine.fetching.connection_watch import ConnectionWatch, WatchedAdapter
 from engine.fetching.redaction import guard_library_logs, is_secret_parameter, redact
@@ -297,22 +298,8 @@ def _host(url: str) -> str:
         return url
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """Return `error` and everything behind it; libraries nest causes in arguments too."""
-    found: list[BaseException] = []
-    queue = [error]
-    while queue and len(found) < 20:
-        item = queue.pop(0)
-        if item is None or any(item is f for f in found):
-            continue
-        found.append(item)
-        nested = [getattr(item, "reason", None), *item.args, item.__cause__, item.__context__]
-        queue.extend(n for n in nested if isinstance(n, BaseException))
-    return found
-
-
 def _caused_by(error: Exception | None, kind: type[BaseException]) -> bool:
-    return any(isinstance(e, kind) for e in _chain(error))
+    return any(isinstance(e, kind) for e in error_chain(error))
 
 
 def _network_words(error: Exception | None) -> str:
@@ -325,7 +312,7 @@ def _network_words(error: Exception | None) -> str:
     if _caused_by(error, ConnectionResetError):
         return "it reset the connection"
     with suppress(StopIteration):
-        known = next(e for e in _chain(error) if isinstance(e, OSError) and e.strerror)
+        known = next(e for e in error_chain(error) if isinstance(e, OSError) and e.strerror)
         assert isinstance(known, OSError)
         return str(known.strerror).lower()
     return "the connection broke off"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 
+from engine.domain.error_chain import error_chain
 from engine.fetching.connection_watch import ConnectionWatch
 from engine.notify.errors import NotifyError
 
@@ -33,7 +34,7 @@ def network_failure(
         return NotifyError(f"The delivery to {host} was ended by a stop.", kind="stopped")
     if watch.expired:
         return NotifyError(f"{host} did not finish within {total_s:g} s.", kind="timeout")
-    behind = chain(error)
+    behind = error_chain(error)
     if any(isinstance(e, ssl.SSLError) or type(e).__name__ in _TLS_NAMES for e in behind):
         return NotifyError(
             f"The certificate or encryption of {host} is not accepted.",
@@ -48,17 +49,3 @@ def network_failure(
     if any(isinstance(e, TimeoutError) or type(e).__name__ in timeouts for e in behind):
         return NotifyError(f"{host} was silent for {read_s:g} s.", kind="timeout")
     return NotifyError(f"The connection to {host} broke off.", kind="unreachable")
-
-
-def chain(error: BaseException | None) -> list[BaseException]:
-    """Return `error` and everything behind it; libraries nest causes in arguments too."""
-    found: list[BaseException] = []
-    queue = [error]
-    while queue and len(found) < 20:
-        item = queue.pop(0)
-        if item is None or any(item is f for f in found):
-            continue
-        found.append(item)
-        nested = [getattr(item, "reason", None), *item.args, item.__cause__, item.__context__]
-        queue.extend(n for n in nested if isinstance(n, BaseException))
-    return found
