@@ -1,0 +1,183 @@
+"""The whole program beside a plant that outlives it: power cut, restart, orderly stop.
+
+The plant lives in the test's process behind real Modbus TCP; the program is a child process with
+this plant as its real, writable site.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from engine.config.load import parse_config
+from engine.devices.profile import MODBUS_PROFILES
+from engine.devices.simulator.plant import DemoParameters, DemoPlant
+from engine.devices.simulator.profile_server import ProfileServer
+from engine.devices.simulator.server import UNITS, DemoPlantServer
+from engine.domain.clock import SystemClock
+from engine.runtime.assembly import DATABASE_NAME, site_from
+from tests.support.build import SIMPLE_MODELS
+from tests.support.process import Program, running, wait_for
+
+LIMITS = "limits: {external: [{source: dso, after_validity: hold}]}\n"
+
+
+@dataclass
+class HurriedClock(SystemClock):
+    """The machine's clock, which a test may move ahead instead of waiting."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@dataclass
+class Plant:
+    """A demo plant on a loopback port, and the clock it runs by."""
+
+    plant: DemoPlant
+    clock: HurriedClock
+    port: int
+
+    def devices(self, *names: str) -> str:
+        """Return the configuration of these devices; the converter may be written."""
+        return ", ".join(
+            f"{{name: {name}, profile: demo_{name}, host: 127.0.0.1, port: {self.port}, "
+            f"unit_id: {UNITS[f'demo_{name}']}, write_enabled: {str(name == 'pcs').lower()}}}"
+            for name in names
+        )
+
+    @property
+    def power_kw(self) -> float:
+        """What the battery does now, + discharge."""
+        self.plant.advance()
+        return float(self.plant.pcs_values()["battery_kw"])
+
+
+@contextmanager
+def demo_plant() -> Iterator[Plant]:
+    clock = HurriedClock()
+    plant = DemoPlant(
+        DemoParameters(site_from(parse_config("")).battery),
+        load_kw=lambda ts: 30.0 + 0.1 * (ts.second % 7),
+        pv_kw=lambda _: 0.0,
+        clock=clock,
+    )
+    server = DemoPlantServer(plant)
+    try:
+        yield Plant(plant, clock, server.start())
+    finally:
+        server.stop()
+
+
+def post(program: Program, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{program.port}{path}",
+        json.dumps(body).encode(),
+        {"X-EMS-Request": "1", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def samples(folder: Path) -> list[tuple[Any, ...]]:
+    """Return the stored samples, ascending; the program must have ended."""
+    with duckdb.connect(str(folder / "data" / DATABASE_NAME)) as connection:
+        found = connection.execute(
+            "SELECT ts, soc_percent, battery_kw, grid_kw FROM samples ORDER BY ts"
+        ).fetchall()
+    return list(found)
+
+
+def state_of(program: Program, *states: str) -> Any:
+    return wait_for(
+        lambda: (s := program.get("/api/state")) and s["state"] in states and s,
+        f"one of the states {states} (log:\n{program.log_text()})",
+    )
+
+
+def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    with demo_plant() as site:
+        devices = site.devices("bms", "pcs", "meter", "pv")
+        config = f"{SIMPLE_MODELS}{LIMITS}devices: [{devices}]\n"
+        with running(tmp_path, config) as program:
+            state_of(program, "degraded", "automatic")
+            post(program, "/api/control/limits", {"source": "dso", "charge_kw": 12.5})
+            post(program, "/api/control/manual", {"power_kw": -30, "minutes": 60})
+            state_of(program, "manual")
+            wait_for(lambda: site.power_kw == pytest.approx(-12.5, abs=0.2), "the limited order")
+            before = history_success(program)
+            wait_for(lambda: history_success(program) not in (None, before), "a stored batch")
+            program.kill()
+        assert site.power_kw == pytest.approx(-12.5, abs=0.2), "nobody told the converter"
+        site.clock.ahead += timedelta(seconds=61)
+        assert site.power_kw == 0.0, "so its watchdog did"
+        committed = samples(tmp_path)
+        assert committed
+        ended = committed[-1][0]
+        with running(tmp_path, config) as program:
+            state_of(program, "degraded", "automatic")
+            assert program.get("/api/control/manual") == {"manual": None}
+            (limit,) = program.get("/api/control/limits")["limits"]
+            assert (limit["source"], limit["charge_kw"]) == ("dso", 12.5)
+            began = datetime.fromisoformat(program.get("/api/state")["ts"]).replace(tzinfo=None)
+            assert site.power_kw == 0.0, "nobody goes on with an order that nobody renewed"
+            assert program.stop() == 0
+        after = samples(tmp_path)
+    assert after[: len(committed)] == committed, "what was committed is untouched"
+    assert len(after) > len(committed)
+    first = after[len(committed)][0]
+    assert ended < first <= began, "and what was not measured is a gap"
+    assert first - ended > timedelta(seconds=2)
+
+
+def history_success(program: Program) -> Any:
+    state = program.get("/api/state")
+    records = state["health"] if state else ()
+    return next((h["last_success"] for h in records if h["name"] == "history"), None)
+
+
+def test_sigterm_leaves_zero_and_gives_the_device_its_own_mode_back(tmp_path: Path) -> None:
+    """A converter with a mode register: remote control while we run, its own mode afterwards."""
+    profile = MODBUS_PROFILES["sma_storage"]
+    battery = ProfileServer(profile)
+    port = battery.start()
+    mode, power = profile.wire_address(40151), profile.wire_address(40149)
+
+    def words(address: int) -> int:
+        high, low = battery._written.get(address, 0), battery._written.get(address + 1, 0)
+        number = (high << 16) + low
+        return number - (1 << 32) if number >= 1 << 31 else number
+
+    try:
+        with demo_plant() as site:
+            config = (
+                f"{SIMPLE_MODELS}bess: {{power_charge_max_kw: 5, power_discharge_max_kw: 5}}\n"
+                f"devices: [{site.devices('meter')}, {{name: battery, profile: sma_storage, "
+                f"host: 127.0.0.1, port: {port}, unit_id: {battery.unit_id}, "
+                "write_enabled: true}]\n"
+            )
+            with running(tmp_path, config) as program:
+                state_of(program, "degraded", "automatic")
+                post(program, "/api/control/manual", {"power_kw": -2, "minutes": 60})
+                wait_for(
+                    lambda: words(mode) == 802 and abs(words(power)) == 2000,
+                    f"the order at the device (log:\n{program.log_text()})",
+                )
+                assert program.stop() == 0
+            assert words(power) == 0
+            assert words(mode) == 803, "its own mode"
+    finally:
+        battery.stop()
