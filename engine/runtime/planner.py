@@ -35,6 +35,9 @@ SOC_BAND_PERCENT = 5.0
 
 MIN_SECONDS_BETWEEN_DEVIATION_PLANS = 120.0
 
+MIN_SECONDS_BETWEEN_PRICE_PLANS = 30.0
+"""A source whose answers flutter must not keep the planner busy."""
+
 LIMIT_BAND = 0.1
 """Change of what the battery may do, as a share of nameplate, that asks for a new plan."""
 
@@ -171,9 +174,12 @@ class Planner:
         interval = self._inputs.interval_s
         if int(now.timestamp() // interval) != int(planned_at.timestamp() // interval):
             return "schedule"
+        # A clock set back leaves the newest plan in the future, which is no reason to wait.
+        waited = abs((now - planned_at).total_seconds())
+        if waited < MIN_SECONDS_BETWEEN_PRICE_PLANS:
+            return None
         if differ_from(self._published(now), self._planned_prices, now):
             return "prices"
-        waited = (now - planned_at).total_seconds()
         if waited < MIN_SECONDS_BETWEEN_DEVIATION_PLANS:
             return None
         if self._other_limits(battery):

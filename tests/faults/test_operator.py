@@ -467,6 +467,23 @@ def test_new_prices_are_planned_with_once(build: Build, monkeypatch: pytest.Monk
     assert triggers(site) == ["start", "prices"]
 
 
+def test_prices_that_come_and_go_are_no_storm_of_plans(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published, asked = RecordedPrices.published, iter(range(10**6))
+
+    def fluttering(self: RecordedPrices, now: datetime) -> DayAheadPrices:
+        whole = published(self, now)
+        spot = whole.spot_eur_per_kwh[: -96 if next(asked) % 3 else None]
+        return DayAheadPrices(whole.start, spot, whole.source, whole.fetched_at)
+
+    monkeypatch.setattr(RecordedPrices, "published", fluttering)
+    site = build()
+    site.run(150)
+    assert 2 <= len(site.plans) <= 11, "in 5 minutes"
+    assert site.state == AUTOMATIC
+
+
 def test_a_time_of_everything_being_off_is_no_storm_of_plans(build: Build) -> None:
     """Load far off its forecast, a battery limit that flutters, a limit from outside likewise."""
     site = build(DSO, load_kw=95.0)
