@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from engine.domain.clock import ManualClock
 from engine.domain.control import EngineState, PowerLimits, Setpoint
 from engine.domain.records import EventRow
 from engine.domain.snapshot import EngineSnapshot
+from engine.recorded.recording import Recording
 from engine.runtime import assembly
 from engine.runtime.assembly import DATABASE_NAME, build_engine, site_from
 from engine.runtime.engine import CONTROL_FAILING
@@ -54,6 +56,12 @@ ONE_CYCLE_S = CYCLE_S + 2 * PIECE_S
 TOLERANCE_KW = 0.3
 TIMEOUT_S = 0.4
 """Of a request, in real time: it costs that much whenever a device is silent."""
+
+
+@lru_cache
+def _recording(timezone: str) -> Recording:
+    # Reading it takes longer than most of what is tested with it, and nobody changes it.
+    return Recording(timezone=timezone)
 
 
 class Fault(Enum):
@@ -231,6 +239,7 @@ class FaultSite:
         self.wires: dict[str, Wire] = {}
         self._patch, self._specs = patch, assembly.specs
         patch.setattr(assembly, "specs", self._rewired)
+        patch.setattr(assembly, "Recording", _recording)
         self.moments: list[Moment] = []
         self.seen: dict[datetime, tuple[float | None, float | None]] = {}
         self.states: list[tuple[EngineState, str | None]] = []
