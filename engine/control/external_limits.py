@@ -1,6 +1,7 @@
 """Limits from outside: grid operator (§14a EnWG), API, MQTT, digital input, and a person.
 
-Each source has one limit at a time; the next replaces it. What follows at the end of its
+Each source has one limit at a time; the next replaces it. A source that sends every number
+for itself, each with a validity of its own, has one per part. What follows at the end of its
 validity, and what a silent source means, is configured per source. Validity runs on
 monotonic time from the moment the limit arrives, so a clock that jumps neither ends nor
 extends it.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from engine.config.control import ExternalSourceConfig, ReducedConfig
@@ -79,8 +80,8 @@ class ExternalLimit:
 class _Source:
     config: ExternalSourceConfig | None
     heard_s: float = -math.inf
-    limit: ExternalLimit | None = None
-    ends_s: float = math.inf
+    parts: dict[str, tuple[ExternalLimit, float]] = field(default_factory=dict)
+    """Part to its limit and the monotonic time at which that ends."""
     contact_closed: bool = False
 
 
@@ -98,8 +99,16 @@ class ExternalLimits:
         self._sources = {str(entry.source): _Source(entry) for entry in sources}
         self._sources[MANUAL] = _Source(None)
 
-    def put(self, limit: ExternalLimit, *, now: datetime, monotonic_s: float) -> None:
-        """Take over a limit; it counts as a heartbeat.
+    def put(
+        self,
+        limit: ExternalLimit,
+        *,
+        now: datetime,
+        monotonic_s: float,
+        part: str = "",
+        heard: bool = True,
+    ) -> None:
+        """Take over a limit instead of what the source asked for before.
 
         A limit stored before a restart is put again with its own `valid_until`; one that has
         ended meanwhile goes the way its source is configured for.
@@ -108,18 +117,21 @@ class ExternalLimits:
             limit: The limit.
             now: Wall time of arrival, UTC.
             monotonic_s: Monotonic time of arrival.
+            part: What of the source it replaces; empty for everything.
+            heard: False for a stored one: only what the source itself says is a heartbeat.
 
         Raises:
             EmsError: The source is not configured.
         """
+        until = limit.valid_until
+        ends_s = math.inf if until is None else monotonic_s + (until - now).total_seconds()
         with self._lock:
             source = self._find(limit.source)
-            source.limit = limit
-            source.heard_s = monotonic_s
-            until = limit.valid_until
-            source.ends_s = (
-                math.inf if until is None else monotonic_s + (until - now).total_seconds()
-            )
+            if not part:
+                source.parts.clear()
+            source.parts[part] = (limit, ends_s)
+            if heard:
+                source.heard_s = monotonic_s
 
     def release(self, name: str, *, monotonic_s: float) -> None:
         """Take back what a source asked for; it counts as a heartbeat.
@@ -129,7 +141,8 @@ class ExternalLimits:
         """
         with self._lock:
             source = self._find(name)
-            source.limit, source.ends_s, source.heard_s = None, math.inf, monotonic_s
+            source.parts.clear()
+            source.heard_s = monotonic_s
 
     def heartbeat(self, name: str, *, monotonic_s: float) -> None:
         """Note that a source was heard without a change.
@@ -140,15 +153,22 @@ class ExternalLimits:
         with self._lock:
             self._find(name).heard_s = monotonic_s
 
-    def contact(self, closed: bool, *, monotonic_s: float) -> None:
+    def contact(self, closed: bool, *, monotonic_s: float, heard: bool = True) -> None:
         """Take over the state of the digital input: closed means its reduced values apply.
+
+        Args:
+            closed: Its state.
+            monotonic_s: Monotonic time of arrival.
+            heard: False for a stored state.
 
         Raises:
             EmsError: The digital input is not configured.
         """
         with self._lock:
             source = self._find("digital_input")
-            source.contact_closed, source.heard_s = closed, monotonic_s
+            source.contact_closed = closed
+            if heard:
+                source.heard_s = monotonic_s
 
     def active(self, monotonic_s: float) -> tuple[ExternalLimit, ...]:
         """Return every limit that applies now; of one source several may apply together."""
@@ -177,10 +197,10 @@ def _active(name: str, source: _Source, monotonic_s: float) -> list[ExternalLimi
     config = source.config
     after = "release" if config is None else config.after_validity
     reduced = source.contact_closed
-    if source.limit is not None:
-        ended = monotonic_s >= source.ends_s
+    for limit, ends_s in source.parts.values():
+        ended = monotonic_s >= ends_s
         if not ended or after == "hold":
-            out.append(source.limit)
+            out.append(limit)
         reduced = reduced or (ended and after == "reduced")
     if config is not None:
         silent_s = monotonic_s - source.heard_s

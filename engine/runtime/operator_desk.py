@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ _LIMIT_FIELDS = {
     "import_limit_kw": "import_kw",
     "export_limit_kw": "export_kw",
 }
+_CONTACT = "digital_input"
+
 _WINDOW_FIELDS = {"soc_min": "soc_min_percent", "soc_max": "soc_max_percent"}
 
 _LONGEST_STRATEGY = timedelta(days=7)
@@ -73,7 +75,10 @@ class OperatorDesk:
         self._path = data_dir / LIMITS_NAME
         self._strategies = strategies
         self._lock = threading.Lock()
-        self._limits: dict[str, ExternalLimit] = {}
+        self._limits: dict[tuple[str, str], ExternalLimit] = {}
+        self._contact_closed = False
+        # Over building and writing the file, so that the newest state is written last.
+        self._storing = threading.Lock()
         self.manual = ManualControl(battery)
         self.external = ExternalLimits(config.external)
         self.tell: Told = lambda _severity, _code, _message: None
@@ -111,11 +116,22 @@ class OperatorDesk:
             EmsError: Its source is not configured, or it could not be stored (it is in force
                 all the same: a limit must not wait for a disk).
         """
-        self.external.put(limit, now=self._clock.now(), monotonic_s=self._clock.monotonic())
+        self._put(limit, "")
+
+    def _put(self, limit: ExternalLimit, part: str) -> None:
+        self.external.put(
+            limit, now=self._clock.now(), monotonic_s=self._clock.monotonic(), part=part
+        )
         with self._lock:
-            self._limits[limit.source] = limit
+            if not part:
+                self._forget(limit.source)
+            self._limits[limit.source, part] = limit
         self.tell("info", "external_limit", _limit_text(limit))
         self._store()
+
+    def _forget(self, source: str) -> None:
+        for key in [key for key in self._limits if key[0] == source]:
+            del self._limits[key]
 
     def release_limit(self, source: str) -> None:
         """Take back what a source asked for.
@@ -125,18 +141,23 @@ class OperatorDesk:
         """
         self.external.release(source, monotonic_s=self._clock.monotonic())
         with self._lock:
-            self._limits.pop(source, None)
+            self._forget(source)
         self.tell("info", "external_limit", f"{source}: released")
         self._store()
 
     def contact(self, closed: bool) -> None:
-        """Take over the state of the digital input.
+        """Take over the state of the digital input; it is kept over a restart.
 
         Raises:
-            EmsError: There is no digital input.
+            EmsError: There is no digital input, or its state could not be stored (it is in
+                force all the same).
         """
         self.external.contact(closed, monotonic_s=self._clock.monotonic())
-        self.tell("info", "external_limit", f"digital_input: {'closed' if closed else 'open'}")
+        with self._lock:
+            changed, self._contact_closed = self._contact_closed is not closed, closed
+        if changed:
+            self.tell("info", "external_limit", f"digital_input: {'closed' if closed else 'open'}")
+            self._store()
 
     def limits_in_force(self) -> tuple[ExternalLimit, ...]:
         """Return every limit from outside that applies now."""
@@ -178,21 +199,20 @@ class OperatorDesk:
         return CommandOutcome(True, word)
 
     def _change(self, source: str, field: str, value: float, until: datetime) -> None:
-        with self._lock:
-            before = self._limits.get(source)
-        if before is not None and before.valid_until is not None:
-            lasts = before.valid_until > self._clock.now()
-            before = before if lasts else None
+        # Every number is a message of its own: none ends or prolongs another.
         stated: dict[str, Any] = {field: value, "valid_until": until}
-        self.put_limit(replace(before or ExternalLimit(source), **stated))
+        self._put(ExternalLimit(source, **stated), field)
 
     # Over a restart.
 
     def _store(self) -> None:
-        with self._lock:
-            document = [_document(limit) for limit in self._limits.values()]
         try:
-            write_atomically(self._path, json.dumps(document, indent=2))
+            with self._storing:
+                with self._lock:
+                    document = [_document(limit, key[1]) for key, limit in self._limits.items()]
+                    if self._contact_closed:
+                        document.append({"source": _CONTACT, "closed": True})
+                write_atomically(self._path, json.dumps(document, indent=2))
         except OSError as exc:
             raise ConfigError(
                 f"The limit is in force but could not be stored: {exc.strerror or exc}.",
@@ -217,32 +237,40 @@ class OperatorDesk:
         for entry in entries:
             # One that cannot be used must not cost the others.
             try:
-                limit = _from_document(entry)
-                self.external.put(limit, now=self._clock.now(), monotonic_s=self._clock.monotonic())
+                self._put_back(entry)
             except (ValueError, TypeError, EmsError) as exc:
                 told = exc.message if isinstance(exc, EmsError) else str(exc)
                 problems.append(f"{self._path.name}: {told} ({entry!r})")
-                continue
-            self._limits[limit.source] = limit
         return " ".join(problems) or None
 
+    def _put_back(self, entry: object) -> None:
+        if entry == {"source": _CONTACT, "closed": True}:
+            self.external.contact(True, monotonic_s=self._clock.monotonic(), heard=False)
+            self._contact_closed = True
+            return
+        limit, part = _from_document(entry)
+        now, monotonic_s = self._clock.now(), self._clock.monotonic()
+        self.external.put(limit, now=now, monotonic_s=monotonic_s, part=part, heard=False)
+        self._limits[limit.source, part] = limit
 
-def _document(limit: ExternalLimit) -> dict[str, Any]:
+
+def _document(limit: ExternalLimit, part: str) -> dict[str, Any]:
     until = limit.valid_until
-    return asdict(limit) | {"valid_until": until.isoformat() if until is not None else None}
+    document = asdict(limit) | {"valid_until": until.isoformat() if until is not None else None}
+    return document | {"part": part} if part else document
 
 
-def _from_document(entry: object) -> ExternalLimit:
+def _from_document(entry: object) -> tuple[ExternalLimit, str]:
     if not isinstance(entry, dict):
         raise ValueError("An entry is no limit.")
     for name, value in entry.items():
-        wanted = str if name in ("source", "valid_until") else (int, float)
+        wanted = str if name in ("source", "valid_until", "part") else (int, float)
         if value is not None and (isinstance(value, bool) or not isinstance(value, wanted)):
             raise ValueError(f"{name} is not possible.")
-    until = entry.get("valid_until")
-    return ExternalLimit(
-        **(entry | {"valid_until": datetime.fromisoformat(until) if until else None})
-    )
+    fields = dict(entry)
+    part, until = fields.pop("part", None), fields.get("valid_until")
+    fields["valid_until"] = datetime.fromisoformat(until) if until else None
+    return ExternalLimit(**fields), part or ""
 
 
 def _order_text(order: ManualOrder) -> str:

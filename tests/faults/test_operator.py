@@ -298,6 +298,58 @@ def test_a_limit_outlives_a_restart_from_the_first_cycle_on(build: Build) -> Non
     assert site.engine.operator.limits_in_force() == ()
 
 
+def test_a_closed_contact_outlives_a_restart(build: Build) -> None:
+    site = build(DSO)
+    site.truth.charge_kw = site.truth.discharge_kw = 0.0
+    site.engine.operator.contact(True)
+    site.restart()
+    site.run(12)
+    assert site.limits.discharge_binding == "external_digital_input"
+    site.engine.operator.contact(False)
+    site.restart()
+    assert site.engine.operator.limits_in_force() == ()
+
+
+def test_a_restart_is_no_sign_of_life_of_a_silent_source(build: Build) -> None:
+    text = "limits: {external: [{source: dso, heartbeat_s: 60}]}"
+    site = build(text)
+    site.engine.operator.put_limit(ExternalLimit("dso", discharge_kw=50.0))
+    assert [limit.discharge_kw for limit in site.engine.operator.limits_in_force()] == [50.0]
+    site.clock.advance(61.0)
+    assert min(lim.discharge_kw or 0.0 for lim in site.engine.operator.limits_in_force()) == 0.0
+    site.restart()
+    assert min(lim.discharge_kw or 0.0 for lim in site.engine.operator.limits_in_force()) == 0.0
+
+
+def test_limits_over_mqtt_end_each_for_itself_also_over_a_restart(build: Build) -> None:
+    site = build("limits: {external: [{source: mqtt}]}")
+
+    def send(name: str, value: float, ttl_s: float) -> None:
+        until = site.clock.now() + timedelta(seconds=ttl_s)
+        assert site.engine.operator.command(Command(name, value, ttl_s, None, until)).accepted
+
+    def stated() -> set[tuple[str, float]]:
+        return {
+            (name, value)
+            for found in site.engine.operator.limits_in_force()
+            for name in ("charge_kw", "discharge_kw", "soc_max_percent")
+            if (value := getattr(found, name)) is not None
+        }
+
+    send("charge_limit_kw", 10.0, 600.0)
+    send("soc_max", 70.0, 300.0)
+    send("discharge_limit_kw", 20.0, 60.0)
+    everything = {("charge_kw", 10.0), ("discharge_kw", 20.0), ("soc_max_percent", 70.0)}
+    assert stated() == everything
+    send("discharge_limit_kw", 25.0, 60.0)
+    assert stated() == everything - {("discharge_kw", 20.0)} | {("discharge_kw", 25.0)}
+    site.restart()
+    site.clock.advance(61.0)
+    assert stated() == {("charge_kw", 10.0), ("soc_max_percent", 70.0)}
+    site.clock.advance(300.0)
+    assert stated() == {("charge_kw", 10.0)}
+
+
 @pytest.mark.parametrize(("text", "holds"), [(DSO, False), (HOLD, True)], ids=["release", "hold"])
 def test_a_limit_that_ended_while_the_program_was_off(build: Build, text: str, holds: bool) -> None:
     site = build(text)
