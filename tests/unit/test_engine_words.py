@@ -14,6 +14,7 @@ from engine.domain.signals import ALARMS
 from engine.domain.strategy import ChoiceReason, StrategyKey
 from engine.optimization.explanation import Driver, ReasonCode
 from engine.runtime.cycle import REASON_STATES
+from engine.runtime.engine import CONTROL_FAILING
 
 CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
 
@@ -29,9 +30,9 @@ WISHES = (
 )
 CODES = {
     "state": [s.value for s in EngineState],
-    "reason": [*REASON_STATES, "stopped"],
+    "reason": [*REASON_STATES, CONTROL_FAILING, "stopped"],
     "step": [
-        *("control", "poll", "plan", "history", "command"),
+        *("control", "poll", "plan", "history", "command", "alarms"),
         *("prices", "price_history", "weather"),
     ],
     "notice": [
