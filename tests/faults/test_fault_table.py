@@ -9,6 +9,7 @@ worst moment.
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -20,18 +21,27 @@ from typing import Any
 
 import pytest
 
+from engine.config.load import parse_config
+from engine.control.external_limits import ExternalLimit
 from engine.devices.commander import PowerCommander
+from engine.devices.simulator.plant import DemoParameters, DemoPlant
+from engine.domain.clock import AcceleratedClock
 from engine.domain.control import EngineState
 from engine.domain.errors import HistoryError, MarketError, OptimizationError
 from engine.history.duckdb_store import DuckDbHistory
 from engine.market.prices import DayAheadPrices
 from engine.market.recorded_prices import RecordedPrices
+from engine.recorded.recording import Recording
+from engine.runtime.assembly import build_engine, site_from
+from tests.support.build import SIMPLE_MODELS
 from tests.support.fault_site import (
     CYCLE_S,
+    START,
     Fault,
     FaultSite,
     assert_stored_as_seen,
 )
+from tests.support.process import wait_for
 
 AUTOMATIC, SAFE, FAULT = EngineState.AUTOMATIC, EngineState.SAFE, EngineState.FAULT
 DEGRADED = EngineState.DEGRADED
@@ -600,3 +610,102 @@ def test_a_stop_leaves_zero_and_then_the_mode_of_the_device(
     assert site.snapshot.state is EngineState.STOPPED
     site._pass(CYCLE_S)
     assert site.battery_kw == pytest.approx(0.0, abs=0.1)
+
+
+def test_any_faults_in_any_order_end_in_automatic_control(build: Build) -> None:
+    """Several things fail, return and fail again at once; the watcher is `FaultSite` itself."""
+    chance = random.Random(20261125)
+    site = build(
+        "limits: {external: [{source: dso}]}\ngrid: {import_limit_kw: 150, export_limit_kw: 20}"
+    ).settle(cycles=12)
+    faults, operator = site.plant.faults, site.engine.operator
+
+    def toggle_wire() -> None:
+        device = site.wires[chance.choice(("bms", "meter", "pv"))]
+        device.fault = Fault.NONE if device.fault is Fault.DEAD else Fault.DEAD
+
+    def toggle_switch() -> None:
+        name = chance.choice(("charge_prohibited", "discharge_prohibited", "bms_fault"))
+        setattr(faults, name, not getattr(faults, name))
+
+    def limit_battery() -> None:
+        name = chance.choice(("charge_limit_kw", "discharge_limit_kw"))
+        setattr(faults, name, chance.choice((None, 0.0, 15.0, 40.0)))
+
+    def limit_outside() -> None:
+        charge_kw, discharge_kw = chance.choice(((100.0, 100.0), (4.2, 100.0), (0.0, 25.0)))
+        site.truth.charge_kw, site.truth.discharge_kw = charge_kw, discharge_kw
+        operator.put_limit(ExternalLimit("dso", charge_kw=charge_kw, discharge_kw=discharge_kw))
+
+    def order() -> None:
+        until = site.clock.now() + timedelta(seconds=chance.choice((10, 60)))
+        operator.give(chance.choice((-90.0, -20.0, 0.0, 90.0)), until, None, "api")
+
+    def move_world() -> None:
+        site.load_kw = chance.choice((5.0, 60.0, 140.0))
+        site.pv_kw = chance.choice((0.0, 20.0))
+
+    def repair() -> None:
+        for device in site.wires.values():
+            device.fault = Fault.NONE
+        for name in ("charge_prohibited", "discharge_prohibited", "bms_fault"):
+            setattr(faults, name, False)
+        faults.charge_limit_kw = faults.discharge_limit_kw = None
+
+    happenings = (toggle_wire, toggle_switch, limit_battery, limit_outside, order, move_world)
+    for number in range(150):
+        chance.choice(happenings)()
+        site.run(chance.choice((1, 1, 2, 3)))
+        if number % 10 == 9:
+            repair()
+            order()
+            site.run(10)
+    assert {state for state, _ in site.states} >= {AUTOMATIC, SAFE, FAULT, EngineState.MANUAL}
+    repair()
+    operator.release_limit("dso")
+    operator.end()
+    site.truth.charge_kw = site.truth.discharge_kw = 100.0
+    site.load_kw, site.pv_kw = 60.0, 0.0
+    site.run_until(lambda: site.state == (AUTOMATIC, None), 40)
+    assert_stored_as_seen(site)
+
+
+def test_a_hanging_control_thread_is_noticed_by_the_converter_and_the_heartbeat(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With real threads, on a clock that runs fast."""
+    config, clock = parse_config(SIMPLE_MODELS), AcceleratedClock(START, 15.0)
+    plant = DemoPlant(
+        DemoParameters(site_from(config).battery),
+        load_kw=lambda ts: 60.0 + 0.1 * (ts.second % 7),
+        pv_kw=lambda _: 0.0,
+        clock=clock,
+    )
+    engine = build_engine(config, tmp_path / "data", clock, plant)
+
+    def power_kw() -> float:
+        plant.advance()
+        return float(plant.pcs_values()["battery_kw"])
+
+    cycle, goes_on, hangs = engine._parts.cycle, threading.Event(), threading.Event()
+    run = cycle.run
+
+    def hang(plan: Any) -> Any:
+        hangs.set()
+        assert goes_on.wait(60.0)
+        return run(plan)
+
+    try:
+        engine.start()
+        wait_for(lambda: power_kw() > 40.0, "the battery serving the load")
+        monkeypatch.setattr(cycle, "run", hang)
+        wait_for(hangs.is_set, "the hang")
+        wait_for(lambda: power_kw() == 0.0, "the converter's own watchdog")
+        assert engine.heartbeat_age_s() > 1.0, "whoever asks hears of it"
+        goes_on.set()
+        wait_for(lambda: power_kw() > 40.0, "the battery serving the load again")
+        assert engine.heartbeat_age_s() < 30.0
+    finally:
+        goes_on.set()
+        engine.stop()
+    assert plant.pcs_values()["battery_setpoint_kw"] == 0.0
