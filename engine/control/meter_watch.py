@@ -4,19 +4,24 @@ A meter that freezes behind a living connection is worse than a dead one: the la
 battery's power to a reading that no longer contains it, takes the sum for the load and raises
 the power further, up to the limits. A reading cannot stay the same to the last digit while
 battery and PV together change by a twentieth of the battery's nameplate, unless the load changes
-by just as much in just that moment. So it counts as missing from then until it changes.
+by just as much in just that moment. So it counts as missing from then until it changes. Only
+fresh samples count: one reading that is merely used for several cycles has not been repeated.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from datetime import datetime
 
 from engine.domain.sample import ProcessImage, Quality
 from engine.telemetry.image import BALANCE
 
 STUCK_AFTER_S = 10.0
 """So long the reading may stay the same beside a moving battery or PV plant."""
+
+FEWEST_READINGS = 3
+"""A slow meter must repeat itself so often."""
 
 MOVED_SHARE = 0.05
 """Change of power that a meter must notice, as a share of the battery's nameplate."""
@@ -35,6 +40,8 @@ class MeterWatch:
         self._stuck_after_s = stuck_after_s
         self._reading_kw: float | None = None
         self._since_s = 0.0
+        self._sample_ts: datetime | None = None
+        # Power behind the meter at each of its repeated readings.
         self._behind: deque[tuple[float, float]] = deque()
         self._has_pv = False
         self._stuck = False
@@ -58,12 +65,12 @@ class MeterWatch:
             # A PV plant that appears or vanishes in the readings has not moved.
             self._has_pv = pv_kw is not None
             self._behind.clear()
-        if battery_kw is not None:
+        ts = image.samples["grid_kw"].ts
+        if battery_kw is not None and ts != self._sample_ts:
             self._behind.append((monotonic_s, battery_kw + (pv_kw or 0.0)))
-        # The sample at the beginning of the window still counts: the move may follow it.
-        while len(self._behind) > 1 and monotonic_s - self._behind[1][0] >= self._stuck_after_s:
-            self._behind.popleft()
-        self._stuck = self._stuck or self._stands_still(monotonic_s)
+            self._sample_ts = ts
+            self._prune(monotonic_s)
+            self._stuck = self._stuck or self._stands_still()
         if not self._stuck:
             return image
         standing_s = monotonic_s - self._since_s
@@ -78,8 +85,15 @@ class MeterWatch:
         }
         return replace(image, samples={**image.samples, **stale})
 
-    def _stands_still(self, monotonic_s: float) -> bool:
-        if monotonic_s - self._since_s < self._stuck_after_s or not self._behind:
+    def _prune(self, monotonic_s: float) -> None:
+        # The reading at the beginning of the window still counts: the move may follow it.
+        behind = self._behind
+        while len(behind) > FEWEST_READINGS and monotonic_s - behind[1][0] >= self._stuck_after_s:
+            behind.popleft()
+
+    def _stands_still(self) -> bool:
+        behind = self._behind
+        if len(behind) < FEWEST_READINGS or behind[-1][0] - behind[0][0] < self._stuck_after_s:
             return False
-        powers = [power_kw for _, power_kw in self._behind]
+        powers = [power_kw for _, power_kw in behind]
         return max(powers) - min(powers) >= self._moved_kw

@@ -26,6 +26,7 @@ import pytest
 from engine.config.load import parse_config
 from engine.devices.simulator.pcs import PcsPhysics, SimulatedPcs
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
+from engine.devices.simulator.server import specs
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import ManualClock
 from engine.domain.control import EngineState, PowerLimits, Setpoint
@@ -237,7 +238,7 @@ class FaultSite:
         grid = self.config.grid
         self.truth = Truth(import_kw=grid.import_limit_kw, export_kw=grid.export_limit_kw)
         self.wires: dict[str, Wire] = {}
-        self._patch, self._specs = patch, assembly.specs
+        self._patch, self._specs = patch, specs
         patch.setattr(assembly, "specs", self._rewired)
         patch.setattr(assembly, "Recording", _recording)
         self.moments: list[Moment] = []
@@ -250,7 +251,7 @@ class FaultSite:
         self.engine = build_engine(self.config, folder, self.clock, self.plant)
 
     def _rewired(self, port: int, **named: Any) -> list[DeviceSpec]:
-        specs = []
+        found = []
         for spec in self._specs(port, **named):
             wire = self.wires.get(spec.name)
             if wire is None:
@@ -258,8 +259,8 @@ class FaultSite:
             else:
                 wire.close()
                 self.wires[spec.name] = wire = Wire(port)
-            specs.append(replace(spec, port=wire.port, timeout_s=TIMEOUT_S))
-        return specs
+            found.append(replace(spec, port=wire.port, timeout_s=TIMEOUT_S))
+        return found
 
     # Running.
 
@@ -406,7 +407,7 @@ class FaultSite:
         """Return the stored events, oldest first, after storing what waits."""
         history = self.engine._parts.history
         assert history.flush(10.0)
-        return history._store.events("site-1", *EVER)  # type: ignore[attr-defined, no-any-return]
+        return history._store.events("site-1", *EVER)
 
     # Ending.
 

@@ -19,7 +19,8 @@ def usable(watch: MeterWatch, cycles: int, at_s: float = 0.0, **of_cycle: object
     found = []
     for cycle in range(cycles):
         values = {name: f(cycle) for name, f in of_cycle.items()}  # type: ignore[operator]
-        checked = watch.checked(image(**values), at_s + cycle * CYCLE_S)
+        ts = NOW + timedelta(seconds=at_s + cycle * CYCLE_S)
+        checked = watch.checked(image(ts, **values), at_s + cycle * CYCLE_S)
         found.append(checked.value("grid_kw") is not None)
     return found
 
@@ -32,7 +33,7 @@ def test_a_frozen_reading_beside_a_moving_battery_is_stale_until_it_changes() ->
     assert not any(moving[first_bad:])
     still = usable(watch, 10, 24.0, grid_kw=lambda _: 20.0, battery_kw=lambda _: 0.0)
     assert not any(still), "at rest it proves nothing"
-    checked = watch.checked(image(grid_kw=20.0), 50.0)
+    checked = watch.checked(image(NOW + timedelta(seconds=50), grid_kw=20.0), 50.0)
     assert checked.samples["grid_kw"].quality is Quality.STALE
     assert checked.samples["grid_kw"].value == 20.0, "kept for display"
     assert "the same for" in str(checked.samples["grid_kw"].reason)
@@ -62,21 +63,47 @@ def test_a_pv_plant_that_vanishes_from_the_readings_has_not_moved() -> None:
     watch = MeterWatch(100.0)
     assert all(usable(watch, 5, grid_kw=lambda _: 20.0, pv_kw=lambda _: 50.0))
     for cycle in range(5, 20):
-        seen = watch.checked(image(bad=("pv_kw",), grid_kw=20.0), cycle * CYCLE_S)
+        ts = NOW + timedelta(seconds=cycle * CYCLE_S)
+        seen = watch.checked(image(ts, bad=("pv_kw",), grid_kw=20.0), cycle * CYCLE_S)
         assert seen.value("grid_kw") == 20.0
 
 
 def test_a_load_derived_from_a_frozen_meter_is_none_either() -> None:
     watch = MeterWatch(100.0)
     for cycle in range(10):
+        ts = NOW + timedelta(seconds=cycle * CYCLE_S)
         derived = {
-            "grid_kw": Sample(20.0, NOW, "meter"),
+            "grid_kw": Sample(20.0, ts, "meter"),
             "battery_kw": Sample(9.0 * cycle, NOW, "pcs"),
             "load_kw": Sample(30.0, NOW, BALANCE),
         }
         seen = watch.checked(ProcessImage("site-1", NOW, derived), cycle * CYCLE_S)
     assert seen.value("load_kw") is None
     assert seen.value("battery_kw") is not None
+
+
+def test_a_meter_that_reports_every_half_minute_is_not_stuck_in_between() -> None:
+    watch = MeterWatch(100.0)
+    for cycle in range(60):
+        reported = NOW + timedelta(seconds=cycle // 15 * 30)
+        values = {
+            "grid_kw": Sample(20.0 - cycle // 15, reported, "mqtt"),
+            "battery_kw": Sample(1.5 * cycle, NOW, "pcs"),
+        }
+        seen = watch.checked(ProcessImage("site-1", NOW, values), cycle * CYCLE_S)
+        assert seen.value("grid_kw") is not None
+
+
+def test_a_slow_meter_that_repeats_itself_beside_a_moving_battery_is_stuck() -> None:
+    watch = MeterWatch(100.0)
+    for cycle in range(31):
+        reported = NOW + timedelta(seconds=cycle // 15 * 30)
+        values = {
+            "grid_kw": Sample(20.0, reported, "mqtt"),
+            "battery_kw": Sample(1.5 * cycle, NOW, "pcs"),
+        }
+        seen = watch.checked(ProcessImage("site-1", NOW, values), cycle * CYCLE_S)
+        assert (seen.value("grid_kw") is not None) is (cycle < 30), "the third reading proves it"
 
 
 @pytest.mark.parametrize(("ahead_s", "fresh"), [(0, True), (5, True), (-5, True), (7, False)])
