@@ -33,7 +33,7 @@ def test_starts_without_configuration_plans_and_stops_cleanly(tmp_path: Path, nu
     with running(tmp_path) as program:
         plan = program.wait_for_plan()
         assert plan["check"]["passed"]
-        assert plan["forecast_sources"]["price"].startswith("recorded")
+        assert plan["forecast_sources"]["price"].startswith("published (recorded)")
         state = wait_for(
             lambda: (s := program.get("/api/state")) and s["setpoint"] and s, "a setpoint"
         )
