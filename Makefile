@@ -13,7 +13,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
 		mosquitto:mosquitto mbpoll:mbpoll socat:socat
-	$(BIN)/python -m pytest
+	@sh scripts/run_tests.sh $(BIN)/python
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
