@@ -9,6 +9,7 @@ engine's clock does not move the world.
 from __future__ import annotations
 
 import math
+import pickle
 import random
 import socket
 from collections.abc import Callable, Mapping
@@ -32,10 +33,14 @@ from engine.domain.clock import ManualClock
 from engine.domain.control import EngineState, PowerLimits, Setpoint
 from engine.domain.records import EventRow
 from engine.domain.snapshot import EngineSnapshot
+from engine.domain.strategy import StrategyKey
+from engine.optimization.instance import Instance
 from engine.recorded.recording import Recording
-from engine.runtime import assembly
+from engine.runtime import assembly, planner
 from engine.runtime.assembly import DATABASE_NAME, build_engine, site_from
 from engine.runtime.engine import CONTROL_FAILING
+from engine.strategies.candidates import CandidatePlan, plan_candidates
+from engine.strategies.parameters import StrategyContext
 from tests.support.build import SIMPLE_MODELS
 from tests.support.socket_server import SocketServer
 
@@ -63,6 +68,20 @@ TIMEOUT_S = 0.4
 def _recording(timezone: str) -> Recording:
     # Reading it takes longer than most of what is tested with it, and nobody changes it.
     return Recording(timezone=timezone)
+
+
+_candidates: dict[bytes, dict[StrategyKey, CandidatePlan]] = {}
+
+
+def _planned_once(
+    problem: Instance, context: StrategyContext, *arguments: Any
+) -> dict[StrategyKey, CandidatePlan]:
+    # Most scenarios begin with the very same problem; it is solved once.
+    parameters, _optimizer, *keys = arguments
+    key = pickle.dumps((problem, context, parameters, keys))
+    if key not in _candidates:
+        _candidates[key] = plan_candidates(problem, context, *arguments)
+    return dict(_candidates[key])
 
 
 class Fault(Enum):
@@ -241,6 +260,7 @@ class FaultSite:
         self._patch, self._specs = patch, specs
         patch.setattr(assembly, "specs", self._rewired)
         patch.setattr(assembly, "Recording", _recording)
+        patch.setattr(planner, "plan_candidates", _planned_once)
         self.moments: list[Moment] = []
         self.seen: dict[datetime, tuple[float | None, float | None]] = {}
         self.states: list[tuple[EngineState, str | None]] = []
