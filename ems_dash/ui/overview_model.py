@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -288,7 +289,8 @@ def why_no_plan(snapshot: EngineSnapshot, lang: str) -> str:
     """Return why there is no plan: the failed step, else the state's reason, else that it runs."""
     for step in snapshot.health:
         if not step.ok and step.last_error and step.name in ("plan", "prices", "forecast"):
-            return f"{label('step', step.name, lang)}: {step.last_error}"
+            # All of it stands among the remarks above.
+            return f"{label('step', step.name, lang)}: {first_sentence(step.last_error)}"
     if snapshot.state_reason and snapshot.state_reason != "no_plan":
         return label("reason", snapshot.state_reason, lang)
     return t("plan.first_running", lang)
@@ -535,7 +537,16 @@ class ListEntry:
     hint: str = ""
 
 
+_SAID_BY = {"prices": ("prices", "price_history"), "weather": ("weather",)}
+"""Background jobs whose failure a remark about the same thing explains already."""
+
 _SEVERITY = {"info": "info", "warning": "warn", "alarm": "alarm"}
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of an error, for places that have room for one."""
+    end = re.search(r"\.(?=\s)", text)
+    return text if end is None else text[: end.end()]
 
 
 def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
@@ -552,7 +563,14 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
     ]
     # The engine's own alarms are about what stands here already, as a remark or a failed step.
     entries += [_alarm(v, snapshot, lang) for v in snapshot.alarms if v.source == "device"]
-    entries += [_failed_step(step, snapshot, lang) for step in snapshot.health if not step.ok]
+    said = {
+        name for notice in snapshot.notices for name in _SAID_BY.get(notice.code.split("_")[0], ())
+    }
+    entries += [
+        _failed_step(step, snapshot, lang)
+        for step in snapshot.health
+        if not step.ok and step.name not in said
+    ]
     if snapshot.plan is not None:
         entries += [
             _gave_way(name, amount, lang) for name, amount in snapshot.plan.gave_way.items()

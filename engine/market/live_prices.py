@@ -23,7 +23,7 @@ from engine.fetching.source_record import SourceRecord, nobody_answered
 from engine.market.intervals import HOUR_MINUTES, FetchedPrices, PriceProvider, midnight
 from engine.market.price_book import Merged, PriceBook
 from engine.market.price_cache import PriceCache
-from engine.market.price_status import PriceStatus, describe
+from engine.market.price_status import PriceStatus, describe, said_once
 from engine.market.prices import DayAheadPrices
 
 log = logging.getLogger(__name__)
@@ -115,11 +115,11 @@ class LivePrices:
         """
         prices = self._published
         if prices is None:
-            errors = [r.last_error for _, r in self._sources if r.last_error]
+            reasons = said_once(r.last_error for _, r in self._sources if r.last_error)
             raise MarketError(
-                "No day-ahead prices are known yet." + "".join(f" {e}" for e in errors),
+                f"No day-ahead prices are known yet. {reasons}".strip(),
                 field="prices",
-                hint="Check the internet connection and the chosen source; it is asked again.",
+                hint="The sources are asked again.",
             )
         return prices
 

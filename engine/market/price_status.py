@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -54,6 +56,12 @@ class PriceStatus:
         return (now - self.fetched_at).total_seconds() if self.fetched_at else None
 
 
+def said_once(texts: Iterable[str]) -> str:
+    """Return the sentences of `texts` in their order, each only once."""
+    sentences = (part for text in texts for part in re.split(r"(?<=\.)\s+", text.strip()))
+    return " ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
+
+
 def describe(
     *,
     prices: DayAheadPrices | None,
@@ -85,7 +93,7 @@ def describe(
         cache_problems: Problems of the cache.
         disagreement_eur_per_kwh: See `PriceStatus`.
     """
-    reasons = " ".join(f"{s.name}: {s.last_error}" for s in sources if s.last_error)
+    reasons = said_once(f"{s.name}: {s.last_error}" for s in sources if s.last_error)
     state: PriceState
     if prices is None and not any(s.last_error or s.last_success for s in sources):
         state, message = "waiting", "The day-ahead prices are being fetched."

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from engine.domain.clock import Clock
 from engine.domain.control import StepHealth
+from engine.domain.errors import EmsError
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +56,14 @@ class SupervisedStep:
                 self._restarts += 1
                 self._error = str(exc) or type(exc).__name__
                 first = self._failures == 1
-            # Once per outage with the stack; repeats stay one line.
+            # Once per outage with the stack; repeats and what is foreseen stay one line.
             log.error(
                 "step %s failed (%d in a row): %s [%s]",
                 self.name,
                 self._failures,
                 self._error,
                 self._context(),
-                exc_info=first,
+                exc_info=first and not isinstance(exc, EmsError),
             )
             return False
         with self._lock:

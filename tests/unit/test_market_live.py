@@ -109,6 +109,23 @@ def test_nothing_known_is_said_with_the_reason(make: Make, quarters: Exchange) -
     assert live.status().warn
 
 
+def test_the_same_remedy_of_two_sources_is_said_once(
+    make: Make, quarters: Exchange, hours: Exchange
+) -> None:
+    live = make(quarters, hours)
+    for source in (quarters, hours):
+        source.error = FetchError(
+            f"{source.name} is away.", kind="unreachable", retryable=True, hint="Look at the cable."
+        )
+    with pytest.raises(FetchError):
+        live.refresh()
+    with pytest.raises(MarketError) as told:
+        live.published(local(25, 9))
+    for text in (str(told.value), live.status().message):
+        assert text.count("Look at the cable.") == 1
+        assert all(f"{source.name} is away." in text for source in (quarters, hours))
+
+
 def test_what_is_not_published_stays_unknown(
     make: Make, clock: ManualClock, quarters: Exchange
 ) -> None:

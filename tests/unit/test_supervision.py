@@ -42,6 +42,18 @@ def test_failures_are_counted_logged_once_with_stack_and_recovered_from(
     assert "works again after 7 failures" in caplog.text
 
 
+def test_a_foreseen_error_is_one_line_in_the_log(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def action() -> None:
+        raise EmsError("No prices are known.", hint="Look at the cable.")
+
+    step = SupervisedStep("plan", action, clock, lambda: "site site-1")
+    assert not step.run()
+    assert [bool(r.exc_info) for r in caplog.records] == [False]
+    assert "No prices are known. Look at the cable." in caplog.text
+
+
 def test_nothing_to_do_is_neither_success_nor_failure(clock: ManualClock) -> None:
     step = SupervisedStep("plan", lambda: False, clock)
     before = step.health()

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from ui_builders import NOW, image, link, moment, plan, samples, snapshot, stale
 
+from ems_dash.i18n import label, t
 from ems_dash.ui import overview_model as model
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, PowerLimits, StepHealth
@@ -195,6 +196,24 @@ def test_notices_failures_and_unmet_wishes_are_listed_gravest_first() -> None:
     assert "Aufzeichnung gestört disk full (noch nie gelungen)" in text
     assert "Abweichung 4,2 kW" in text
     assert "Die Anlage ist simuliert" not in text  # the badge says it
+
+
+def test_what_a_remark_says_of_prices_is_not_said_again_by_their_jobs() -> None:
+    told = "No day-ahead prices are known. The exchange is away. Look at the cable."
+    ill = snapshot(
+        plan=None,
+        notices=(Notice("prices_none", "warning", told),),
+        health=tuple(
+            StepHealth(name, False, None, 2, 2, told)
+            for name in ("plan", "prices", "price_history")
+        ),
+    )
+    assert [entry.title for entry in model.notices(ill, "en")] == [
+        label("notice", "prices_none", "en"),
+        t("step.failed", "en", step=label("step", "plan", "en")),
+    ]
+    said = model.why_no_plan(ill, "en")
+    assert said.endswith(": No day-ahead prices are known.")
 
 
 def test_plan_that_failed_its_check_is_an_alarm() -> None:
