@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.domain.clock import AcceleratedClock, ManualClock
-from engine.domain.errors import ConfigError
+from engine.domain.errors import ConfigError, EmsError
 from engine.runtime.supervision import SupervisedStep
 
 
