@@ -26,7 +26,8 @@ class CandidateValue:
         cost_eur: Energy, wear and demand increment over the horizon minus the value of the energy
             left at its end (the objective J of notes/optimisation section 5); None when the
             strategy produced no plan that passed its check.
-        saving_eur: Cost of the same horizon without a battery minus `cost_eur`; None likewise.
+        saving_eur: Cost of the same horizon without a battery minus `cost_eur`, where energy
+            stored at the start counts the same on both sides; None likewise.
         energy_eur: Energy part of the cost.
         wear_eur: Ageing part of the cost.
         demand_eur: Demand charge on the peak above what is already incurred.
