@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,37 @@ def test_a_recorded_day_costs_what_the_independent_model_finds(name: str) -> Non
 def test_contradicting_limits_still_give_a_plan_that_says_what_gave_way(name: str) -> None:
     make, wishes = GIVING_WAY[name]
     assert set(planned(make()).gave_way) == wishes
+
+
+def giving_way_no_more_than(
+    instance: Instance, solution: Solution, share: float
+) -> tuple[Instance, tuple[np.ndarray, np.ndarray]]:
+    """Return the problem with each limit widened by `share` of what the plan went beyond it."""
+
+    def beyond(value: np.ndarray, limit: np.ndarray) -> np.ndarray:
+        return limit + share * np.maximum(value - limit, 0.0)
+
+    n, final = instance.n_steps, instance.energy_final_min_kwh
+    reached = float(solution.soc_kwh[-1])
+    widened = replace(
+        instance,
+        import_limit_kw=beyond(solution.grid_kw, instance.import_limit_kw),
+        export_limit_kw=beyond(-solution.grid_kw, instance.export_limit_kw),
+        energy_final_min_kwh=None if final is None else final - share * max(0.0, final - reached),
+    )
+    low = -beyond(-solution.soc_kwh, np.full(n, -instance.energy_min_kwh))
+    return widened, (low, beyond(solution.soc_kwh, np.full(n, instance.energy_max_kwh)))
+
+
+@pytest.mark.parametrize("name", GIVING_WAY)
+def test_what_gives_way_is_the_least_and_costs_what_the_independent_model_finds(name: str) -> None:
+    instance = GIVING_WAY[name][0]()
+    solution = planned(instance)
+    tight, tight_window = giving_way_no_more_than(instance, solution, 1.0 - 1e-3)
+    assert reference_objective_eur(tight, window_kwh=tight_window) is None, "less would do"
+    widened, window = giving_way_no_more_than(instance, solution, 1.0 + 1e-9)
+    found = reference_objective_eur(widened, window_kwh=window)
+    assert solution.objective_eur == pytest.approx(found, rel=1e-6, abs=1e-6)
 
 
 def test_the_days_of_the_clock_change_have_their_own_length() -> None:

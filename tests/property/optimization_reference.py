@@ -20,12 +20,18 @@ BLOCKS = ("c", "d", "i", "e", "s", "z", "y", "u", "r", "m")
 from the reference, ramp, missing reserve."""
 
 
-def reference_objective_eur(instance: Instance, time_limit_s: float = 60.0) -> float | None:
+def reference_objective_eur(
+    instance: Instance,
+    time_limit_s: float = 60.0,
+    window_kwh: tuple[np.ndarray, np.ndarray] | None = None,
+) -> float | None:
     """Return the optimal objective (money, preferences, minus terminal value).
 
     Args:
         instance: The planning problem.
         time_limit_s: Longest search.
+        window_kwh: Least and most stored energy at the end of each step, shape (n,) each; None
+            for the instance's own window.
 
     Returns:
         The objective, or None when a wish cannot be met.
@@ -62,12 +68,14 @@ def reference_objective_eur(instance: Instance, time_limit_s: float = 60.0) -> f
     big = max(big, float((instance.pv_kw + instance.discharge_limit_kw).max()) + 1.0)
     add(net, net, i=eye, e=-eye, s=-eye, c=-eye, d=eye)
     drift = instance.energy_start_kwh - instance.standby_loss_kw * h * np.arange(1, n + 1)
-    low = np.full(n, instance.energy_min_kwh)
+    low, high = np.full(n, instance.energy_min_kwh), np.full(n, instance.energy_max_kwh)
+    if window_kwh is not None:
+        low, high = window_kwh[0].copy(), window_kwh[1]
     if instance.energy_final_min_kwh is not None:
         low[-1] = max(low[-1], instance.energy_final_min_kwh)
     lower = csr_array(np.tril(np.ones((n, n))))
     stored = {"c": h * instance.eta_charge * lower, "d": -h / instance.eta_discharge * lower}
-    add(low - drift, instance.energy_max_kwh - drift, **stored)
+    add(low - drift, high - drift, **stored)
     add(-np.inf, 0.0, c=eye, z=-diags_array(instance.charge_limit_kw))
     add(
         -np.inf,
