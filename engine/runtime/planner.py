@@ -244,7 +244,7 @@ class Planner:
         candidates = self._candidates(problem, context, forecasts, now)
         plan_id = f"{now:%Y%m%dT%H%M%S}-{next(self._numbers):04d}"
         selection = inputs.desk.choose(candidates, self._site.site_id, plan_id)
-        plan = _published(
+        plan = _chosen_plan(
             problem, candidates, selection, forecasts, created_at=now, trigger=trigger
         )
         inputs.desk.confirm(selection)
@@ -344,7 +344,7 @@ def _insured(insured: CandidatePlan, plain: CandidatePlan) -> CandidatePlan:
     return replace(insured, preference_eur=plain_eur + plain.preference_eur - safe_eur)
 
 
-def _published(
+def _chosen_plan(
     problem: Instance,
     candidates: Mapping[StrategyKey, CandidatePlan],
     selection: Selection,
