@@ -42,7 +42,6 @@ from tests.unit.forecasting_histories import (  # noqa: E402
 ORIGINS = 61
 DAYS_BETWEEN = 3
 FIRST_ORIGIN_DAY = 140
-PROPHET_EVERY = 6
 
 LOAD_MODELS = ("seasonal_naive", "day_type", "ridge", "lightgbm", "ensemble", "prophet")
 PRICE_MODELS = ("seasonal_naive", "ridge", "prophet")
@@ -107,7 +106,7 @@ def all_series() -> list[Series]:
     return found
 
 
-def origins(series: Series, every: int) -> list[date]:
+def origins(series: Series) -> list[date]:
     """Return the local days forecast."""
     first = series.history.start.astimezone(series.zone).date() + timedelta(
         days=1 + FIRST_ORIGIN_DAY
@@ -116,7 +115,7 @@ def origins(series: Series, every: int) -> list[date]:
     # Days with a clock change have no 96 quarter-hours.
     return [
         d
-        for d in days[::every]
+        for d in days
         if midnight(d + timedelta(days=1), series.zone) - midnight(d, series.zone) == 96 * STEP
     ]
 
@@ -126,7 +125,7 @@ def run_model(series: Series, model: str, naive: dict[date, NDArray[np.float64]]
     forecaster = build_forecaster(series.signal, model, series.history, series.zone, series.country)
     truths, p10, p50, p90, yard = [], [], [], [], []
     fits, predictions = [], []
-    days = origins(series, PROPHET_EVERY if model == "prophet" else 1)
+    days = origins(series)
     for day in days:
         start = midnight(day, series.zone)
         series.history.known_until = start
