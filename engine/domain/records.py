@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class SampleRow:
         charge_limit_kw: Charge power allowed, >= 0.
         discharge_limit_kw: Discharge power allowed, >= 0.
         binding: Name of the limit that changed the setpoint, or None.
+        decided_by: Name of the layer that decided the setpoint, or None; see docs/control.
+        state: Operating state of the engine in this cycle, or None when it was not known.
         simulated: True when simulated devices supplied the values.
     """
 
@@ -31,6 +33,8 @@ class SampleRow:
     charge_limit_kw: float | None = None
     discharge_limit_kw: float | None = None
     binding: str | None = None
+    decided_by: str | None = None
+    state: str | None = None
     simulated: bool = False
 
 
@@ -111,3 +115,114 @@ class EventRow:
     severity: str
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of the optimiser, also one that led to no plan.
+
+    Attributes:
+        ts: When it began, UTC.
+        site_id: The site.
+        trigger: Why it was made, for example ``"schedule"``.
+        status: ``"published"``, ``"rejected"`` (by the independent check) or ``"failed"``.
+        duration_ms: Duration of the whole run, forecasts included.
+        strategy: Strategy chosen, None when it did not come to a choice.
+        plan_id: The published plan, None without one.
+        expected_profit_eur: Profit of the first 24 h against no battery, None without a plan.
+        solver: Solver of the chosen plan, None without one.
+        gap: Proven relative gap of the chosen plan, None without one.
+        solve_ms: Time inside the solver, None without a plan.
+        message: Why there is no plan; empty when there is one.
+    """
+
+    ts: datetime
+    site_id: str
+    trigger: str
+    status: str
+    duration_ms: float
+    strategy: str | None = None
+    plan_id: str | None = None
+    expected_profit_eur: float | None = None
+    solver: str | None = None
+    gap: float | None = None
+    solve_ms: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TariffRow:
+    """A tariff that was in force, written whenever it changes.
+
+    Attributes:
+        recorded_at: When this program first worked with it, UTC.
+        site_id: The site.
+        valid_from: Instant from which it applies, UTC; None for "from ever".
+        document: The terms as canonical JSON: keys sorted, as in section ``tariff`` of ems.yaml.
+    """
+
+    recorded_at: datetime
+    site_id: str
+    valid_from: datetime | None
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device of the site as it was found, written whenever something about it changes.
+
+    Attributes:
+        ts: When it was found so, UTC.
+        site_id: The site.
+        device: Its name in the configuration.
+        document: Profile, roles, endpoint, identity and the like as canonical JSON; no secrets.
+    """
+
+    ts: datetime
+    site_id: str
+    device: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavingsRow:
+    """What one simulated baseline would have done and cost in one quarter-hour.
+
+    Attributes:
+        ts: Start of the quarter-hour, UTC.
+        site_id: The site.
+        baseline: Key of the baseline, for example ``"no_battery"``.
+        import_kwh: Energy it would have bought.
+        export_kwh: Energy it would have sold.
+        charged_kwh: AC energy its battery would have taken, >= 0.
+        discharged_kwh: AC energy its battery would have given, >= 0.
+        soc_kwh: Energy in its battery at the end of the quarter-hour.
+        cost_eur: import x buy - export x sell at the prices of the booked quarter-hour.
+    """
+
+    ts: datetime
+    site_id: str
+    baseline: str
+    import_kwh: float
+    export_kwh: float
+    charged_kwh: float
+    discharged_kwh: float
+    soc_kwh: float
+    cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One key figure of one local day.
+
+    Attributes:
+        day: Local day of the site.
+        site_id: The site.
+        metric: Key of the figure; carries the unit, for example ``"energy_cost_eur"``.
+        value: Its value, None when it cannot be known for that day.
+    """
+
+    day: date
+    site_id: str
+    metric: str
+    value: float | None

@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from engine.domain.plan import Plan
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.strategy import Selection
 from engine.history.store import Batch, SiteForecast
 
@@ -21,6 +31,7 @@ _BATCH_OTHERS = 1_000
 _BATCH_PLAN_ROWS = 8_000
 _BATCH_FORECAST_ROWS = 3_000
 _BATCH_SELECTION_ROWS = 500
+_BATCH_FEW = 200
 
 
 class RowBuffer(Generic[_T]):
@@ -96,6 +107,11 @@ class WaitingRows:
             _BATCH_SELECTION_ROWS,
             lambda selection: 1 + len(selection.candidates),
         )
+        self.runs: RowBuffer[RunRow] = RowBuffer(max_rows, _BATCH_OTHERS)
+        self.tariffs: RowBuffer[TariffRow] = RowBuffer(max_rows, _BATCH_FEW)
+        self.devices: RowBuffer[DeviceRow] = RowBuffer(max_rows, _BATCH_FEW)
+        self.savings: RowBuffer[SavingsRow] = RowBuffer(max_rows, _BATCH_OTHERS)
+        self.metrics: RowBuffer[MetricRow] = RowBuffer(max_rows, _BATCH_FEW)
         self._by_kind: dict[str, RowBuffer[Any]] = {
             "samples": self.samples,
             "prices": self.prices,
@@ -104,6 +120,11 @@ class WaitingRows:
             "events": self.events,
             "forecasts": self.forecasts,
             "selections": self.selections,
+            "runs": self.runs,
+            "tariffs": self.tariffs,
+            "devices": self.devices,
+            "savings": self.savings,
+            "metrics": self.metrics,
         }
 
     def __len__(self) -> int:

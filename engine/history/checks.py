@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +14,21 @@ from engine.domain.errors import HistoryError
 from engine.domain.forecast import FORECAST_SIGNALS
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import quarter_start
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.signals import SIGNALS, Kind
 from engine.domain.strategy import Selection
 from engine.history.plan_rows import OPTIONAL_PLAN_ARRAYS, PLAN_ARRAYS, STEERING_ARRAYS
+from engine.history.rows import SAVINGS_COLUMNS
 from engine.history.selection_rows import CANDIDATE_NUMBERS
 from engine.history.store import Batch, SiteForecast
 
@@ -54,20 +67,9 @@ def check_batch(batch: Batch) -> None:
             value=size,
             hint="Write it in several batches.",
         )
-    for sample in batch.samples:
-        check_sample(sample)
-    for price in batch.prices:
-        check_price(price)
-    for plan in batch.plans:
-        check_plan(plan)
-    for booking in batch.ledger:
-        check_ledger(booking)
-    for event in batch.events:
-        check_event(event)
-    for issued in batch.forecasts:
-        check_forecast(issued)
-    for selection in batch.selections:
-        check_selection(selection)
+    for kind, check in _CHECKS.items():
+        for row in getattr(batch, kind):
+            check(row)
 
 
 def check_time(ts: object, field: str) -> None:
@@ -239,6 +241,41 @@ def check_selection(row: Selection) -> None:
                 _check_number(value, f"selection.candidates.{candidate.strategy}.{name}")
 
 
+def check_run(row: RunRow) -> None:
+    """Raise HistoryError when `row` has a naive time or a value that is no finite number."""
+    check_time(row.ts, "run.ts")
+    _check_number(row.duration_ms, "run.duration_ms")
+    for field in ("expected_profit_eur", "gap", "solve_ms"):
+        value = getattr(row, field)
+        if value is not None:
+            _check_number(value, f"run.{field}")
+
+
+def check_tariff(row: TariffRow) -> None:
+    """Raise HistoryError when `row` has a naive time."""
+    check_time(row.recorded_at, "tariff.recorded_at")
+    if row.valid_from is not None:
+        check_time(row.valid_from, "tariff.valid_from")
+
+
+def check_device(row: DeviceRow) -> None:
+    """Raise HistoryError when `row` has a naive time."""
+    check_time(row.ts, "device.ts")
+
+
+def check_saving(row: SavingsRow) -> None:
+    """Raise HistoryError when `row` has a naive time or a value that is no finite number."""
+    check_time(row.ts, "saving.ts")
+    for field in SAVINGS_COLUMNS[3:]:
+        _check_number(getattr(row, field), f"saving.{field}")
+
+
+def check_metric(row: MetricRow) -> None:
+    """Raise HistoryError when the value of `row` is no finite number."""
+    if row.value is not None:
+        _check_number(row.value, f"metric.{row.metric}")
+
+
 def _check_number(value: object, field: str, largest: float = math.inf) -> None:
     # float first: numbers.Real costs ten times as much and this runs per stored value
     if not isinstance(value, float) and (
@@ -267,3 +304,19 @@ def _check_code(value: object, field: str) -> None:
             value=str(value),
             hint="Store a status or alarm word as an integer.",
         )
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "samples": check_sample,
+    "prices": check_price,
+    "plans": check_plan,
+    "ledger": check_ledger,
+    "events": check_event,
+    "forecasts": check_forecast,
+    "selections": check_selection,
+    "runs": check_run,
+    "tariffs": check_tariff,
+    "devices": check_device,
+    "savings": check_saving,
+    "metrics": check_metric,
+}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 import duckdb
 
+from engine.domain.records import TariffRow
 from engine.history import rows as to_arrow
 from engine.history.forecast_rows import forecasts_table
 from engine.history.plan_rows import headers_table, steps_table
@@ -35,12 +36,10 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
             _window(samples),
         )
     if batch.prices:
-        last_price = {(r.site_id, r.ts): r for r in batch.prices}
-        prices = list(last_price.values())
+        prices = _last_of(batch.prices, lambda r: (r.site_id, r.ts))
         _replace(connection, "prices", to_arrow.prices_table(prices), _window(prices))
     if batch.ledger:
-        last_booking = {(r.site_id, r.ts): r for r in batch.ledger}
-        bookings = list(last_booking.values())
+        bookings = _last_of(batch.ledger, lambda r: (r.site_id, r.ts))
         _replace(connection, "ledger", to_arrow.ledger_table(bookings), _window(bookings))
     if batch.plans:
         _insert_plans(connection, batch)
@@ -57,12 +56,57 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         _insert_forecasts(connection, batch)
     if batch.selections:
         _insert_selections(connection, batch)
+    _insert_accounts(connection, batch)
     connection.execute("COMMIT")
+
+
+def _insert_accounts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Insert what is written about the installation and its money, not measured."""
+    if batch.runs:
+        runs = _first_of(batch.runs, lambda r: (r.site_id, r.ts))
+        _insert_new(connection, "runs", to_arrow.runs_table(runs), ("site_id", "ts"), _window(runs))
+    if batch.tariffs:
+        _insert_tariffs(connection, batch.tariffs)
+    if batch.devices:
+        devices = _first_of(batch.devices, lambda r: (r.site_id, r.ts, r.device))
+        key = ("site_id", "ts", "device")
+        _insert_new(connection, "devices", to_arrow.devices_table(devices), key, _window(devices))
+    if batch.savings:
+        savings = _last_of(batch.savings, lambda r: (r.site_id, r.baseline, r.ts))
+        key = ("site_id", "baseline", "ts")
+        _replace(connection, "savings", to_arrow.savings_table(savings), _window(savings), key=key)
+    if batch.metrics:
+        metrics = _last_of(batch.metrics, lambda r: (r.site_id, r.day, r.metric))
+        days = [row.day for row in metrics]
+        _replace(
+            connection,
+            "metrics",
+            to_arrow.metrics_table(metrics),
+            (min(days), max(days)),
+            key=("site_id", "day", "metric"),
+            time="day",
+        )
+
+
+def _insert_tariffs(connection: duckdb.DuckDBPyConnection, rows: Sequence[TariffRow]) -> None:
+    first = _first_of(rows, lambda r: (r.site_id, r.valid_from, r.document))
+    with _batch(connection, to_arrow.tariffs_table(first)):
+        connection.execute(
+            "INSERT INTO h.tariffs BY NAME SELECT * FROM batch WHERE NOT EXISTS ("
+            "SELECT 1 FROM h.tariffs t WHERE t.site_id = batch.site_id "
+            "AND t.document = batch.document "
+            "AND t.valid_from IS NOT DISTINCT FROM batch.valid_from)"
+        )
 
 
 def _first_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
     """Return `rows` in their order, of those with the same key only the first."""
     return list({key(row): row for row in reversed(rows)}.values())[::-1]
+
+
+def _last_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
+    """Return `rows`, of those with the same key only the last."""
+    return list({key(row): row for row in rows}.values())
 
 
 class _Timed(Protocol):
@@ -99,12 +143,16 @@ def _replace(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     arrow: Any,
-    window: tuple[datetime, datetime],
+    window: tuple[date, date],
+    *,
+    key: tuple[str, ...] = ("site_id", "ts"),
+    time: str = "ts",
 ) -> None:
+    columns = ", ".join(key)
     with _batch(connection, arrow):
         connection.execute(
-            f"DELETE FROM h.{table} WHERE ts BETWEEN ? AND ? "
-            "AND (site_id, ts) IN (SELECT (site_id, ts) FROM batch)",
+            f"DELETE FROM h.{table} WHERE {time} BETWEEN ? AND ? "
+            f"AND ({columns}) IN (SELECT ({columns}) FROM batch)",
             list(window),
         )
         connection.execute(f"INSERT INTO h.{table} BY NAME SELECT * FROM batch")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 
 from engine.domain.errors import HistoryError
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP_S
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.series import MeasuredPoint
 from engine.domain.signals import SIGNALS, Kind
 from engine.domain.strategy import Selection
@@ -21,7 +31,7 @@ from engine.history.plan_rows import (
     header_from_row,
     plan_from_rows,
 )
-from engine.history.rows import naive_utc, utc
+from engine.history.rows import RUN_COLUMNS, SAVINGS_COLUMNS, naive_utc, utc
 from engine.history.schema import DECISION_COLUMNS, TABLES
 from engine.history.selection_rows import (
     CANDIDATE_COLUMNS,
@@ -39,13 +49,13 @@ def latest_sample(cursor: duckdb.DuckDBPyConnection, site_id: str) -> SampleRow 
     names = ", ".join(f'"{name}"' for name in signals)
     rows = cursor.execute(
         "SELECT ts, unusable, setpoint_kw, charge_limit_kw, discharge_limit_kw, binding, "
-        f"simulated, {names} FROM h.samples WHERE site_id = ? "
+        f"decided_by, state, simulated, {names} FROM h.samples WHERE site_id = ? "
         "AND ts = (SELECT max(ts) FROM h.samples WHERE site_id = ?) LIMIT 1",
         [site_id, site_id],
     ).fetchall()
     if not rows:
         return None
-    ts, unusable, setpoint, charge, discharge, binding, simulated, *values = rows[0]
+    ts, unusable, setpoint, charge, discharge, binding, layer, state, simulated, *values = rows[0]
     return SampleRow(
         ts=utc(ts),
         site_id=site_id,
@@ -55,6 +65,8 @@ def latest_sample(cursor: duckdb.DuckDBPyConnection, site_id: str) -> SampleRow 
         charge_limit_kw=charge,
         discharge_limit_kw=discharge,
         binding=binding,
+        decided_by=layer,
+        state=state,
         simulated=simulated,
     )
 
@@ -193,6 +205,69 @@ def events(
         [site_id, INSTALLATION_SITE_ID, *period(since, until)],
     ).fetchall()
     return [EventRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def runs(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+) -> list[RunRow]:
+    """Return optimiser runs that began in the period."""
+    rows = cursor.execute(
+        f"SELECT {', '.join(RUN_COLUMNS)} FROM h.runs WHERE {_PERIOD} ORDER BY ts",
+        [site_id, *period(since, until)],
+    ).fetchall()
+    return [RunRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def tariffs(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[TariffRow]:
+    """Return every tariff there ever was."""
+    rows = cursor.execute(
+        "SELECT recorded_at, site_id, valid_from, document FROM h.tariffs "
+        "WHERE site_id = ? ORDER BY recorded_at, valid_from NULLS FIRST",
+        [site_id],
+    ).fetchall()
+    return [
+        TariffRow(utc(recorded), site, None if since is None else utc(since), document)
+        for recorded, site, since, document in rows
+    ]
+
+
+def devices(cursor: duckdb.DuckDBPyConnection, site_id: str, until: datetime) -> list[DeviceRow]:
+    """Return the newest row of each device before `until`."""
+    check_time(until, "until")
+    rows = cursor.execute(
+        "SELECT max(ts), site_id, device, arg_max(document, ts) FROM h.devices "
+        "WHERE site_id = ? AND ts < ? GROUP BY site_id, device ORDER BY device",
+        [site_id, naive_utc(until)],
+    ).fetchall()
+    return [DeviceRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def savings(
+    cursor: duckdb.DuckDBPyConnection,
+    site_id: str,
+    since: datetime,
+    until: datetime,
+    baseline: str | None,
+) -> list[SavingsRow]:
+    """Return simulated quarter-hours of the period."""
+    rows = cursor.execute(
+        f"SELECT {', '.join(SAVINGS_COLUMNS)} FROM h.savings WHERE {_PERIOD} "
+        "AND baseline = coalesce(?, baseline) ORDER BY ts, baseline",
+        [site_id, *period(since, until), baseline],
+    ).fetchall()
+    return [SavingsRow(utc(ts), *rest) for ts, *rest in rows]
+
+
+def metrics(
+    cursor: duckdb.DuckDBPyConnection, site_id: str, since: date, until: date
+) -> list[MetricRow]:
+    """Return key figures of the local days of the period."""
+    rows = cursor.execute(
+        "SELECT day, site_id, metric, value FROM h.metrics "
+        "WHERE site_id = ? AND day >= ? AND day < ? ORDER BY day, metric",
+        [site_id, since, until],
+    ).fetchall()
+    return [MetricRow(*row) for row in rows]
 
 
 def counts(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:

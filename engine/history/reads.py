@@ -5,13 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
 from engine.history import forecast_queries, queries
@@ -115,6 +125,33 @@ class DuckDbReads(ABC):
         """Return the highest 15-min mean import booked in the period, in kW, and its start."""
         with self._cursor() as cursor:
             return queries.highest_import(cursor, site_id, since, until)
+
+    def runs(self, site_id: str, since: datetime, until: datetime) -> list[RunRow]:
+        """Return optimiser runs that began in the period, oldest first."""
+        with self._cursor() as cursor:
+            return queries.runs(cursor, site_id, since, until)
+
+    def tariffs(self, site_id: str) -> list[TariffRow]:
+        """Return every tariff there ever was, oldest record first."""
+        with self._cursor() as cursor:
+            return queries.tariffs(cursor, site_id)
+
+    def devices(self, site_id: str, until: datetime) -> list[DeviceRow]:
+        """Return the newest row of each device before `until`, by name."""
+        with self._cursor() as cursor:
+            return queries.devices(cursor, site_id, until)
+
+    def savings(
+        self, site_id: str, since: datetime, until: datetime, baseline: str | None = None
+    ) -> list[SavingsRow]:
+        """Return simulated quarter-hours of one baseline, or of all, by time and baseline."""
+        with self._cursor() as cursor:
+            return queries.savings(cursor, site_id, since, until, baseline)
+
+    def metrics(self, site_id: str, since: date, until: date) -> list[MetricRow]:
+        """Return key figures of the local days from `since` to before `until`."""
+        with self._cursor() as cursor:
+            return queries.metrics(cursor, site_id, since, until)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows per table."""

@@ -8,7 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.signals import SIGNALS, Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +68,8 @@ def samples_table(rows: Sequence[SampleRow]) -> Any:
         "charge_limit_kw": pa.array([r.charge_limit_kw for r in rows], pa.float32()),
         "discharge_limit_kw": pa.array([r.discharge_limit_kw for r in rows], pa.float32()),
         "binding": texts(r.binding for r in rows),
+        "decided_by": texts(r.decided_by for r in rows),
+        "state": texts(r.state for r in rows),
         "unusable": pa.array([int(r.unusable) for r in rows], pa.int32()),
         "simulated": pa.array([r.simulated for r in rows], pa.bool_()),
     }
@@ -114,6 +126,99 @@ def events_table(rows: Sequence[EventRow]) -> Any:
         {
             "ts": times(r.ts for r in rows),
             **{name: texts(getattr(r, name) for r in rows) for name in names},
+        }
+    )
+
+
+RUN_COLUMNS: tuple[str, ...] = (
+    "ts",
+    "site_id",
+    "triggered_by",
+    "status",
+    "duration_ms",
+    "strategy",
+    "plan_id",
+    "expected_profit_eur",
+    "solver",
+    "gap",
+    "solve_ms",
+    "message",
+)
+"""Columns of `runs`, in the order of the fields of a `RunRow`."""
+
+SAVINGS_COLUMNS: tuple[str, ...] = (
+    "ts",
+    "site_id",
+    "baseline",
+    "import_kwh",
+    "export_kwh",
+    "charged_kwh",
+    "discharged_kwh",
+    "soc_kwh",
+    "cost_eur",
+)
+"""Columns of `savings`, in the order of the fields of a `SavingsRow`."""
+
+
+def runs_table(rows: Sequence[RunRow]) -> Any:
+    """Return `rows` as an Arrow table."""
+    return pa.table(
+        {
+            "ts": times(r.ts for r in rows),
+            "site_id": texts(r.site_id for r in rows),
+            "triggered_by": texts(r.trigger for r in rows),
+            **{
+                name: texts(getattr(r, name) for r in rows)
+                for name in ("status", "strategy", "plan_id", "solver", "message")
+            },
+            **_columns(rows, ("duration_ms", "expected_profit_eur", "gap", "solve_ms")),
+        }
+    )
+
+
+def tariffs_table(rows: Sequence[TariffRow]) -> Any:
+    """Return `rows` as an Arrow table."""
+    return pa.table(
+        {
+            "recorded_at": times(r.recorded_at for r in rows),
+            "site_id": texts(r.site_id for r in rows),
+            "valid_from": times(r.valid_from for r in rows),
+            "document": texts(r.document for r in rows),
+        }
+    )
+
+
+def devices_table(rows: Sequence[DeviceRow]) -> Any:
+    """Return `rows` as an Arrow table."""
+    names = ("site_id", "device", "document")
+    return pa.table(
+        {
+            "ts": times(r.ts for r in rows),
+            **{name: texts(getattr(r, name) for r in rows) for name in names},
+        }
+    )
+
+
+def savings_table(rows: Sequence[SavingsRow]) -> Any:
+    """Return `rows` as an Arrow table."""
+    return pa.table(
+        {
+            "ts": times(r.ts for r in rows),
+            "site_id": texts(r.site_id for r in rows),
+            "baseline": texts(r.baseline for r in rows),
+            **_columns(rows, SAVINGS_COLUMNS[3:]),
+        }
+    )
+
+
+def metrics_table(rows: Sequence[MetricRow]) -> Any:
+    """Return `rows` as an Arrow table."""
+    return pa.table(
+        {
+            "day": pa.array([r.day for r in rows], pa.date32()),
+            "site_id": texts(r.site_id for r in rows),
+            "metric": texts(r.metric for r in rows),
+            "value": doubles(r.value for r in rows),
         }
     )
 

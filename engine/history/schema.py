@@ -34,6 +34,11 @@ TABLES: tuple[str, ...] = (
     "selection_candidates",
     "ledger",
     "events",
+    "runs",
+    "tariffs",
+    "devices",
+    "savings",
+    "metrics",
 )
 """Tables that hold data, in the order they are reported."""
 
@@ -141,6 +146,32 @@ MIGRATIONS: tuple[Migration, ...] = (
                     "reserve_kwh",
                 )
             ),
+        ),
+    ),
+    Migration(
+        3,
+        (
+            "ALTER TABLE h.samples ADD COLUMN decided_by VARCHAR",
+            "ALTER TABLE h.samples ADD COLUMN state VARCHAR",
+            """CREATE TABLE h.runs(
+                 ts TIMESTAMP NOT NULL, site_id VARCHAR NOT NULL, triggered_by VARCHAR NOT NULL,
+                 status VARCHAR NOT NULL, duration_ms DOUBLE NOT NULL, strategy VARCHAR,
+                 plan_id VARCHAR, expected_profit_eur DOUBLE, solver VARCHAR, gap DOUBLE,
+                 solve_ms DOUBLE, message VARCHAR NOT NULL)""",
+            """CREATE TABLE h.tariffs(
+                 recorded_at TIMESTAMP NOT NULL, site_id VARCHAR NOT NULL,
+                 valid_from TIMESTAMP, document VARCHAR NOT NULL)""",
+            """CREATE TABLE h.devices(
+                 ts TIMESTAMP NOT NULL, site_id VARCHAR NOT NULL, device VARCHAR NOT NULL,
+                 document VARCHAR NOT NULL)""",
+            """CREATE TABLE h.savings(
+                 ts TIMESTAMP NOT NULL, site_id VARCHAR NOT NULL, baseline VARCHAR NOT NULL,
+                 import_kwh DOUBLE NOT NULL, export_kwh DOUBLE NOT NULL,
+                 charged_kwh DOUBLE NOT NULL, discharged_kwh DOUBLE NOT NULL,
+                 soc_kwh DOUBLE NOT NULL, cost_eur DOUBLE NOT NULL)""",
+            """CREATE TABLE h.metrics(
+                 day DATE NOT NULL, site_id VARCHAR NOT NULL, metric VARCHAR NOT NULL,
+                 value DOUBLE)""",
         ),
     ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from engine.domain.forecast import FloatArray, Forecast
 from engine.domain.plan import Plan, PlanCheck
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
 
@@ -53,6 +63,11 @@ class Batch:
         events: Events; the same site, time, code and message are stored once.
         forecasts: Forecasts; the first one stored of a site, signal, issue time and model stays.
         selections: Choices of strategy; the first one stored of a site, time and plan stays.
+        runs: Optimiser runs; the first one stored of a site and time stays.
+        tariffs: Tariffs; the same site, start and document are stored once.
+        devices: Devices; the first one stored of a site, time and device stays.
+        savings: Baselines; a later row for the same site, baseline and time replaces the earlier.
+        metrics: Key figures; a later row for the same site, day and metric replaces the earlier.
     """
 
     samples: tuple[SampleRow, ...] = ()
@@ -62,6 +77,11 @@ class Batch:
     events: tuple[EventRow, ...] = ()
     forecasts: tuple[SiteForecast, ...] = ()
     selections: tuple[Selection, ...] = ()
+    runs: tuple[RunRow, ...] = ()
+    tariffs: tuple[TariffRow, ...] = ()
+    devices: tuple[DeviceRow, ...] = ()
+    savings: tuple[SavingsRow, ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows; a plan, a forecast and a selection counted as one each."""
@@ -277,6 +297,28 @@ class HistoryStore(Protocol):
 
         Only quarter-hours measured for at least `COVERED_SECONDS` count; None without any.
         """
+        ...
+
+    def runs(self, site_id: str, since: datetime, until: datetime) -> list[RunRow]:
+        """Return optimiser runs that began in the period, oldest first."""
+        ...
+
+    def tariffs(self, site_id: str) -> list[TariffRow]:
+        """Return every tariff there ever was, oldest record first."""
+        ...
+
+    def devices(self, site_id: str, until: datetime) -> list[DeviceRow]:
+        """Return the newest row of each device before `until`, by name."""
+        ...
+
+    def savings(
+        self, site_id: str, since: datetime, until: datetime, baseline: str | None = None
+    ) -> list[SavingsRow]:
+        """Return simulated quarter-hours of one baseline, or of all, by time and baseline."""
+        ...
+
+    def metrics(self, site_id: str, since: date, until: date) -> list[MetricRow]:
+        """Return key figures of the local days from `since` to before `until`, by day and name."""
         ...
 
     def counts(self) -> dict[str, int]:

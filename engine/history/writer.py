@@ -19,17 +19,32 @@ from engine.domain.clock import Clock
 from engine.domain.errors import HistoryError
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.strategy import Selection
 from engine.history.buffer import RowBuffer, WaitingRows
 from engine.history.checks import (
+    check_device,
     check_event,
     check_forecast,
     check_ledger,
+    check_metric,
     check_plan,
     check_price,
+    check_run,
     check_sample,
+    check_saving,
     check_selection,
+    check_tariff,
 )
 from engine.history.store import Batch, HistoryStore, SiteForecast
 
@@ -141,6 +156,26 @@ class HistoryWriter:
     def add_selection(self, selection: Selection) -> None:
         """Hand a choice of strategy over, with every candidate."""
         self._add(self._rows.selections, (selection,), check_selection)
+
+    def add_run(self, row: RunRow) -> None:
+        """Hand a run of the optimiser over, also one without a plan."""
+        self._add(self._rows.runs, (row,), check_run)
+
+    def add_tariffs(self, rows: Iterable[TariffRow]) -> None:
+        """Hand tariffs over; those stored already stay single."""
+        self._add(self._rows.tariffs, tuple(rows), check_tariff)
+
+    def add_devices(self, rows: Iterable[DeviceRow]) -> None:
+        """Hand devices over as they were found."""
+        self._add(self._rows.devices, tuple(rows), check_device)
+
+    def add_savings(self, rows: Iterable[SavingsRow]) -> None:
+        """Hand simulated baselines over; later ones of the same quarter-hour replace them."""
+        self._add(self._rows.savings, tuple(rows), check_saving)
+
+    def add_metrics(self, rows: Iterable[MetricRow]) -> None:
+        """Hand key figures over; later ones of the same day replace them."""
+        self._add(self._rows.metrics, tuple(rows), check_metric)
 
     # Life cycle
 

@@ -14,7 +14,17 @@ import pytest
 
 from engine.domain.errors import HistoryError
 from engine.domain.plan import Plan, PlanCheck, PlanSteering
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import INSTALLATION_SITE_ID, Batch, HistoryStore
@@ -61,6 +71,36 @@ def booking(quarter: int, import_kwh: float, **changes: object) -> LedgerRow:
 
 def event(second: float, message: str, site_id: str = "main") -> EventRow:
     return EventRow(T0 + timedelta(seconds=second), site_id, "info", "state_changed", message)
+
+
+def run(second: float, **changes: object) -> RunRow:
+    row = RunRow(
+        ts=T0 + timedelta(seconds=second),
+        site_id="main",
+        trigger="schedule",
+        status="published",
+        duration_ms=412.5,
+        strategy="co_optimised",
+        plan_id="p1",
+        expected_profit_eur=7.5,
+        solver="HIGHS (LP)",
+        gap=0.0,
+        solve_ms=18.25,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def tariff(valid_from: datetime | None, document: str = "{}") -> TariffRow:
+    return TariffRow(T0, "main", valid_from, document)
+
+
+def device(second: float, name: str = "bms", document: str = '{"profile": "x"}') -> DeviceRow:
+    return DeviceRow(T0 + timedelta(seconds=second), "main", name, document)
+
+
+def saving(quarter: int, baseline: str, cost_eur: float, site_id: str = "main") -> SavingsRow:
+    ts = T0 + timedelta(minutes=15 * quarter)
+    return SavingsRow(ts, site_id, baseline, 2.0, 0.5, 1.25, 0.0, 101.25, cost_eur)
 
 
 def plan(plan_id: str = "20261123T100000-main", *, n: int = 96, site_id: str = "main") -> Plan:
@@ -181,6 +221,8 @@ class HistoryStoreContract:
             charge_limit_kw=80.0,
             discharge_limit_kw=0.0,
             binding="bms_discharge",
+            decided_by="peak_guard",
+            state="automatic",
             simulated=True,
         )
         store.write(Batch(samples=(newest, sample(2, soc_percent=1.0))))
@@ -203,6 +245,11 @@ class HistoryStoreContract:
             ledger=(booking(0, 3.0),),
             events=(event(0, "started"), event(0, "stopped")),
             selections=(selection(),),
+            runs=(run(0),),
+            tariffs=(tariff(None),),
+            devices=(device(0),),
+            savings=(saving(0, "no_battery", 1.0),),
+            metrics=(MetricRow(T0.date(), "main", "profit_eur", 1.0),),
         )
         store.write(batch)
         before = store.counts()
@@ -219,6 +266,11 @@ class HistoryStoreContract:
             "selection_candidates": 3,
             "ledger": 1,
             "events": 2,
+            "runs": 1,
+            "tariffs": 1,
+            "devices": 1,
+            "savings": 1,
+            "metrics": 1,
         }
 
     def test_duplicates_inside_one_batch_are_stored_once(self, store: HistoryStore) -> None:
@@ -388,6 +440,62 @@ class HistoryStoreContract:
             "discharge_limit_kw": None,
         }
 
+    def test_runs_come_back_with_and_without_a_plan(self, store: HistoryStore) -> None:
+        failed = run(
+            60,
+            status="failed",
+            strategy=None,
+            plan_id=None,
+            expected_profit_eur=None,
+            solver=None,
+            gap=None,
+            solve_ms=None,
+            message="No prices are known.",
+        )
+        store.write(Batch(runs=(failed, run(0), run(0, site_id="other"))))
+        store.write(Batch(runs=(run(0, status="rejected"),)))
+        assert store.runs("main", T0, T0 + DAY) == [run(0), failed]
+        assert store.runs("main", T0 + DAY, T0 + 2 * DAY) == []
+
+    def test_a_tariff_is_recorded_once_for_each_change(self, store: HistoryStore) -> None:
+        first, second = tariff(None, '{"a": 1}'), tariff(T0 + DAY, '{"a": 2}')
+        store.write(Batch(tariffs=(first, second, first)))
+        store.write(Batch(tariffs=(replace(second, recorded_at=T0 + DAY),)))
+        store.write(Batch(tariffs=(replace(first, site_id="other"),)))
+        assert store.tariffs("main") == [first, second]
+
+    def test_the_newest_row_of_each_device(self, store: HistoryStore) -> None:
+        store.write(Batch(devices=(device(0), device(5, document="{}"), device(1, "meter"))))
+        assert store.devices("main", T0 + DAY) == [device(5, document="{}"), device(1, "meter")]
+        assert store.devices("main", T0 + timedelta(seconds=1)) == [device(0)]
+        assert store.devices("nowhere", T0 + DAY) == []
+
+    def test_a_later_simulation_of_a_baseline_replaces_the_earlier(
+        self, store: HistoryStore
+    ) -> None:
+        store.write(
+            Batch(savings=tuple(saving(q, b, q) for q in range(3) for b in ("rule", "none")))
+        )
+        store.write(Batch(savings=(saving(1, "rule", 9.0), saving(1, "rule", 7.0, "other"))))
+        assert [row.cost_eur for row in store.savings("main", T0, T0 + DAY, "rule")] == [0, 9, 2]
+        assert store.savings("main", T0, T0 + timedelta(minutes=15)) == [
+            saving(0, "none", 0),
+            saving(0, "rule", 0),
+        ]
+
+    def test_key_figures_are_kept_by_day(self, store: HistoryStore) -> None:
+        day = T0.date()
+        rows = [MetricRow(day + i * DAY, "main", "profit_eur", float(i)) for i in range(3)]
+        unknown = MetricRow(day, "main", "capture", None)
+        store.write(Batch(metrics=(*rows, unknown)))
+        store.write(Batch(metrics=(replace(rows[1], value=9.0),)))
+        assert store.metrics("main", day, day + 2 * DAY) == [
+            unknown,
+            rows[0],
+            replace(rows[1], value=9.0),
+        ]
+        assert store.metrics("other", day, day + 2 * DAY) == []
+
     def test_times_of_other_zones_are_stored_as_the_same_instant(self, store: HistoryStore) -> None:
         vienna = timezone(timedelta(hours=1))
         store.write(Batch(samples=(replace(sample(0, pv_kw=1.0), ts=T0.astimezone(vienna)),)))
@@ -423,6 +531,12 @@ class HistoryStoreContract:
             (
                 Batch(selections=(replace(selection(), gain_eur=float("inf")),)),
                 "selection.gain_eur",
+            ),
+            (Batch(runs=(run(0, gap=float("nan")),)), "run.gap"),
+            (Batch(savings=(saving(0, "rule", float("inf")),)), "saving.cost_eur"),
+            (
+                Batch(metrics=(MetricRow(T0.date(), "main", "profit_eur", float("nan")),)),
+                "metric.profit_eur",
             ),
             (
                 Batch(selections=(replace(selection(), ts=datetime(2026, 1, 1)),)),  # noqa: DTZ001

@@ -16,7 +16,17 @@ from engine.domain.errors import HistoryError
 from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.quarter_hour import STEP
-from engine.domain.records import EventRow, LedgerRow, PriceRow, SampleRow
+from engine.domain.records import (
+    DeviceRow,
+    EventRow,
+    LedgerRow,
+    MetricRow,
+    PriceRow,
+    RunRow,
+    SampleRow,
+    SavingsRow,
+    TariffRow,
+)
 from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
 from engine.history.checks import MAX_FORECAST_STEPS, MAX_PLAN_STEPS
 from engine.history.duckdb_store import DuckDbHistory
@@ -156,12 +166,17 @@ def test_everything_handed_over_is_stored(store: FlakyStore) -> None:
     writer.add_event(EventRow(T0, "main", "info", "started", "The engine has started."))
     writer.add_forecast(forecast(0), "main")
     writer.add_selection(selection(0))
-    assert writer.status().rows_waiting == 58
+    writer.add_run(RunRow(T0, "main", "start", "failed", 12.0, message="No prices are known."))
+    writer.add_tariffs([TariffRow(T0, "main", None, "{}")])
+    writer.add_devices([DeviceRow(T0, "main", "bms", "{}")])
+    writer.add_savings([SavingsRow(T0, "main", "no_battery", 1.0, 0.0, 0.0, 0.0, 20.0, 0.3)])
+    writer.add_metrics([MetricRow(T0.date(), "main", "profit_eur", None)])
+    assert writer.status().rows_waiting == 63
     assert writer.flush()
 
     status = writer.status()
     assert status.running
-    assert (status.rows_written, status.rows_waiting, status.rows_dropped) == (58, 0, 0)
+    assert (status.rows_written, status.rows_waiting, status.rows_dropped) == (63, 0, 0)
     assert status.last_commit_at is not None
     assert status.commit_ms is not None
     assert status.last_error is None
@@ -175,6 +190,11 @@ def test_everything_handed_over_is_stored(store: FlakyStore) -> None:
         "selection_candidates": 5,
         "ledger": 1,
         "events": 1,
+        "runs": 1,
+        "tariffs": 1,
+        "devices": 1,
+        "savings": 1,
+        "metrics": 1,
     }
     assert store.real.ledger("main", T0, T0 + timedelta(days=1))[0].cost_eur == 0.9
     assert writer.stop()
