@@ -296,12 +296,12 @@
   }
 
   function watch() {
-    var isLivePage = document.getElementById("ov-root") !== null;
+    var page = document.querySelector("[data-tick]");
     var silent = Date.now() - lastAnswer > OFFLINE_AFTER_MS;
-    showOffline(isLivePage && silent && !document.hidden);
-    if (isLivePage && silent) {
+    showOffline(page !== null && silent && !document.hidden);
+    if (page !== null && silent) {
       // Dash leaves what `running` switched off as it is when a request finds no server.
-      window.dash_clientside.set_props("ov-tick", { disabled: false });
+      window.dash_clientside.set_props(page.dataset.tick, { disabled: false });
     }
   }
 
@@ -312,6 +312,10 @@
   window.setInterval(watch, 1000);
 
   window.emsLive = {
+    /* For the scripts of other live pages. */
+    applyFields: applyFields,
+    noUpdate: noUpdate,
+    plotOf: plotOf,
     /* Called by the Dash renderer after every callback, whether or not it changed anything. */
     resolved: function (callback, result) {
       var byServer = callback && !callback.clientside_function;

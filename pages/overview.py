@@ -17,10 +17,12 @@ from ems_dash.i18n import label, t
 from ems_dash.services import Services
 from ems_dash.ui import hand_view, strategy_model, strategy_view
 from ems_dash.ui import live_delta as live
-from ems_dash.ui import overview_model as model
 from ems_dash.ui import overview_view as view
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
+from ems_dash.ui.fields import ShownTexts
 from ems_dash.ui.figures import PriceBar
+from ems_dash.ui.live import nothing_new
+from ems_dash.ui.moment import Moment
 from ems_dash.ui.next_steps import next_steps
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
@@ -40,7 +42,7 @@ class _Overview:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._shown = live.ShownTexts()
+        self._shown = ShownTexts()
 
     def layout(self, **_values: str) -> Any:
         moment = self._moment(request_lang())
@@ -64,7 +66,7 @@ class _Overview:
 
     def delta(self, _tick: int, state: dict[str, Any] | None, lang: str) -> Any:
         moment = self._moment(lang)
-        if live.nothing_new(state, moment):
+        if nothing_new(state, moment):
             return no_update
         newest = live.since(state)
         points = [] if newest is None else self._services.measured(newest)
@@ -143,7 +145,7 @@ class _Overview:
             return str(exc)
         return t("hand.said_start", lang)
 
-    def _choice(self, moment: model.Moment) -> list[Any]:
+    def _choice(self, moment: Moment) -> list[Any]:
         return strategy_view.choice(
             self._services.strategy_state(),
             moment.snapshot.plan,
@@ -153,14 +155,14 @@ class _Overview:
             lang=moment.lang,
         )
 
-    def _moment(self, lang: str) -> model.Moment:
+    def _moment(self, lang: str) -> Moment:
         services = self._services
-        return model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+        return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
 
-    def _points(self, moment: model.Moment) -> list[MeasuredPoint]:
+    def _points(self, moment: Moment) -> list[MeasuredPoint]:
         return self._services.measured(moment.now - PAST - timedelta(minutes=15))
 
-    def _earlier_prices(self, moment: model.Moment, window: ChartWindow) -> list[PriceBar]:
+    def _earlier_prices(self, moment: Moment, window: ChartWindow) -> list[PriceBar]:
         """Return the published prices before the plan's own."""
         plan = moment.snapshot.plan
         until = moment.now if plan is None else plan.start
@@ -169,9 +171,7 @@ class _Overview:
             for row in self._services.prices(window.start, until)
         ]
 
-    def _plan_part(
-        self, moment: model.Moment, points: list[MeasuredPoint], theme: str
-    ) -> view.PlanPart:
+    def _plan_part(self, moment: Moment, points: list[MeasuredPoint], theme: str) -> view.PlanPart:
         plan = moment.snapshot.plan
         actions = []
         if plan is not None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from dash import dcc, html
 
-from ems_dash.ui.overview_model import Badge, Fields, ListEntry
+from ems_dash.ui.fields import Fields
+from ems_dash.ui.header import Badge
+from ems_dash.ui.overview_model import ListEntry
 
 Component = Any
 

@@ -9,7 +9,7 @@ theme. Signs: battery + discharge, - charge; grid + import, - export.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,14 +18,20 @@ from ems_dash.i18n import t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.chart_window import ChartWindow
+from ems_dash.ui.figure_parts import (
+    MAX_POINTS,
+    Figure,
+    area_trace,
+    bar_trace,
+    base_layout,
+    line_trace,
+    live_value,
+    nice_range,
+    y_axis,
+)
 from engine.domain.plan import Plan
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
-
-Figure = dict[str, Any]
-
-MAX_POINTS = 720
-"""Most points of a live trace (DESIGN, live views)."""
 
 MEASURED_SIGNALS: tuple[str, ...] = ("pv_kw", "load_kw", "grid_kw", "battery_kw", "soc_percent")
 """Order of the values in a live point, as `assets/live.js` reads them."""
@@ -49,11 +55,6 @@ class PriceBar:
     minutes: int
     spot_eur_per_kwh: float
     is_forecast: bool
-
-
-def live_value(value: float | None) -> float | None:
-    """Return a measured value as it is sent to the browser: two decimals, no -0."""
-    return None if value is None else round(value, 2) + 0.0
 
 
 def plan_figure(
@@ -82,8 +83,8 @@ def plan_figure(
         *_planned_power(ahead, theme, lang),
     ]
     low, high, dtick = nice_range(_power_values(traces))
-    layout = _layout(window, theme, lang, narrow=narrow)
-    layout["yaxis"] = _y_axis([low, high], dtick, ",~f")
+    layout = base_layout(window, theme, lang, narrow=narrow)
+    layout["yaxis"] = y_axis([low, high], dtick, ",~f")
     layout["meta"] = {"offset_ms": window.offset_ms, "y": [low, high], "live": "power"}
     layout["shapes"] = _now_shapes(window, theme)
     layout["annotations"] = [_now_label(window, lang, theme)]
@@ -125,11 +126,11 @@ def price_soc_figure(
         *_price_traces(shown, window, theme, lang),
     ]
     low, high, dtick = nice_range([b.spot_eur_per_kwh * CENTS for b in shown], most=4)
-    layout = _layout(window, theme, lang, narrow=narrow)
+    layout = base_layout(window, theme, lang, narrow=narrow)
     layout["xaxis"]["anchor"] = "y2"
-    layout["yaxis"] = {**_y_axis([low, high], dtick, ",~f"), "domain": list(PRICE_DOMAIN)}
+    layout["yaxis"] = {**y_axis([low, high], dtick, ",~f"), "domain": list(PRICE_DOMAIN)}
     layout["yaxis2"] = {
-        **_y_axis([0, 104], 25, ",~f"),
+        **y_axis([0, 104], 25, ",~f"),
         "domain": list(SOC_DOMAIN),
         "anchor": "x",
         "tickvals": [0, 25, 50, 75, 100],
@@ -146,31 +147,6 @@ def price_soc_figure(
         layout["annotations"].append(_note(window, t("chart.no_prices", lang), middle, theme))
     layout["uirevision"] = "price-soc"
     return {"data": traces, "layout": layout}
-
-
-def nice_range(values: Iterable[float], most: int = 7) -> tuple[float, float, float]:
-    """Return low end, high end and tick distance of a quiet axis around `values` and 0.
-
-    The ends are multiples of half the tick distance, so small changes of the data leave the
-    axis alone.
-
-    Args:
-        values: Data; non-finite ones are ignored.
-        most: Most intervals between ticks.
-    """
-    finite = [v for v in values if math.isfinite(v)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
-    if high - low < 1e-9:
-        return 0.0, 10.0, 5.0
-    margin = 0.03 * (high - low)
-    exponent = math.floor(math.log10((high - low) / most))
-    for step in [m * 10.0**e for e in (exponent, exponent + 1) for m in (1, 2, 2.5, 5)]:
-        half = step / 2
-        bottom = 0.0 if low >= 0 else math.floor((low - margin) / half) * half
-        top = 0.0 if high <= 0 else math.ceil((high + margin) / half) * half
-        if (top - bottom) / step <= most:
-            return round(bottom, 9), round(top, 9), round(step, 9)
-    raise AssertionError("unreachable: the largest step spans the data in two intervals")
 
 
 # --- measured ---------------------------------------------------------------------------------
@@ -218,14 +194,16 @@ def _measured_power(past: _Past, theme: str, lang: str) -> list[Figure]:
         return f"{t(key, lang)} ({measured})"
 
     # The two halves are drawn, but only the whole speaks when hovering.
-    whole = _line(
+    whole = line_trace(
         past.x, battery, "battery", theme, name("legend.battery"), width=0, shape="hv", signed=True
     )
     return [
-        _area(past.x, [discharge_part(v) for v in battery], "battery", 0.55, theme),
-        _area(past.x, [charge_part(v) for v in battery], "battery", 0.26, theme),
-        _line(past.x, past.values["pv_kw"], "pv", theme, name("legend.pv"), width=1.5, fill=0.18),
-        _line(
+        area_trace(past.x, [discharge_part(v) for v in battery], "battery", 0.55, theme),
+        area_trace(past.x, [charge_part(v) for v in battery], "battery", 0.26, theme),
+        line_trace(
+            past.x, past.values["pv_kw"], "pv", theme, name("legend.pv"), width=1.5, fill=0.18
+        ),
+        line_trace(
             past.x,
             past.values["grid_kw"],
             "grid",
@@ -235,13 +213,13 @@ def _measured_power(past: _Past, theme: str, lang: str) -> list[Figure]:
             shape="hv",
             signed=True,
         ),
-        _line(past.x, past.values["load_kw"], "load", theme, name("legend.load"), width=2),
+        line_trace(past.x, past.values["load_kw"], "load", theme, name("legend.load"), width=2),
         whole,
     ]
 
 
 def _soc_measured(past: _Past, theme: str, lang: str) -> Figure:
-    trace = _line(
+    trace = line_trace(
         past.x,
         past.values["soc_percent"],
         "battery",
@@ -315,13 +293,13 @@ def _planned_power(ahead: _Ahead, theme: str, lang: str) -> list[Figure]:
     grid_x, grid_y = ahead.stairs([round(float(plan.grid_kw[i]), 2) for i in rows])
     load = [round(float(plan.load_kw[i]), 2) for i in rows]
     look: dict[str, Any] = {"widths": widths, "role": "battery", "theme": theme}
-    discharge = _bars(middles, [round(max(0.0, v), 2) for v in battery], opacity=0.78, **look)
-    charge = _bars(middles, [round(min(0.0, v), 2) for v in battery], opacity=0.34, **look)
+    discharge = bar_trace(middles, [round(max(0.0, v), 2) for v in battery], opacity=0.78, **look)
+    charge = bar_trace(middles, [round(min(0.0, v), 2) for v in battery], opacity=0.34, **look)
     return [
         _says_battery(discharge, charge, [live_value(v) for v in battery], name("legend.battery")),
         charge,
-        _line(middles, pv, "pv", theme, name("legend.pv"), width=1.5, fill=0.18),
-        _line(
+        line_trace(middles, pv, "pv", theme, name("legend.pv"), width=1.5, fill=0.18),
+        line_trace(
             grid_x,
             grid_y,
             "grid",
@@ -331,7 +309,7 @@ def _planned_power(ahead: _Ahead, theme: str, lang: str) -> list[Figure]:
             shape="hv",
             signed=True,
         ),
-        _line(middles, load, "load", theme, name("legend.load"), width=2.25),
+        line_trace(middles, load, "load", theme, name("legend.load"), width=2.25),
     ]
 
 
@@ -350,7 +328,7 @@ def _soc_planned(ahead: _Ahead, site: Site, past: _Past, *, theme: str, lang: st
         for end, index in zip(ahead.ends, ahead.indices, strict=True):
             x.append(ahead.window.x(end))
             y.append(round(float(plan.soc_kwh[index]) / capacity * 100.0, 2))
-    trace = _line(
+    trace = line_trace(
         x,
         y,
         "battery",
@@ -411,7 +389,7 @@ def _price_trace(
     hatched: bool,
 ) -> Figure:
     halves = [timedelta(minutes=b.minutes / 2) for b in bars]
-    trace = _bars(
+    trace = bar_trace(
         [window.x(b.ts + half) for b, half in zip(bars, halves, strict=True)],
         [round(b.spot_eur_per_kwh * CENTS, 3) for b in bars],
         widths=[round(b.minutes * 60_000 * 0.86) for b in bars],
@@ -433,59 +411,6 @@ def _price_trace(
     return trace
 
 
-# --- pieces -----------------------------------------------------------------------------------
-
-
-def _hover(signed: bool) -> str:
-    return "%{y:+.1f} kW" if signed else "%{y:.1f} kW"
-
-
-def _line(
-    x: Sequence[int],
-    y: Sequence[float | None],
-    role: str,
-    theme: str,
-    name: str,
-    *,
-    width: float,
-    fill: float = 0.0,
-    shape: str = "linear",
-    signed: bool = False,
-) -> Figure:
-    trace: Figure = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": list(x),
-        "y": list(y),
-        "name": name,
-        "connectgaps": False,
-        "line": {"color": th.colour(role, 1, theme), "width": width, "shape": shape},
-        "hovertemplate": _hover(signed),
-        "meta": {"role": role, "line": 1},
-    }
-    if fill:
-        trace.update(fill="tozeroy", fillcolor=th.colour(role, fill, theme))
-        trace["meta"]["fill"] = fill
-    return trace
-
-
-def _area(
-    x: Sequence[int], y: Sequence[float | None], role: str, opacity: float, theme: str
-) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": list(x),
-        "y": list(y),
-        "connectgaps": False,
-        "line": {"width": 0, "shape": "hv", "color": th.colour(role, opacity, theme)},
-        "fill": "tozeroy",
-        "fillcolor": th.colour(role, opacity, theme),
-        "hoverinfo": "skip",
-        "meta": {"role": role, "fill": opacity, "line": opacity},
-    }
-
-
 def _says_battery(
     discharge: Figure, charge: Figure, battery_kw: Sequence[float | None], name: str
 ) -> Figure:
@@ -493,45 +418,6 @@ def _says_battery(
     discharge.update(name=name, customdata=list(battery_kw), hovertemplate="%{customdata:+.1f} kW")
     charge["hoverinfo"] = "skip"
     return discharge
-
-
-def _bars(
-    x: Sequence[int],
-    y: Sequence[float],
-    *,
-    widths: Sequence[int],
-    role: str,
-    opacity: float,
-    theme: str,
-) -> Figure:
-    return {
-        "type": "bar",
-        "x": list(x),
-        "y": list(y),
-        "width": list(widths),
-        "marker": {"color": th.colour(role, opacity, theme), "line": {"width": 0}},
-        "meta": {"role": role, "marker": opacity},
-    }
-
-
-def _layout(window: ChartWindow, theme: str, lang: str, *, narrow: bool) -> Figure:
-    return {
-        "template": th.template(theme),
-        "xaxis": window.x_axis(lang, narrow=narrow),
-        "separators": ",." if lang == "de" else ".,",
-        "transition": {"duration": 0},
-        "autosize": True,
-    }
-
-
-def _y_axis(bounds: Sequence[float], dtick: float, tickformat: str) -> Figure:
-    return {
-        "range": list(bounds),
-        "autorange": False,
-        "tick0": 0,
-        "dtick": dtick,
-        "tickformat": tickformat,
-    }
 
 
 def _power_values(traces: Sequence[Figure]) -> list[float]:

@@ -1,15 +1,17 @@
-"""What changed since the browser last asked, in less than a kilobyte."""
+"""What changed on the overview since the browser last asked, in less than a kilobyte."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ems_dash.ui import overview_model as model
-from ems_dash.ui.figures import MEASURED_SIGNALS, live_value
+from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.figure_parts import live_value
+from ems_dash.ui.figures import MEASURED_SIGNALS
+from ems_dash.ui.live import Delta, instant, millis, text_delta
+from ems_dash.ui.moment import Moment
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
@@ -17,47 +19,11 @@ from engine.domain.snapshot import EngineSnapshot
 MAX_POINTS_PER_DELTA = 6
 """More new minutes than this are drawn by rebuilding the charts instead."""
 
-QUIET_FOR_S = 3.0
-"""An unchanged state older than this is answered, so the page knows the server is there."""
-
-Delta = dict[str, Any]
-
-
-class ShownTexts:
-    """The texts lately shown to browsers, by token; safe to use from many threads."""
-
-    def __init__(self, keep: int = 256) -> None:
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._by_token: OrderedDict[str, model.Fields] = OrderedDict()
-
-    def put(self, fields: model.Fields) -> str:
-        """Remember `fields`; return their token."""
-        token = model.token(fields)
-        with self._lock:
-            self._by_token[token] = fields
-            self._by_token.move_to_end(token)
-            while len(self._by_token) > self._keep:
-                self._by_token.popitem(last=False)
-        return token
-
-    def get(self, token: str | None) -> model.Fields | None:
-        """Return the texts of `token`, or None when they are forgotten."""
-        if token is None:
-            return None
-        with self._lock:
-            return self._by_token.get(token)
-
 
 def charts_key(snapshot: EngineSnapshot, now: datetime) -> str:
     """Return a name for the charts' contents; it changes with the plan and the quarter-hour."""
     plan = snapshot.plan.plan_id if snapshot.plan is not None else "none"
     return f"{plan}|{quarter_start(now).timestamp():.0f}"
-
-
-def millis(ts: datetime) -> int:
-    """Return `ts` as UTC milliseconds."""
-    return round(ts.timestamp() * 1000)
 
 
 def live_points(points: Sequence[MeasuredPoint]) -> list[list[float | None]]:
@@ -68,24 +34,15 @@ def live_points(points: Sequence[MeasuredPoint]) -> list[list[float | None]]:
     ]
 
 
-def nothing_new(state: Mapping[str, Any] | None, moment: model.Moment) -> bool:
-    """Return True when the browser has this cycle already and the control loop is in time."""
-    return (
-        state is not None
-        and state.get("seq") == moment.snapshot.seq
-        and moment.heartbeat_age_s <= QUIET_FOR_S
-    )
-
-
 def since(state: Mapping[str, Any] | None) -> datetime | None:
     """Return the newest minute the browser has drawn, or None."""
     minute = None if state is None else state.get("minute")
-    return None if minute is None else datetime.fromtimestamp(minute / 1000, UTC)
+    return None if minute is None else instant(minute)
 
 
 def delta(
     state: Mapping[str, Any] | None,
-    moment: model.Moment,
+    moment: Moment,
     points: Sequence[MeasuredPoint],
     shown: ShownTexts,
 ) -> Delta:
@@ -102,15 +59,7 @@ def delta(
         points), ``charts`` and ``lists`` (new keys) only when there is something.
     """
     state = state or {}
-    fields = model.fields(moment)
-    out: Delta = {
-        "seq": moment.snapshot.seq,
-        "token": shown.put(fields),
-        "now": millis(moment.now),
-    }
-    different = model.changed(shown.get(state.get("token")), fields)
-    if different:
-        out["set"] = different
+    out = text_delta(state, moment, model.fields(moment), shown)
     key = charts_key(moment.snapshot, moment.now)
     if len(points) > MAX_POINTS_PER_DELTA:
         key += "|late"
@@ -125,7 +74,7 @@ def delta(
 
 
 def first_state(
-    moment: model.Moment, points: Sequence[MeasuredPoint], shown: ShownTexts
+    moment: Moment, points: Sequence[MeasuredPoint], shown: ShownTexts
 ) -> dict[str, Any]:
     """Return what the browser has right after the page was served with `points` drawn."""
     newest = points[-1].ts if points else moment.now - timedelta(hours=6)

@@ -1,14 +1,11 @@
 """What the overview says about one moment: a pure function from engine state to texts.
 
-The result is a flat mapping of display fields. Its keys name a component and a property
-(``soc-v`` is the text of the component ``soc-v``, ``soc-b.style`` the style of ``soc-b``), so
-two moments can be compared and only the difference sent to the browser.
+The result is a flat mapping of display fields, see `ems_dash.ui.fields`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,30 +15,21 @@ import numpy as np
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
+from ems_dash.ui.fields import Fields
+from ems_dash.ui.header import RECORDED, badges, frame_fields
+from ems_dash.ui.moment import Moment, Reading, reading
 from ems_dash.ui.strategy_model import mode_text, order_text
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
-from engine.domain.sample import Quality, Sample
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, PriceNow
-
-FieldValue = str | dict[str, str]
-Fields = dict[str, FieldValue]
-
-STALE_AFTER_CYCLES = 3
-"""So many control cycles without one completed: what the page shows is no longer now."""
-
-STALE_AFTER_S = 6.0
-"""Never sooner than this, however fast the cycles: a browser asks every two seconds."""
 
 IDLE_BELOW_KW = 0.3
 """Battery power below this reads as idle: converters show a little power at rest."""
 
 PLAN_LATE_AFTER_STEPS = 2
 """A plan not renewed for this many steps is marked."""
-
-RECORDED = "recorded"
 
 BROKER = "mqtt"
 """Name of the broker among the connections."""
@@ -50,77 +38,9 @@ SAID_BY_BADGES = frozenset({"recorded_prices", "demo_plant"})
 """Notices that the badges beside the page title say already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Everything the texts are made from.
-
-    Attributes:
-        snapshot: State of the engine after its newest cycle.
-        now: The engine's time, UTC.
-        heartbeat_age_s: Seconds since the control loop last completed a cycle.
-        lang: ``"de"`` or ``"en"``.
-    """
-
-    snapshot: EngineSnapshot
-    now: datetime
-    heartbeat_age_s: float
-    lang: str
-
-    @property
-    def tz(self) -> ZoneInfo:
-        """Time zone of the site."""
-        return ZoneInfo(self.snapshot.site.timezone)
-
-    @property
-    def engine_is_late(self) -> bool:
-        """True when the control loop has missed its cycles."""
-        cycle_s = self.snapshot.timestep_s / self.snapshot.time_factor
-        return self.heartbeat_age_s > max(STALE_AFTER_S, STALE_AFTER_CYCLES * cycle_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One signal as shown: its number if there is one, and what to say about its trust.
-
-    Attributes:
-        value: The newest number, or None.
-        muted: True when it must not be read as a current measurement.
-        mark: Text of the pill, empty when the value is good.
-        reason: Why, for the pill's tooltip.
-    """
-
-    value: float | None
-    muted: bool
-    mark: str
-    reason: str
-
-
-def reading(sample: Sample | None, now: datetime, lang: str) -> Reading:
-    """Return how to show `sample` at `now` (the time of the cycle, UTC)."""
-    if sample is None:
-        return Reading(None, True, "", "")
-    reason = sample.reason or ""
-    if sample.value is None:
-        return Reading(None, True, t("mark.no_value", lang), reason)
-    if sample.quality is Quality.STALE:
-        age = fmt.age((now - sample.ts).total_seconds())
-        return Reading(sample.value, True, t("mark.stale", lang, age=age), reason)
-    if sample.quality is Quality.GOOD:
-        return Reading(sample.value, False, "", "")
-    if sample.quality is Quality.BAD:
-        return Reading(None, True, t("mark.no_value", lang), reason)
-    return Reading(
-        sample.value,
-        sample.quality is Quality.SUBSTITUTED,
-        t(f"mark.{sample.quality.value}", lang),
-        reason,
-    )
-
-
 def fields(moment: Moment) -> Fields:
     """Return every text of the overview that may change from one cycle to the next."""
-    out: Fields = {}
-    _header(moment, out)
+    out = frame_fields(moment, "ov-root")
     _kpi_soc(moment, out)
     _kpi_power(moment, out)
     _kpi_strategy(moment, out)
@@ -128,39 +48,7 @@ def fields(moment: Moment) -> Fields:
     _status_rows(moment, out)
     _flow(moment, out)
     out["hand-now"] = order_text(moment.snapshot.manual, moment.now, moment.tz, moment.lang)
-    out["ftr-data"] = data_attribution(moment.snapshot, moment.lang)
     return out
-
-
-def changed(old: Fields | None, new: Fields) -> Fields:
-    """Return the fields of `new` that differ from `old`; all of them when `old` is None."""
-    if old is None:
-        return new
-    return {key: value for key, value in new.items() if old.get(key) != value}
-
-
-def token(shown: Fields) -> str:
-    """Return a short name for exactly these texts, equal for equal texts."""
-    text = json.dumps(shown, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-# --- header -----------------------------------------------------------------------------------
-
-
-def _header(moment: Moment, out: Fields) -> None:
-    lang = moment.lang
-    date = fmt.date(moment.now, moment.tz, lang)
-    out["hdr-date"] = date
-    out["hdr-time"] = fmt.clock_time(moment.now, moment.tz, seconds=True)
-    if moment.engine_is_late:
-        out["hdr-conn"] = t("conn.stale", lang, age=fmt.age(moment.heartbeat_age_s))
-        out["hdr-conn.className"] = "pill pill-warn"
-        out["ov-root.className"] = "overview is-stale"
-    else:
-        out["hdr-conn"] = t("conn.live", lang)
-        out["hdr-conn.className"] = "pill pill-ok pill-dot"
-        out["ov-root.className"] = "overview"
 
 
 # --- KPI cards --------------------------------------------------------------------------------
@@ -464,61 +352,6 @@ def _flow(moment: Moment, out: Fields) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Badge:
-    """A standing remark beside the page title."""
-
-    text: str
-    kind: str
-    title: str = ""
-
-
-def badges(snapshot: EngineSnapshot, lang: str) -> list[Badge]:
-    """Return what must be said about the data on the page before any figure is read."""
-    out: list[Badge] = []
-    if plant_is_simulated(snapshot):
-        out.append(Badge(t("badge.simulated", lang), "info", t("badge.simulated_title", lang)))
-    if prices_are_recorded(snapshot):
-        out.append(Badge(t("badge.recorded", lang), "info", t("badge.recorded_title", lang)))
-    if snapshot.time_factor != 1.0:
-        decimals = 0 if float(snapshot.time_factor).is_integer() else 1
-        factor = fmt.number(snapshot.time_factor, decimals, lang)
-        out.append(
-            Badge(
-                t("badge.time_factor", lang, factor=factor),
-                "warn",
-                t("badge.time_factor_title", lang, factor=factor),
-            )
-        )
-    return out
-
-
-def plant_is_simulated(snapshot: EngineSnapshot) -> bool:
-    """Return True when readings on the page come from a simulator."""
-    return snapshot.image.simulated or _has_notice(snapshot, "demo_plant")
-
-
-def prices_are_recorded(snapshot: EngineSnapshot) -> bool:
-    """Return True when the prices on the page come from a recording."""
-    if snapshot.price is not None and snapshot.price.source == RECORDED:
-        return True
-    source = snapshot.plan.forecast_sources.get("price", "") if snapshot.plan else ""
-    return RECORDED in source or _has_notice(snapshot, "recorded_prices")
-
-
-def _has_notice(snapshot: EngineSnapshot, code: str) -> bool:
-    return any(notice.code == code for notice in snapshot.notices)
-
-
-def data_attribution(snapshot: EngineSnapshot, lang: str) -> str:
-    """Return the attribution of recorded data shown on the page; empty when none is shown."""
-    if plant_is_simulated(snapshot) and prices_are_recorded(snapshot):
-        return t("footer.attribution", lang)
-    if prices_are_recorded(snapshot):
-        return t("footer.attribution_prices", lang)
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
 class ListEntry:
     """One line of the notices, steps or devices.
 
@@ -678,19 +511,6 @@ def lists_key(snapshot: EngineSnapshot, lang: str) -> str:
     chosen = strategy and (strategy.mode, strategy.manual_until, strategy.selection)
     text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang), chosen))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def site_line(snapshot: EngineSnapshot, lang: str) -> str:
-    """Return the line under the page title: site, capacity and power of its battery."""
-    site = snapshot.site
-    power = max(site.battery.power_charge_max_kw, site.battery.power_discharge_max_kw)
-    return " · ".join(
-        (
-            site.name,
-            str(fmt.capacity(site.battery.energy_capacity_kwh, lang)),
-            str(fmt.rating(power, lang)),
-        )
-    )
 
 
 def _read(moment: Moment, signal: str) -> Reading:

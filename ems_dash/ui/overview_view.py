@@ -15,10 +15,13 @@ from ems_dash.ui import figures as fig
 from ems_dash.ui import format as fmt
 from ems_dash.ui import overview_model as model
 from ems_dash.ui.chart_window import ChartWindow
+from ems_dash.ui.fields import Fields
+from ems_dash.ui.figure_parts import Figure
+from ems_dash.ui.header import badges, prices_are_recorded, site_line
+from ems_dash.ui.live import TICK_MS
+from ems_dash.ui.moment import Moment
 from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
 from engine.domain.series import MeasuredPoint
-
-TICK_MS = 2000
 
 STATUS_ROWS = (
     ("pv", "row.pv", "sun", "pv", "kW"),
@@ -34,8 +37,8 @@ STATUS_ROWS = (
 class PlanPart:
     """What changes with the plan: charts with captions and summaries, steps, day strip."""
 
-    plan_figure: fig.Figure
-    price_figure: fig.Figure
+    plan_figure: Figure
+    price_figure: Figure
     plan_caption: str
     price_caption: str
     plan_summary: str
@@ -45,7 +48,7 @@ class PlanPart:
 
 
 def plan_part(
-    moment: model.Moment,
+    moment: Moment,
     points: Sequence[MeasuredPoint],
     prices: Sequence[fig.PriceBar],
     steps: Sequence[NextStep],
@@ -88,9 +91,7 @@ def plan_part(
         ),
         plan_caption=_plan_caption(moment),
         price_caption=t(
-            "chart.price_sub_recorded"
-            if model.prices_are_recorded(snapshot)
-            else "chart.price_sub",
+            "chart.price_sub_recorded" if prices_are_recorded(snapshot) else "chart.price_sub",
             lang,
         ),
         plan_summary=_plan_summary(moment, steps),
@@ -100,7 +101,7 @@ def plan_part(
     )
 
 
-def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any], choice: Any) -> Any:
+def page(moment: Moment, part: PlanPart, first_state: dict[str, Any], choice: Any) -> Any:
     """Return the whole page; `choice` is the card about the choice of strategy."""
     snapshot, lang = moment.snapshot, moment.lang
     fields = model.fields(moment)
@@ -108,6 +109,7 @@ def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any], choi
         html.Div,
         "ov-root",
         fields,
+        **{"data-tick": "ov-tick"},
         children=[
             dcc.Interval(id="ov-tick", interval=TICK_MS),
             dcc.Store(id="ov-state", data=first_state),
@@ -120,7 +122,7 @@ def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any], choi
                     html.Div(
                         [
                             html.H1(t("overview.title", lang)),
-                            html.P(model.site_line(snapshot, lang), className="subtitle"),
+                            html.P(site_line(snapshot, lang), className="subtitle"),
                         ]
                     ),
                     html.Div(badge_list(moment), id="ov-badges", className="badges"),
@@ -161,17 +163,17 @@ def page(moment: model.Moment, part: PlanPart, first_state: dict[str, Any], choi
     )
 
 
-def badge_list(moment: model.Moment) -> list[Any]:
+def badge_list(moment: Moment) -> list[Any]:
     """Return the badges that say what is not real."""
-    return [ui.badge(entry) for entry in model.badges(moment.snapshot, moment.lang)]
+    return [ui.badge(entry) for entry in badges(moment.snapshot, moment.lang)]
 
 
-def notice_list(moment: model.Moment) -> list[Any]:
+def notice_list(moment: Moment) -> list[Any]:
     """Return standing remarks and failed engine steps."""
     return [ui.notice(entry) for entry in model.notices(moment.snapshot, moment.lang)]
 
 
-def device_list(moment: model.Moment) -> Any:
+def device_list(moment: Moment) -> Any:
     """Return the device connections, or that there are none."""
     entries = model.devices(moment.snapshot, moment.lang)
     if not entries:
@@ -179,7 +181,7 @@ def device_list(moment: model.Moment) -> Any:
     return html.Ul([ui.device(entry) for entry in entries], className="rows")
 
 
-def steps_list(moment: model.Moment, steps: Sequence[NextStep]) -> Any:
+def steps_list(moment: Moment, steps: Sequence[NextStep]) -> Any:
     """Return the next steps as a list, or why there are none."""
     lang = moment.lang
     if moment.snapshot.plan is None:
@@ -248,7 +250,7 @@ def strip(parts: Sequence[StripPart], lang: str) -> Any:
     ]
 
 
-def _kpis(moment: model.Moment, fields: model.Fields, part: PlanPart) -> Any:
+def _kpis(moment: Moment, fields: Fields, part: PlanPart) -> Any:
     lang, battery = moment.lang, moment.snapshot.site.battery
     return html.Div(
         [
@@ -325,7 +327,7 @@ def _chart_card(name: str, *, title: str, caption: str, unit: str, legend: Any, 
     )
 
 
-def _plan_card(moment: model.Moment, part: PlanPart) -> Any:
+def _plan_card(moment: Moment, part: PlanPart) -> Any:
     lang = moment.lang
     legend = ui.legend(
         (
@@ -346,7 +348,7 @@ def _plan_card(moment: model.Moment, part: PlanPart) -> Any:
     )
 
 
-def _price_card(moment: model.Moment, part: PlanPart) -> Any:
+def _price_card(moment: Moment, part: PlanPart) -> Any:
     lang = moment.lang
     legend = ui.legend(
         (
@@ -368,7 +370,7 @@ def _price_card(moment: model.Moment, part: PlanPart) -> Any:
     )
 
 
-def _status_card(moment: model.Moment, fields: model.Fields) -> Any:
+def _status_card(moment: Moment, fields: Fields) -> Any:
     lang = moment.lang
     rows = html.Ul(
         [
@@ -406,7 +408,7 @@ def _status_card(moment: model.Moment, fields: model.Fields) -> Any:
     )
 
 
-def _flow(fields: model.Fields, lang: str) -> Any:
+def _flow(fields: Fields, lang: str) -> Any:
     """Return the plant as a single-line diagram: four feeders on one busbar."""
     feeders = (
         ("pv", "sun", "pv"),
@@ -438,7 +440,7 @@ def _flow(fields: model.Fields, lang: str) -> Any:
     )
 
 
-def _plan_caption(moment: model.Moment) -> str:
+def _plan_caption(moment: Moment) -> str:
     plan = moment.snapshot.plan
     if plan is None:
         return t("chart.plan_sub_none", moment.lang)
@@ -446,7 +448,7 @@ def _plan_caption(moment: model.Moment) -> str:
     return t("chart.plan_sub", moment.lang, time=made)
 
 
-def _plan_summary(moment: model.Moment, steps: Sequence[NextStep]) -> str:
+def _plan_summary(moment: Moment, steps: Sequence[NextStep]) -> str:
     lang, image = moment.lang, moment.snapshot.display
     now = t(
         "summary.plan",
@@ -465,7 +467,7 @@ def _plan_summary(moment: model.Moment, steps: Sequence[NextStep]) -> str:
     return f"{now} {t('summary.steps', lang, steps=ahead)}" if ahead else now
 
 
-def _price_summary(moment: model.Moment) -> str:
+def _price_summary(moment: Moment) -> str:
     snapshot, lang = moment.snapshot, moment.lang
     soc = fmt.percent(snapshot.display.value("soc_percent"), lang)
     plan = snapshot.plan

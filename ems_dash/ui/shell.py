@@ -15,7 +15,9 @@ from flask import current_app
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
-from ems_dash.ui import overview_model as model
+from ems_dash.ui.fields import Fields
+from ems_dash.ui.header import frame_fields
+from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.theme import client_palette
@@ -36,8 +38,8 @@ def product_version() -> str:
 def shell(services: Services) -> Any:
     """Return the frame around the pages, in the language and theme of the request."""
     lang = request_lang()
-    moment = model.Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
-    fields = model.fields(moment)
+    moment = Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+    fields = frame_fields(moment, "page")
     return html.Div(
         [
             dcc.Store(id="theme", data=request_theme()),
@@ -93,7 +95,7 @@ def register_shell(app: dash.Dash, services: Services) -> None:
     )
 
 
-def _top_bar(lang: str, fields: model.Fields) -> Any:
+def _top_bar(lang: str, fields: Fields) -> Any:
     other = "en" if lang == "de" else "de"
     links = [
         dcc.Link(t(entry.key, lang), href=entry.path, className="nav-item")
@@ -151,7 +153,7 @@ def _top_bar(lang: str, fields: model.Fields) -> Any:
     )
 
 
-def _footer(lang: str, fields: model.Fields) -> Any:
+def _footer(lang: str, fields: Fields) -> Any:
     return html.Footer(
         [
             html.Span(t("footer.version", lang, version=product_version())),

@@ -20,6 +20,7 @@ from ems_dash.cli.main import main
 from ems_dash.ui import figures, overview_model
 from ems_dash.ui.chart_window import chart_window
 from ems_dash.ui.format import NO_VALUE
+from ems_dash.ui.moment import Moment
 from engine.config.load import parse_config
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
@@ -380,7 +381,7 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
     price = client.get("/api/state").get_json()["price"]
     assert (price["spot_eur_per_kwh"], price["source"]) == (None, "tariff")
     assert price["buy_eur_per_kwh"] == pytest.approx(0.335)
-    texts = overview_model.fields(overview_model.Moment(snapshot, demo.clock.now(), 0.1, "de"))
+    texts = overview_model.fields(Moment(snapshot, demo.clock.now(), 0.1, "de"))
     assert NO_VALUE in str(texts["price-v"])
     figure = figures.price_soc_figure(
         chart_window(demo.clock.now(), VIENNA, None),

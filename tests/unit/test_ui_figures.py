@@ -15,6 +15,8 @@ from ui_builders import NOW, SITE, VALUES, minutes, plan
 
 from ems_dash.ui import figures as fig
 from ems_dash.ui.chart_window import chart_window
+from ems_dash.ui.figure_parts import MAX_POINTS, Figure, nice_range
+from ems_dash.ui.theme import DATA_ROLES
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint
 
@@ -22,20 +24,20 @@ VIENNA = ZoneInfo("Europe/Vienna")
 WINDOW = chart_window(NOW, VIENNA, NOW - timedelta(days=1))
 
 
-def power(points: list[MeasuredPoint] | None = None, the_plan: Any = "default") -> fig.Figure:
+def power(points: list[MeasuredPoint] | None = None, the_plan: Any = "default") -> Figure:
     points = minutes(120) if points is None else points
     the_plan = plan() if the_plan == "default" else the_plan
     return fig.plan_figure(WINDOW, points, the_plan, theme="light", lang="de")
 
 
-def price_soc(theme: str = "light", the_plan: Any = "default") -> fig.Figure:
+def price_soc(theme: str = "light", the_plan: Any = "default") -> Figure:
     the_plan = plan() if the_plan == "default" else the_plan
     bars = fig.price_bars(the_plan, [])
     return fig.price_soc_figure(WINDOW, minutes(120), the_plan, bars, SITE, theme=theme, lang="de")
 
 
 @pytest.mark.parametrize("figure", [power(), power(the_plan=None), price_soc(), power([])])
-def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: fig.Figure) -> None:
+def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: Figure) -> None:
     go.Figure(figure)
     json.dumps(figure)  # plain lists only: extendData fails on encoded arrays
     assert "scattergl" not in json.dumps(figure)
@@ -45,7 +47,7 @@ def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: fig.Figure)
         assert len(layout[axis]["range"]) == 2
     assert layout["uirevision"]
     assert layout["transition"]["duration"] == 0
-    assert all(trace["meta"]["role"] in fig.th.DATA_ROLES for trace in figure["data"])
+    assert all(trace["meta"]["role"] in DATA_ROLES for trace in figure["data"])
 
 
 def test_window_stands_still_for_a_quarter_hour() -> None:
@@ -100,7 +102,7 @@ def test_live_traces_hold_at_most_720_points() -> None:
         theme="light",
         lang="de",
     )
-    assert max(len(trace["x"]) for trace in figure["data"][:6]) <= fig.MAX_POINTS
+    assert max(len(trace["x"]) for trace in figure["data"][:6]) <= MAX_POINTS
 
 
 def test_plan_is_drawn_from_now_on_only() -> None:
@@ -161,7 +163,7 @@ def test_colours_differ_between_themes_and_roles_do_not() -> None:
     "values", [[], [0.0], [-0.1, 20.0], [-68.0, 80.0], [3.0], [1e-4], [12000.0, -9000.0]]
 )
 def test_nice_range_holds_the_data_on_round_ends(values: list[float]) -> None:
-    low, high, step = fig.nice_range(values)
+    low, high, step = nice_range(values)
     assert low <= min([0.0, *values])
     assert high >= max([0.0, *values])
     assert low <= 0 <= high
@@ -171,7 +173,7 @@ def test_nice_range_holds_the_data_on_round_ends(values: list[float]) -> None:
 
 
 def test_small_changes_leave_the_axis_alone() -> None:
-    assert fig.nice_range([-67.0, 79.0]) == fig.nice_range([-66.0, 80.5])
+    assert nice_range([-67.0, 79.0]) == nice_range([-66.0, 80.5])
 
 
 @pytest.mark.parametrize(

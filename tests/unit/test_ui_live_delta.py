@@ -11,10 +11,13 @@ from ui_builders import NOW, image, minutes, moment, plan, samples
 
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_model as model
+from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.live import nothing_new
+from ems_dash.ui.moment import Moment
 from engine.domain.sample import ProcessImage
 
 
-def next_cycle(**values: float) -> model.Moment:
+def next_cycle(**values: float) -> Moment:
     """Return the moment two seconds later with every reading changed."""
     changed: dict[str, Any] = {
         "soc_percent": 64.0,
@@ -30,11 +33,11 @@ def next_cycle(**values: float) -> model.Moment:
     snapshot = replace(
         before, seq=8, ts=later, image=ProcessImage("site-1", later, samples(later, **changed))
     )
-    return model.Moment(snapshot, later, 0.5, "de")
+    return Moment(snapshot, later, 0.5, "de")
 
 
 def test_a_busy_update_is_below_one_kilobyte() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), minutes(60), shown)
     update = live.delta(state, next_cycle(), minutes(1), shown)
     assert len(json.dumps(update, ensure_ascii=False).encode()) < 1024
@@ -44,25 +47,25 @@ def test_a_busy_update_is_below_one_kilobyte() -> None:
 
 
 def test_an_update_with_the_most_points_is_below_one_kilobyte() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), minutes(60), shown)
-    same = model.Moment(replace(moment().snapshot, seq=8), NOW, 0.5, "de")
+    same = Moment(replace(moment().snapshot, seq=8), NOW, 0.5, "de")
     update = live.delta(state, same, minutes(live.MAX_POINTS_PER_DELTA), shown)
     assert len(json.dumps(update).encode()) < 1024
     assert "set" not in update
 
 
 def test_nothing_is_sent_for_the_same_cycle() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), [], shown)
-    assert live.nothing_new(state, moment())
-    assert not live.nothing_new(state, moment(heartbeat_age_s=4.0))
-    assert not live.nothing_new(state, next_cycle())
-    assert not live.nothing_new(None, moment())
+    assert nothing_new(state, moment())
+    assert not nothing_new(state, moment(heartbeat_age_s=4.0))
+    assert not nothing_new(state, next_cycle())
+    assert not nothing_new(None, moment())
 
 
 def test_stall_and_recovery_reach_a_browser_whatever_another_one_was_told() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     mine = live.first_state(moment(), [], shown)
     late = live.delta(mine, moment(heartbeat_age_s=14.0), [], shown)
     assert "veraltet" in late["set"]["hdr-conn"]
@@ -74,22 +77,22 @@ def test_stall_and_recovery_reach_a_browser_whatever_another_one_was_told() -> N
 
 
 def test_forgotten_token_gets_all_texts() -> None:
-    update = live.delta({"seq": 1, "token": "unknown"}, moment(), [], live.ShownTexts())
+    update = live.delta({"seq": 1, "token": "unknown"}, moment(), [], ShownTexts())
     assert update["set"] == model.fields(moment())
 
 
 def test_new_plan_or_quarter_hour_asks_for_new_charts() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), [], shown)
     assert "charts" not in live.delta(state, moment(), [], shown)
     replanned = moment(plan=plan(plan_id="plan-2"))
     assert live.delta(state, replanned, [], shown)["charts"].startswith("plan-2|")
-    later = model.Moment(moment().snapshot, NOW + timedelta(minutes=15), 0.5, "de")
+    later = Moment(moment().snapshot, NOW + timedelta(minutes=15), 0.5, "de")
     assert "charts" in live.delta(state, later, [], shown)
 
 
 def test_many_missed_minutes_rebuild_the_charts_instead() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), [], shown)
     update = live.delta(state, moment(), minutes(40), shown)
     assert "add" not in update
@@ -97,7 +100,7 @@ def test_many_missed_minutes_rebuild_the_charts_instead() -> None:
 
 
 def test_standing_lists_are_redrawn_when_they_change() -> None:
-    shown = live.ShownTexts()
+    shown = ShownTexts()
     state = live.first_state(moment(), [], shown)
     assert "lists" not in live.delta(state, moment(image=image(soc_percent=70.0)), [], shown)
     assert "lists" in live.delta(state, moment(links=()), [], shown)
@@ -111,7 +114,7 @@ def test_points_carry_null_for_what_was_not_measured() -> None:
 
 
 def test_texts_are_kept_for_a_bounded_number_of_states() -> None:
-    shown = live.ShownTexts(keep=2)
+    shown = ShownTexts(keep=2)
     tokens = [shown.put({"a": str(i)}) for i in range(3)]
     assert shown.get(tokens[0]) is None
     assert shown.get(tokens[2]) == {"a": "2"}

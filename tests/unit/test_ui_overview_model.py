@@ -10,6 +10,8 @@ from ui_builders import NOW, image, link, moment, plan, samples, snapshot, stale
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import overview_model as model
+from ems_dash.ui.fields import changed, token_of
+from ems_dash.ui.header import badges, data_attribution
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, PowerLimits, StepHealth
 from engine.domain.plan import PlanCheck
@@ -110,7 +112,7 @@ def test_flow_points_to_the_busbar_for_sources_and_away_for_loads() -> None:
 def test_silent_control_loop_marks_the_whole_page() -> None:
     shown = model.fields(moment(heartbeat_age_s=14.0))
     assert plain(shown["hdr-conn"]) == "veraltet, 14 s"
-    assert shown["ov-root.className"] == "overview is-stale"
+    assert shown["ov-root.className"] == "live-page is-stale"
 
 
 def test_without_a_plan_the_reason_is_said_and_no_profit_is_claimed() -> None:
@@ -160,7 +162,7 @@ def test_price_level_compares_with_the_next_day(spot: float, level: str) -> None
 
 def test_badges_say_what_is_not_real() -> None:
     demo = snapshot(time_factor=60.0)
-    assert [b.text for b in model.badges(demo, "de")] == [
+    assert [b.text for b in badges(demo, "de")] == [
         "Demo-Anlage (simuliert)",
         "Preise: Aufzeichnung",
         "Zeitraffer 60×",
@@ -170,14 +172,14 @@ def test_badges_say_what_is_not_real() -> None:
         price=PriceNow(0.05, 0.15, 0.045, "awattar", fetched_at=NOW),
         plan=plan(forecast_sources={"price": "awattar"}),
     )
-    assert model.badges(real, "de") == []
-    assert model.data_attribution(real, "de") == ""
-    assert "SMARD.de (CC BY 4.0); Last und PV: AEW" in model.data_attribution(demo, "de")
+    assert badges(real, "de") == []
+    assert data_attribution(real, "de") == ""
+    assert "SMARD.de (CC BY 4.0); Last und PV: AEW" in data_attribution(demo, "de")
 
 
 def test_recorded_prices_are_said_even_when_the_price_of_now_is_missing() -> None:
     silent = snapshot(price=None, notices=(Notice("recorded_prices"),))
-    assert "Preise: Aufzeichnung" in [b.text for b in model.badges(silent, "de")]
+    assert "Preise: Aufzeichnung" in [b.text for b in badges(silent, "de")]
 
 
 def test_notices_failures_and_unmet_wishes_are_listed_gravest_first() -> None:
@@ -258,10 +260,10 @@ def test_people_see_calmed_values_while_control_uses_the_raw_ones() -> None:
 def test_only_changed_texts_are_sent_and_tokens_name_texts() -> None:
     old = model.fields(moment())
     new = model.fields(moment(image=image(soc_percent=64.0)))
-    assert set(model.changed(old, new)) == {"soc-v", "soc-b.style", "soc-s"}
-    assert model.changed(None, new) == new
-    assert model.token(old) == model.token(model.fields(moment()))
-    assert model.token(old) != model.token(new)
+    assert set(changed(old, new)) == {"soc-v", "soc-b.style", "soc-s"}
+    assert changed(None, new) == new
+    assert token_of(old) == token_of(model.fields(moment()))
+    assert token_of(old) != token_of(new)
 
 
 def test_lists_key_changes_with_a_device_state_only() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ems_dash.ui.overview_model import Moment
+from ems_dash.ui.moment import Moment
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, StepHealth
 from engine.domain.plan import Plan, PlanCheck
 from engine.domain.sample import ProcessImage, Quality, Sample
