@@ -18,11 +18,12 @@ from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.mqtt.broker_check import BrokerCheck
 from engine.devices.mqtt.status import MqttStatus
+from engine.devices.register_view import RegisterReading
 from engine.devices.rtc import RtcState
 from engine.devices.spec import DeviceSpec
 from engine.domain.control import ManualOrder
 from engine.domain.forecast import Forecast
-from engine.domain.records import PriceRow
+from engine.domain.records import EventRow, PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
@@ -81,8 +82,12 @@ class Services(Protocol):
         """
         ...
 
-    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
-        """Mark one alarm, or all, as seen; return the names that were."""
+    def acknowledge(self, alarm: str | None = None, by: str = "operator") -> tuple[str, ...]:
+        """Mark one alarm, or all, as seen by `by`; return the names that were."""
+        ...
+
+    def events(self, since: datetime) -> list[EventRow]:
+        """Return the newest events from `since` (UTC) on, at most 2,000, oldest first."""
         ...
 
     def request_plan(self) -> None:
@@ -105,6 +110,16 @@ class Services(Protocol):
 
     def choose_automatically(self) -> StrategyState:
         """End a choice by hand; a new plan is asked for."""
+        ...
+
+    @property
+    def device_service(self) -> DeviceServices:
+        """The devices of the site."""
+        ...
+
+    @property
+    def mqtt_service(self) -> MqttServices:
+        """The broker."""
         ...
 
     @property
@@ -207,6 +222,14 @@ class DeviceServices(Protocol):
 
     def statistics(self) -> Mapping[str, UnitStatistics]:
         """Return device name to requests, errors by kind and latencies."""
+        ...
+
+    def registers(self, device: str) -> tuple[RegisterReading, ...]:
+        """Return every value of one device beside the registers it was read from.
+
+        Raises:
+            DeviceError: No device of that name.
+        """
         ...
 
     def device_clocks(self) -> Mapping[str, RtcState]:

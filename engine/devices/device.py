@@ -16,6 +16,7 @@ from engine.devices.layout import Layout, lay_out
 from engine.devices.link import DeviceAnswerError, ModbusLink
 from engine.devices.planner import BlockReader, Point, Reading
 from engine.devices.profile import DeviceProfile
+from engine.devices.register_view import Scan
 from engine.devices.spec import DeviceSpec
 from engine.devices.sunspec.discovery import discover
 from engine.devices.sunspec.resolve import resolve
@@ -54,6 +55,12 @@ class PolledDevice:
         self.last_success: datetime | None = None
         self.last_error: str | None = None
         self._samples = self._all_bad("not read yet")
+        self._scan = Scan(spec.profile, self._layout, MappingProxyType({}))
+
+    @property
+    def scan(self) -> Scan:
+        """What the device answered at the last poll that succeeded, raw; replaced as a whole."""
+        return self._scan
 
     @property
     def samples(self) -> Mapping[str, Sample]:
@@ -208,6 +215,7 @@ class PolledDevice:
             reason = f"{signal}: the device has no SunSpec model for it"
             samples[signal] = bad_sample(self._clock.now(), name, reason)
         self._samples = MappingProxyType(samples)
+        self._scan = Scan(profile, self._layout, readings)
         refused = self._reader.refused
         if refused:
             places = list(self._layout.registers.items())

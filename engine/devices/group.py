@@ -16,6 +16,7 @@ from engine.devices.limit_share import checked_limit
 from engine.devices.link import ModbusLink, OpenClient, UnitSettings
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.poller import LinkPoller
+from engine.devices.register_view import RegisterReading, register_readings
 from engine.devices.rtc import RtcState, RtcSync
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import Transport, endpoint_name
@@ -183,6 +184,17 @@ class DeviceGroup:
         for device in self._devices:
             if device.spec.name == name:
                 return device.samples
+        raise self._unknown(name)
+
+    def registers(self, name: str) -> tuple[RegisterReading, ...]:
+        """Return every value of one device beside the registers it was read from.
+
+        Raises:
+            DeviceError: No device of that name.
+        """
+        for device in self._devices:
+            if device.spec.name == name:
+                return register_readings(device.scan, device.samples)
         raise self._unknown(name)
 
     def connections(self) -> tuple[tuple[DeviceSpec, ModbusLink], ...]:

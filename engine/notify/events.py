@@ -83,6 +83,48 @@ def listed_alarms(
     return tuple(sorted(listed.values(), key=lambda v: v.raised_at, reverse=True))
 
 
+def ended_alarms(rows: Iterable[EventRow]) -> tuple[AlarmView, ...]:
+    """Return the alarms that are over, also those nobody has seen, newest first.
+
+    One entry per time an alarm was raised; when it was seen and by whom is part of it, also
+    where that was after it had ended.
+
+    Args:
+        rows: Events of one site, those of one instant in the order they happened.
+    """
+    ended: list[AlarmView] = []
+    running: dict[str, AlarmView] = {}
+    last: dict[str, int] = {}
+    for row in sorted(rows, key=lambda r: r.ts):
+        found = _MESSAGE.fullmatch(row.message) if row.code in _CODES.values() else None
+        if found is None or found["code"] not in _KNOWN:
+            continue
+        key = alarm_id(found["code"], found["subject"])
+        view = running.get(key)
+        if row.code in (RAISED, FLAPPING):
+            after = _after(view, row, found)
+            assert after is not None
+            source: Literal["engine", "device"] = "device" if after.name in ALARMS else "engine"
+            running[key] = replace(after, source=source, flapping=row.code == FLAPPING)
+        elif row.code == CLEARED and view is not None:
+            del running[key]
+            last[key] = len(ended)
+            ended.append(replace(view, active=False, cleared_at=row.ts, flapping=False))
+        elif row.code == ACKNOWLEDGED and view is not None:
+            running[key] = _seen(view, row, found)
+        elif row.code == ACKNOWLEDGED and key in last:
+            ended[last[key]] = _seen(ended[last[key]], row, found)
+    return tuple(sorted(ended, key=lambda v: v.raised_at, reverse=True))
+
+
+_KNOWN = frozenset((*ENGINE_ALARMS, *ALARMS))
+
+
+def _seen(view: AlarmView, row: EventRow, found: re.Match[str]) -> AlarmView:
+    by = (found["text"] or "").removeprefix("by ")
+    return replace(view, acknowledged=True, acknowledged_at=row.ts, acknowledged_by=by or None)
+
+
 def _after(view: AlarmView | None, row: EventRow, found: re.Match[str]) -> AlarmView | None:
     if row.code in (RAISED, FLAPPING):
         was_active = view is not None and view.active
@@ -100,8 +142,7 @@ def _after(view: AlarmView | None, row: EventRow, found: re.Match[str]) -> Alarm
     if row.code == ACKNOWLEDGED:
         if not view.active:
             return None
-        by = (found["text"] or "").removeprefix("by ")
-        return replace(view, acknowledged=True, acknowledged_at=row.ts, acknowledged_by=by or None)
+        return _seen(view, row, found)
     rule = ENGINE_ALARMS.get(view.name)
     if view.acknowledged or (rule is not None and not rule.latched):
         return None

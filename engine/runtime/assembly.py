@@ -45,6 +45,7 @@ from engine.runtime.price_now import PriceLookup
 from engine.runtime.site_setup import may_write, real_members
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.telemetry.alarms import AlarmTracker
+from engine.telemetry.event_log import EventLog
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
 from engine.telemetry.recent import RecentRing
 
@@ -55,7 +56,10 @@ DATABASE_NAME = "hot.duckdb"
 WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""
 
-RING_SIGNALS = ("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw")
+RING_SIGNALS = (
+    *("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw"),
+    *("max_charge_power_kw", "max_discharge_power_kw"),
+)
 
 _ALARMS_REMEMBERED = timedelta(days=30)
 
@@ -198,7 +202,7 @@ def _assemble(
         return engine.heartbeat_age_s()
 
     def acknowledge(alarm: str | None) -> tuple[str, ...]:
-        return engine.acknowledge(alarm)
+        return engine.acknowledge(alarm, "mqtt")
 
     market = build_market(
         config,
@@ -269,6 +273,7 @@ def _assemble(
         controller=Controller(site, config.control, config.ems.timestep_s),
         manual=operator.manual,
     )
+    events = EventLog(writer.add_event)
     alarm_desk = AlarmDesk(
         site.site_id,
         clock,
@@ -281,11 +286,13 @@ def _assemble(
             publish=mqtt.publish_message,
             default_topic=f"{config.mqtt.base_topic}/{site.site_id}/notification",
         ),
-        add_event=writer.add_event,
+        add_event=events.add,
         heartbeat_age_s=heartbeat_age_s,
     )
     now = clock.now()
-    alarm_desk.restore(store.events(site.site_id, now - _ALARMS_REMEMBERED, now))
+    stored = store.events(site.site_id, now - _ALARMS_REMEMBERED, now)
+    events.preload(stored)
+    alarm_desk.restore(stored)
     ring.preload(
         store.minute_means(
             site.site_id, RING_SIGNALS, now - timedelta(minutes=CAPACITY_MINUTES), now
@@ -311,6 +318,7 @@ def _assemble(
             alarm_desk=alarm_desk,
             market=market,
             history=writer,
+            events=events,
             ring=ring,
             recent=RecentRing(),
             alarms=alarms,

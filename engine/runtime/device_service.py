@@ -16,6 +16,7 @@ from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.connection_test.physics import Observation
 from engine.devices.connection_test.runner import OBSERVE_S
 from engine.devices.link_statistics import UnitStatistics
+from engine.devices.register_view import RegisterReading
 from engine.devices.rtc import RtcState
 from engine.devices.site_devices import SiteDevices
 from engine.devices.spec import DeviceSpec
@@ -73,6 +74,14 @@ class DeviceService:
     def statistics(self) -> Mapping[str, UnitStatistics]:
         """Return device name to requests, errors by kind and latencies."""
         return self._devices.group.statistics()
+
+    def registers(self, device: str) -> tuple[RegisterReading, ...]:
+        """Return every value of one device beside the registers it was read from.
+
+        Raises:
+            DeviceError: No device of that name.
+        """
+        return self._devices.group.registers(device)
 
     def device_clocks(self) -> Mapping[str, RtcState]:
         """Return device name to the state of its clock, for devices whose clock can be set."""

@@ -34,6 +34,7 @@ from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices, differ_from
 from engine.market.tariff import TariffBook
 from engine.notify.desk import AlarmDesk
+from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
@@ -46,6 +47,7 @@ from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.debounce import AnalogDebounce
+from engine.telemetry.event_log import EventLog
 from engine.telemetry.minute_ring import MinuteRing
 from engine.telemetry.recent import RecentCycle, RecentRing
 
@@ -101,6 +103,7 @@ class EngineParts:
         alarm_desk: The engine's own alarms, and who is told of them.
         market: Where prices and weather come from.
         history: History writer.
+        events: The newest events; hands them to the history.
         ring: Minute means.
         recent: Every cycle of the last hour.
         alarms: Latched alarms.
@@ -125,6 +128,7 @@ class EngineParts:
     alarm_desk: AlarmDesk
     market: MarketService
     history: HistoryWriter
+    events: EventLog
     ring: MinuteRing
     recent: RecentRing
     alarms: AlarmTracker
@@ -200,12 +204,16 @@ class Engine:
         """Return the control cycles later than `since` (at most 60 min), ascending."""
         return self._parts.recent.since(since, limit)
 
-    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
-        """Mark one alarm, or all, as seen; return the names that were."""
-        names = self._parts.alarms.acknowledge(alarm)
+    def acknowledge(self, alarm: str | None = None, by: str = "operator") -> tuple[str, ...]:
+        """Mark one alarm, or all, as seen by `by`; return the names that were."""
+        names = self._parts.alarms.acknowledge(alarm, by=by, ts=self._clock.now())
         for name in names:
-            self._event("info", "alarm_acknowledged", name)
-        return (*names, *self._parts.alarm_desk.acknowledge(alarm, "operator"))
+            self._event("info", ACKNOWLEDGED, f"{name}: by {by}")
+        return (*names, *self._parts.alarm_desk.acknowledge(alarm, by))
+
+    def events(self, since: datetime) -> list[EventRow]:
+        """Return the newest events from `since` on (at most 2,000), in the order they happened."""
+        return self._parts.events.since(since)
 
     @property
     def notifications(self) -> AlarmDesk:
@@ -544,7 +552,7 @@ class Engine:
             log.exception("the safe setpoint could not be handed over")
 
     def _event(self, severity: str, code: str, message: str) -> None:
-        self._parts.history.add_event(
+        self._parts.events.add(
             EventRow(self._clock.now(), self._parts.site.site_id, severity, code, message)
         )
 

@@ -73,8 +73,15 @@ class AlarmTracker:
                 self._update_one(name, is_set, ts, monotonic_s)
         return self.views()
 
-    def acknowledge(self, name: str | None = None) -> tuple[str, ...]:
+    def acknowledge(
+        self, name: str | None = None, *, by: str | None = None, ts: datetime | None = None
+    ) -> tuple[str, ...]:
         """Mark one alarm (or all) as seen; those that are over leave the list.
+
+        Args:
+            name: The alarm, or None for all.
+            by: Who has seen it.
+            ts: When, UTC.
 
         Returns:
             Names of the alarms that were acknowledged by this call.
@@ -85,7 +92,9 @@ class AlarmTracker:
             ]
             for n in names:
                 if self._views[n].active:
-                    self._views[n] = replace(self._views[n], acknowledged=True)
+                    self._views[n] = replace(
+                        self._views[n], acknowledged=True, acknowledged_at=ts, acknowledged_by=by
+                    )
                 else:
                     del self._views[n]
             return tuple(names)

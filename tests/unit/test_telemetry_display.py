@@ -85,9 +85,10 @@ def test_flutter_is_one_event_latched_until_acknowledged() -> None:
 def test_an_acknowledged_alarm_stays_while_it_is_active() -> None:
     tracker = AlarmTracker()
     tracker.update(image(alarm_bits=16.0), 0.0)
-    tracker.acknowledge("system_fault")
+    tracker.acknowledge("system_fault", by="anna", ts=NOW)
     (view,) = tracker.update(image(alarm_bits=16.0), 1.0)
     assert (view.active, view.acknowledged) == (True, True)
+    assert (view.acknowledged_by, view.acknowledged_at) == ("anna", NOW)
     tracker.update(image(alarm_bits=0.0), 2.0)
     assert tracker.update(image(alarm_bits=0.0), 8.0) == ()
 
