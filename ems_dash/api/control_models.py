@@ -73,9 +73,14 @@ class LimitRequest(ApiModel):
 
 
 class LimitInfo(ApiModel):
-    """A limit from outside that applies now; null means that it says nothing."""
+    """A limit from outside that applies now; null means that it says nothing.
+
+    `cause` says why: `asked`, or the reduced values because of a `contact`, `contact_missing`,
+    `silent` or `ended`.
+    """
 
     source: str
+    cause: str
     import_kw: float | None
     export_kw: float | None
     charge_kw: float | None

@@ -114,6 +114,8 @@ class ExternalSourceConfig(Section):
         source: Which one; each at most once.
         after_validity: What follows when a limit's validity ends: ``release`` it, ``hold`` it
             until the source says otherwise, or the ``reduced`` values.
+        contact_from: Who says whether the digital input is closed: a client of the ``api``, or a
+            ``device`` that is read. A device that does not say it counts as closed.
         heartbeat_s: A source that must be heard at least this often; while it is silent (also
             before it is first heard) the `reduced` values apply. None: silence means nothing.
         reduced: Applies for a closed contact of the digital input, a lost heartbeat and, where
@@ -121,9 +123,30 @@ class ExternalSourceConfig(Section):
     """
 
     source: ExternalSource
+    contact_from: Literal["api", "device"] | None = None
     after_validity: Literal["release", "hold", "reduced"] = "release"
     heartbeat_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     reduced: ReducedConfig = Field(default_factory=ReducedConfig)
+
+    @property
+    def reads_contact(self) -> bool:
+        """True when the state of the contact is read from a device."""
+        return self.contact_from == "device"
+
+    @model_validator(mode="after")
+    def _only_a_contact_has_an_origin(self) -> ExternalSourceConfig:
+        if self.contact_from is not None and self.source != "digital_input":
+            raise ValueError(
+                f"limits.external|contact_from belongs to the digital input, not to {self.source}.|"
+                "Remove it, or state source: digital_input."
+            )
+        if self.reads_contact and self.heartbeat_s is not None:
+            raise ValueError(
+                "limits.external|A contact read from a device needs no heartbeat_s "
+                f"({self.heartbeat_s:g}): it counts as closed as soon as it is not read.|"
+                "Remove heartbeat_s."
+            )
+        return self
 
 
 class LimitsConfig(Section):
@@ -135,6 +158,11 @@ class LimitsConfig(Section):
     temperature: TemperatureConfig = Field(default_factory=TemperatureConfig)
     feed_in: FeedInConfig = Field(default_factory=FeedInConfig)
     external: list[ExternalSourceConfig] = Field(default_factory=list)
+
+    @property
+    def reads_contact(self) -> bool:
+        """True when a device is to say whether the digital input is closed."""
+        return any(entry.reads_contact for entry in self.external)
 
     @model_validator(mode="after")
     def _sources_are_distinct(self) -> LimitsConfig:

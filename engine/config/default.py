@@ -38,6 +38,7 @@ limits:
   # feed_in: {percent_of_pv: 60}  # or limit_kw, and windows of local time
   # external:                     # limits from outside: dso, api, mqtt, digital_input
   #   - {source: dso, after_validity: hold, reduced: {charge_kw: 4.2, discharge_kw: null}}
+  #   - {source: digital_input, contact_from: device}   # a device supplies external_limit_contact
 
 # The law between two plans, every timestep_s.
 control:

@@ -124,7 +124,10 @@ class MqttConfig(Section):
 
 
 class RegisterConfig(Section):
-    """A register that overrides or extends the profile's."""
+    """A register that overrides or extends the profile's.
+
+    ``bit`` picks one bit of a register; ``inverted`` is for a bit that is 0 while its value is 1.
+    """
 
     address: Annotated[int, Field(ge=0, le=65535)]
     function: Literal[1, 2, 3, 4] = 4
@@ -140,6 +143,8 @@ class RegisterConfig(Section):
     ) = None
     word_order: Literal["big", "little"] | None = None
     sentinel: int | None = None
+    bit: Annotated[int, Field(ge=0, le=63)] | None = None
+    inverted: bool = False
     min: float | None = None
     max: float | None = None
 

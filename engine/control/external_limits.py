@@ -5,6 +5,9 @@ for itself, each with a validity of its own, has one per part. What follows at t
 validity, and what a silent source means, is configured per source. Validity runs on
 monotonic time from the moment the limit arrives, so a clock that jumps neither ends nor
 extends it.
+
+The contact of a digital input is told by a client of the API, or read from a device in every
+cycle. A contact that is to be read and is not counts as closed.
 """
 
 from __future__ import annotations
@@ -14,12 +17,20 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from engine.config.control import ExternalSourceConfig, ReducedConfig
 from engine.domain.errors import EmsError
+from engine.domain.sample import Sample
 
 MANUAL = "manual"
 """Source name of limits a person sets; known without configuration, released at their end."""
+
+DIGITAL_INPUT = "digital_input"
+"""Source name of the contact."""
+
+Cause = Literal["asked", "contact", "contact_missing", "silent", "ended"]
+"""Why a limit applies: it was asked for, or the reduced values for one of the other reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class ExternalLimit:
         soc_min_percent: Lower end of the SoC window, 0..100; it can only narrow it.
         soc_max_percent: Upper end of it, likewise.
         valid_until: When it ends, timezone-aware; None: until the next one.
+        cause: Why it applies.
 
     Raises:
         EmsError: A power is negative or not finite, a share is outside 0..100, or the time
@@ -49,6 +61,7 @@ class ExternalLimit:
     soc_min_percent: float | None = None
     soc_max_percent: float | None = None
     valid_until: datetime | None = None
+    cause: Cause = "asked"
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -76,6 +89,19 @@ class ExternalLimit:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class ContactState:
+    """The contact as a device shows it.
+
+    Attributes:
+        closed: True when its reduced values apply.
+        missing: Why it could not be read, in words; None when it was.
+    """
+
+    closed: bool
+    missing: str | None = None
+
+
 @dataclass(slots=True)
 class _Source:
     config: ExternalSourceConfig | None
@@ -83,6 +109,12 @@ class _Source:
     parts: dict[str, tuple[ExternalLimit, float]] = field(default_factory=dict)
     """Part to its limit and the monotonic time at which that ends."""
     contact_closed: bool = False
+    contact_missing: str | None = None
+    """Why the contact could not be read, of one that is read from a device."""
+
+    @property
+    def reads_contact(self) -> bool:
+        return self.config is not None and self.config.reads_contact
 
 
 class ExternalLimits:
@@ -97,6 +129,9 @@ class ExternalLimits:
     def __init__(self, sources: Iterable[ExternalSourceConfig] = ()) -> None:
         self._lock = threading.Lock()
         self._sources = {str(entry.source): _Source(entry) for entry in sources}
+        for source in self._sources.values():
+            if source.reads_contact:
+                source.contact_missing = "not read yet"
         self._sources[MANUAL] = _Source(None)
 
     def put(
@@ -162,13 +197,40 @@ class ExternalLimits:
             heard: False for a stored state.
 
         Raises:
-            EmsError: The digital input is not configured.
+            EmsError: The digital input is not configured, or is read from a device.
         """
         with self._lock:
-            source = self._find("digital_input")
+            source = self._find(DIGITAL_INPUT)
+            if source.reads_contact:
+                raise EmsError(
+                    "The contact is read from a device; nobody else can close or open it.",
+                    field="closed",
+                    value=closed,
+                    hint="Set contact_from: api under limits.external to take it from a client.",
+                )
             source.contact_closed = closed
             if heard:
                 source.heard_s = monotonic_s
+
+    def read_contact(self, sample: Sample | None) -> ContactState | None:
+        """Take over what a device says of the contact in this cycle.
+
+        Anything but a usable 0 counts as closed.
+
+        Args:
+            sample: Sample of `engine.domain.signals.EXTERNAL_CONTACT`; None when there is none.
+
+        Returns:
+            The state, or None when the contact is not read from a device.
+        """
+        with self._lock:
+            source = self._sources.get(DIGITAL_INPUT)
+            if source is None or not source.reads_contact:
+                return None
+            usable = sample is not None and sample.usable
+            source.contact_closed = not usable or sample is None or sample.value != 0.0
+            source.contact_missing = None if usable else _why(sample)
+            return ContactState(source.contact_closed, source.contact_missing)
 
     def active(self, monotonic_s: float) -> tuple[ExternalLimit, ...]:
         """Return every limit that applies now; of one source several may apply together."""
@@ -196,21 +258,41 @@ def _active(name: str, source: _Source, monotonic_s: float) -> list[ExternalLimi
     out: list[ExternalLimit] = []
     config = source.config
     after = "release" if config is None else config.after_validity
-    reduced = source.contact_closed
+    ended_any = False
     for limit, ends_s in source.parts.values():
         ended = monotonic_s >= ends_s
         if not ended or after == "hold":
             out.append(limit)
-        reduced = reduced or (ended and after == "reduced")
-    if config is not None:
-        silent_s = monotonic_s - source.heard_s
-        reduced = reduced or (config.heartbeat_s is not None and silent_s > config.heartbeat_s)
-        if reduced:
-            out.append(_as_limit(name, config.reduced))
+        ended_any = ended_any or ended
+    if config is None:
+        return out
+    cause: Cause | None = None
+    silent_s = monotonic_s - source.heard_s
+    if source.contact_missing is not None:
+        cause = "contact_missing"
+    elif source.contact_closed:
+        cause = "contact"
+    elif config.heartbeat_s is not None and silent_s > config.heartbeat_s:
+        cause = "silent"
+    elif ended_any and after == "reduced":
+        cause = "ended"
+    if cause is not None:
+        out.append(_as_limit(name, config.reduced, cause))
     return out
 
 
-def _as_limit(name: str, reduced: ReducedConfig) -> ExternalLimit:
+def _as_limit(name: str, reduced: ReducedConfig, cause: Cause) -> ExternalLimit:
     return ExternalLimit(
-        name, reduced.import_kw, reduced.export_kw, reduced.charge_kw, reduced.discharge_kw
+        name,
+        reduced.import_kw,
+        reduced.export_kw,
+        reduced.charge_kw,
+        reduced.discharge_kw,
+        cause=cause,
     )
+
+
+def _why(sample: Sample | None) -> str:
+    if sample is None:
+        return "no device supplies it"
+    return sample.reason or sample.quality.value

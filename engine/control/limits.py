@@ -30,6 +30,9 @@ SOC_TOLERANCE_PERCENT = 1.0
 KNOWN_STATUS = frozenset({0, 1, 2, 3, 5, 6, 7, 8})
 """Canonical status codes; what another one forbids is not known, so it forbids both ways."""
 
+CONTACT_MISSING = "external_contact_missing"
+"""Name of the limit that applies while the contact of the digital input cannot be read."""
+
 _FREE = math.inf
 
 
@@ -246,6 +249,8 @@ def _tighten(limits: dict[str, float], name: str, kw: float | None) -> None:
 
 
 def _external_name(limit: ExternalLimit) -> str:
+    if limit.cause == "contact_missing":
+        return CONTACT_MISSING
     return MANUAL if limit.source == MANUAL else f"external_{limit.source}"
 
 

@@ -33,7 +33,7 @@ from engine.devices.profile import DeviceKind, DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample
-from engine.domain.signals import SIGNALS
+from engine.domain.signals import EXTERNAL_CONTACT, SIGNALS
 
 
 class Role(StrEnum):
@@ -55,6 +55,7 @@ _ROLES_OF_KIND: Final[Mapping[DeviceKind, tuple[Role, ...]]] = {
     DeviceKind.HYBRID: (Role.BMS, Role.PCS, Role.PV),
     # What a site's own energy management reports besides, its other kinds say.
     DeviceKind.SITE: (),
+    DeviceKind.INPUTS: (),
 }
 
 COMBINATIONS: Final[Mapping[str, tuple[Role, Combine]]] = {
@@ -569,6 +570,7 @@ class SiteAssets:
             HeatPumpAsset(m.name, [m], read, limit_power) for m in self._with(Role.HEAT_PUMP)
         )
         _check_meters(self.meters)
+        _check_contacts(self.members)
         _check_capacities(self.storages)
         _check_command(self.storages)
         self._suppliers = self._plan()
@@ -705,6 +707,17 @@ def _check_meters(meters: Sequence[MeterAsset]) -> None:
             field=f"devices.{names[1]}.roles",
             value=names,
             hint="State the roles of each; only the meter at the grid connection has role meter.",
+        )
+
+
+def _check_contacts(members: Sequence[AssetMember]) -> None:
+    names = [m.name for m in members if EXTERNAL_CONTACT in m.spec.profile.signals]
+    if len(names) > 1:
+        raise DeviceError(
+            f"{EXTERNAL_CONTACT} comes from more than one device ({', '.join(names)}).",
+            field=f"devices.{names[1]}.registers.{EXTERNAL_CONTACT}",
+            value=names,
+            hint="Set it to null in the register overrides of all but one of them.",
         )
 
 

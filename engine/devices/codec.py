@@ -193,11 +193,7 @@ def decode_sample(
         if exponent is None:
             return bad_sample(ts, source, f"{signal}: invalid scale factor {factor_word!r}")
         factor = 10.0**exponent
-    raw: int | float
-    if register.bit_mask is None:
-        raw = decode_raw(words, register.type, order)
-    else:
-        raw = (pattern & register.bit_mask) >> lowest_bit(register.bit_mask)
+    raw = _field(register, words, order)
     if not math.isfinite(raw):
         return bad_sample(ts, source, f"{signal}: the device reports 'not available'")
     if register.code_map or register.values:
@@ -212,6 +208,15 @@ def decode_sample(
     if signal == "status_code" and profile.status_codes and value not in profile.status_codes:
         return bad_sample(ts, source, f"{signal}: code {value:g} is not documented")
     return Sample(value, ts, source)
+
+
+def _field(register: RegisterDef, words: Sequence[int], order: WordOrder) -> int | float:
+    """Return the raw number or the bits of a register that are the value."""
+    if register.bit_mask is None:
+        raw = decode_raw(words, register.type, order)
+    else:
+        raw = (_bits(words, order) & register.bit_mask) >> lowest_bit(register.bit_mask)
+    return 1 - raw if register.inverted else raw
 
 
 def is_active(alarm: AlarmBit, word: int) -> bool:
@@ -262,6 +267,8 @@ def encode_register(
     order = register.word_order or order
     if register.code_map:
         value = float(_device_code(register.code_map, value, signal))
+    if register.inverted:
+        value = 1.0 - value
     coding = register.model_copy(update={"scale": register.scale * factor})
     if register.bit_mask is None:
         return encode(coding, value, order, signal)

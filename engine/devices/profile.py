@@ -46,7 +46,7 @@ from engine.devices.rtc_def import RTC_REGISTERS, RtcDef
 from engine.devices.sunspec.models import find_point
 from engine.devices.sunspec.section import SunSpecUse
 from engine.domain.errors import DeviceError
-from engine.domain.signals import ALARMS, SIGNALS
+from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, SIGNALS
 
 READ_BITS: Final = frozenset({1, 2})
 """Function codes that read single bits (coils, discrete inputs)."""
@@ -60,7 +60,7 @@ class DeviceKind(StrEnum):
     """What a device is.
 
     HYBRID is PV inverter and battery converter in one; SITE an energy management system that
-    reports a whole site.
+    reports a whole site; INPUTS a module of digital inputs.
     """
 
     BATTERY_BMS = "battery_bms"
@@ -69,6 +69,7 @@ class DeviceKind(StrEnum):
     PV_INVERTER = "pv_inverter"
     HYBRID = "hybrid"
     SITE = "site"
+    INPUTS = "inputs"
 
 
 class Severity(StrEnum):
@@ -110,6 +111,8 @@ class RegisterDef(Encoding):
         function: Read function code: 1 coil, 2 discrete input, 3 holding, 4 input register.
         bit: Number of the one bit of the register that is the value (0 or 1), lowest 0.
         mask: Bits of the register that are the value, shifted down to bit 0.
+        inverted: True when the value is 1 while its one bit is 0, for example a contact that
+            opens (active low).
         values: Code to text of an enumeration; any other code is BAD.
         code_map: Code of the device to canonical code; any other code is BAD.
         scale_factor: Register with the power of ten, read in the same request as the value.
@@ -126,6 +129,7 @@ class RegisterDef(Encoding):
     function: Annotated[int, Field(ge=1, le=4)]
     bit: Annotated[int, Field(ge=0, le=63)] | None = None
     mask: Annotated[int, Field(ge=1)] | None = None
+    inverted: bool = False
     values: Annotated[Mapping[int, str], AfterValidator(frozen_mapping)] = Field(
         default_factory=_nothing
     )
@@ -144,6 +148,11 @@ class RegisterDef(Encoding):
     def bit_mask(self) -> int | None:
         """Bits of the register that are the value; None for all of them."""
         return self.mask if self.bit is None else 1 << self.bit
+
+    @property
+    def is_one_bit(self) -> bool:
+        """True when what is read is a single bit."""
+        return self.function in READ_BITS or self.bit is not None
 
 
 class AlarmBit(ProfileData):
@@ -347,6 +356,15 @@ class DeviceProfile(ProfileData):
                 "Leave the type out, or read registers with function 3 or 4.",
             )
         self._check_bits(field, register)
+        if register.inverted and not register.is_one_bit:
+            raise self._error(
+                f"{field}.inverted",
+                True,
+                "only a single bit can be inverted",
+                "Name its bit, or read it with function 1 or 2.",
+            )
+        if signal == EXTERNAL_CONTACT:
+            self._check_contact(field, register)
         if register.scale_factor is not None:
             self._check_scale_factor(field, register, register.scale_factor)
         if register.sentinel_value is not None and register.sentinel is None:
@@ -393,6 +411,23 @@ class DeviceProfile(ProfileData):
                 register.mask if register.bit is None else register.bit,
                 f"it lies outside {register.type}",
                 f"Bits go from 0 to {register.type.bits - 1}.",
+            )
+
+    def _check_contact(self, field: str, register: RegisterDef) -> None:
+        mapped = bool(register.code_map) and set(register.code_map.values()) <= {0, 1}
+        if not (register.is_one_bit or mapped):
+            raise self._error(
+                f"{field}.bit",
+                None,
+                "a contact is one bit",
+                "Name its bit, read it with function 1 or 2, or map its codes to 0 and 1.",
+            )
+        if (register.scale, register.offset) != (1.0, 0.0):
+            raise self._error(
+                f"{field}.scale",
+                register.scale,
+                "a contact is 0 or 1 and has no scale and no offset",
+                "Leave them out; inverted: true turns it round.",
             )
 
     def _check_scale_factor(self, field: str, register: RegisterDef, factor: ScaleFactor) -> None:

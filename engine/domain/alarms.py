@@ -138,6 +138,7 @@ ENGINE_ALARMS: Mapping[str, AlarmRule] = {
     "engine_hangs": _AT_ONCE,
     "bms_stale": AlarmRule(on_delay_s=4.0),
     "meter_stale": AlarmRule(on_delay_s=4.0),
+    "contact_missing": AlarmRule(on_delay_s=4.0),
     "link_offline": AlarmRule(),
     "link_degraded": AlarmRule(on_delay_s=60.0, off_delay_s=60.0),
     "command_refused": AlarmRule(on_delay_s=4.0),

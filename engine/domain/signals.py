@@ -37,6 +37,9 @@ class Signal:
 
 _G, _C, _K = Kind.GAUGE, Kind.COUNTER, Kind.CODE
 
+EXTERNAL_CONTACT = "external_limit_contact"
+"""The digital input through which a grid operator reduces the site."""
+
 SIGNALS: dict[str, Signal] = {
     s.name: s
     for s in (
@@ -75,6 +78,12 @@ SIGNALS: dict[str, Signal] = {
         Signal("grid_voltage_l2_v", "V", _G, "Voltage of phase 2 at the grid meter, to neutral"),
         Signal("grid_voltage_l3_v", "V", _G, "Voltage of phase 3 at the grid meter, to neutral"),
         Signal("grid_frequency_hz", "Hz", _G, "Frequency at the grid meter"),
+        Signal(
+            EXTERNAL_CONTACT,
+            "",
+            _K,
+            "Digital input of an external limit: 1 closed (the limit is in force), 0 open",
+        ),
     )
 }
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from engine.domain.alarms import AlarmSeverity, Condition
 from engine.domain.control import EngineState, LinkStatus, StepHealth
+from engine.domain.signals import EXTERNAL_CONTACT
 from engine.domain.snapshot import EngineSnapshot, Notice
 
 EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -15,6 +16,13 @@ _BATTERY_SIGNAL = "soc_percent"
 _METER_SIGNAL = "grid_kw"
 _BROKER = "mqtt"
 _EXTERNAL = "external_"
+_SIGNAL_ALARMS = (
+    (_BATTERY_SIGNAL, "bms_stale"),
+    (_METER_SIGNAL, "meter_stale"),
+    (EXTERNAL_CONTACT, "contact_missing"),
+)
+_CONTACT_MISSING = "external_contact_missing"
+"""The limit that follows; the alarm already says it."""
 
 _STEPS: dict[str, tuple[str, AlarmSeverity]] = {
     "control": ("control_failing", "alarm"),
@@ -93,14 +101,14 @@ def _external(snapshot: EngineSnapshot, found: set[Condition]) -> None:
         return
     names = (limits.charge_binding, limits.discharge_binding, limits.required_binding)
     for name in names:
-        if name is not None and name.startswith(_EXTERNAL):
+        if name is not None and name.startswith(_EXTERNAL) and name != _CONTACT_MISSING:
             found.add(Condition("external_limit", "info", subject=name.removeprefix(_EXTERNAL)))
 
 
 def _signals(snapshot: EngineSnapshot, found: set[Condition]) -> None:
     if snapshot.state is EngineState.STARTING:
         return
-    for signal, code in ((_BATTERY_SIGNAL, "bms_stale"), (_METER_SIGNAL, "meter_stale")):
+    for signal, code in _SIGNAL_ALARMS:
         sample = snapshot.image.sample(signal)
         if sample is not None and not sample.usable:
             found.add(Condition(code, "alarm", sample.reason or sample.quality.value))

@@ -17,6 +17,10 @@ TITLES: dict[str, dict[Language, str]] = {
     "engine_hangs": {"de": "Die Regelung steht", "en": "Control has stopped"},
     "bms_stale": {"de": "Keine aktuellen Batteriewerte", "en": "Battery values are stale"},
     "meter_stale": {"de": "Keine aktuellen Zählerwerte", "en": "Meter values are stale"},
+    "contact_missing": {
+        "de": "Digitaler Eingang nicht lesbar, gilt als geschlossen",
+        "en": "Digital input not read, counts as closed",
+    },
     "link_offline": {"de": "Verbindung getrennt", "en": "Connection lost"},
     "link_degraded": {"de": "Verbindung gestört", "en": "Connection unreliable"},
     "command_refused": {"de": "Sollwert abgelehnt", "en": "Setpoint refused"},

@@ -42,7 +42,7 @@ from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
-from engine.runtime.site_setup import may_write, real_members
+from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.event_log import EventLog
@@ -91,7 +91,8 @@ def check_buildable(config: Config) -> None:
     if config.has_real_devices:
         # Made and thrown away: nothing connects or is counted before it is started.
         counts = JsonWriteCounts(Path(WRITE_COUNTS_NAME))
-        _site_devices(real_members(config), SystemClock(), counts)
+        devices = _site_devices(real_members(config), SystemClock(), counts)
+        check_contact(config, devices.configured_signals() | mapped_signals(config))
 
 
 def make_clock(config: Config, not_before: datetime | None) -> Clock:
@@ -229,6 +230,7 @@ def _assemble(
         STALE_AFTER_POLLS * connected.devices.slowest_poll_s,
         clock,
     )
+    check_contact(config, configured)
 
     ring = MinuteRing()
     price_at = PriceLookup(market.prices, tariff, clock)
@@ -272,6 +274,7 @@ def _assemble(
         limits=LimitTracker(site, config.limits, operator.external),
         controller=Controller(site, config.control, config.ems.timestep_s),
         manual=operator.manual,
+        read_contact=operator.read_contact,
     )
     events = EventLog(writer.add_event)
     alarm_desk = AlarmDesk(

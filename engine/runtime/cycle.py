@@ -20,7 +20,7 @@ from engine.domain.plan import Plan
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.records import EventRow, LedgerRow, SampleRow
 from engine.domain.sample import ProcessImage, Sample
-from engine.domain.signals import ALARMS, FAULT_ALARMS, SIGNALS
+from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, FAULT_ALARMS, SIGNALS
 from engine.domain.site import Site
 from engine.domain.snapshot import PriceNow
 from engine.market.recorded_prices import SOURCE as RECORDED
@@ -29,6 +29,7 @@ from engine.telemetry.minute_ring import MinuteRing
 
 BATTERY_BLOCKED = "battery_blocked"
 BATTERY_FAULT = "battery_fault"
+CONTACT_MISSING = "contact_missing"
 
 STATUS_FAULT = 8
 """Status code of a battery that has failed."""
@@ -40,6 +41,7 @@ REASON_STATES: dict[str, EngineState] = {
     "no_plan": EngineState.DEGRADED,
     "no_price": EngineState.DEGRADED,
     "recorded_prices": EngineState.DEGRADED,
+    CONTACT_MISSING: EngineState.DEGRADED,
     BATTERY_BLOCKED: EngineState.SAFE,
     BATTERY_FAULT: EngineState.FAULT,
 }
@@ -106,6 +108,7 @@ class ControlCycle:
         limits: Limits of each cycle; those of the site alone when None.
         controller: The law; with its defaults when None.
         manual: Orders by hand; none when None.
+        read_contact: Takes the contact of an external limit out of every image.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class ControlCycle:
         limits: LimitTracker | None = None,
         controller: Controller | None = None,
         manual: ManualControl | None = None,
+        read_contact: Callable[[ProcessImage], None] = lambda _image: None,
     ) -> None:
         self._booked = booked
         self._site = site
@@ -144,6 +148,7 @@ class ControlCycle:
         self._limits = limits or LimitTracker(site)
         self._controller = controller or Controller(site)
         self._manual = manual or ManualControl(site.battery)
+        self._read_contact = read_contact
         self._meter = MeterWatch(
             max(site.battery.power_charge_max_kw, site.battery.power_discharge_max_kw)
         )
@@ -173,6 +178,7 @@ class ControlCycle:
         )
         monotonic_s = self._clock.monotonic()
         image = self._meter.checked(image, monotonic_s)
+        self._read_contact(image)
         limits = self._limits.update(image, monotonic_s)
         price = self._price_at(now)
         prices = Prices(price.buy_eur_per_kwh, price.sell_eur_per_kwh) if price else None
@@ -206,6 +212,9 @@ class ControlCycle:
         if reason in DECIDING_REASONS and _blocked_by_battery(limits):
             failed = image.value("status_code") == STATUS_FAULT or _has_fault(image)
             reason = BATTERY_FAULT if failed else BATTERY_BLOCKED
+        contact = image.sample(EXTERNAL_CONTACT)
+        if reason not in REASON_STATES and contact is not None and not contact.usable:
+            reason = CONTACT_MISSING
         state = REASON_STATES.get(reason, EngineState.AUTOMATIC)
         if not self._dispatch and state not in (EngineState.SAFE, EngineState.FAULT):
             state = EngineState.MONITORING

@@ -13,12 +13,20 @@ from typing import Any
 
 from engine.config.control import LimitsConfig
 from engine.config.load import write_atomically
-from engine.control.external_limits import MANUAL, ExternalLimit, ExternalLimits
+from engine.control.external_limits import (
+    DIGITAL_INPUT,
+    MANUAL,
+    ContactState,
+    ExternalLimit,
+    ExternalLimits,
+)
 from engine.control.manual import ManualControl
 from engine.devices.mqtt.commands import Command, CommandOutcome
 from engine.domain.clock import Clock
 from engine.domain.control import ManualOrder
 from engine.domain.errors import ConfigError, EmsError
+from engine.domain.sample import ProcessImage
+from engine.domain.signals import EXTERNAL_CONTACT
 from engine.domain.site import Battery
 from engine.domain.strategy import StrategyKey
 from engine.runtime.strategy_desk import StrategyDesk
@@ -42,8 +50,6 @@ _LIMIT_FIELDS = {
     "import_limit_kw": "import_kw",
     "export_limit_kw": "export_kw",
 }
-_CONTACT = "digital_input"
-
 _WINDOW_FIELDS = {"soc_min": "soc_min_percent", "soc_max": "soc_max_percent"}
 
 _LONGEST_STRATEGY = timedelta(days=7)
@@ -77,6 +83,8 @@ class OperatorDesk:
         self._lock = threading.Lock()
         self._limits: dict[tuple[str, str], ExternalLimit] = {}
         self._contact_closed = False
+        self._reads_contact = config.reads_contact
+        self._contact_read: ContactState | None = None
         # Over building and writing the file, so that the newest state is written last.
         self._storing = threading.Lock()
         self.manual = ManualControl(battery)
@@ -159,6 +167,20 @@ class OperatorDesk:
             self.tell("info", "external_limit", f"digital_input: {'closed' if closed else 'open'}")
             self._store()
 
+    def read_contact(self, image: ProcessImage) -> None:
+        """Take over the contact as the devices show it; once per cycle, by the control thread."""
+        state = self.external.read_contact(image.sample(EXTERNAL_CONTACT))
+        before, self._contact_read = self._contact_read, state
+        if state is None or (before is None and state != ContactState(True)):
+            # An open contact is no event, and one that was never read is an alarm of its own.
+            return
+        if before is not None and _contact_word(before) == _contact_word(state):
+            return
+        text = f"{DIGITAL_INPUT}: {_contact_word(state)}"
+        if state.missing is not None:
+            text += f", counts as closed ({state.missing})"
+        self.tell("info" if state.missing is None else "warning", "external_limit", text)
+
     def limits_in_force(self) -> tuple[ExternalLimit, ...]:
         """Return every limit from outside that applies now."""
         return self.external.active(self._clock.monotonic())
@@ -211,7 +233,7 @@ class OperatorDesk:
                 with self._lock:
                     document = [_document(limit, key[1]) for key, limit in self._limits.items()]
                     if self._contact_closed:
-                        document.append({"source": _CONTACT, "closed": True})
+                        document.append({"source": DIGITAL_INPUT, "closed": True})
                 write_atomically(self._path, json.dumps(document, indent=2))
         except OSError as exc:
             raise ConfigError(
@@ -244,7 +266,10 @@ class OperatorDesk:
         return " ".join(problems) or None
 
     def _put_back(self, entry: object) -> None:
-        if entry == {"source": _CONTACT, "closed": True}:
+        if entry == {"source": DIGITAL_INPUT, "closed": True}:
+            if self._reads_contact:
+                # Told by a client before; now the device says how it is.
+                return
             self.external.contact(True, monotonic_s=self._clock.monotonic(), heard=False)
             self._contact_closed = True
             return
@@ -256,7 +281,9 @@ class OperatorDesk:
 
 def _document(limit: ExternalLimit, part: str) -> dict[str, Any]:
     until = limit.valid_until
-    document = asdict(limit) | {"valid_until": until.isoformat() if until is not None else None}
+    document = asdict(limit)
+    del document["cause"]
+    document |= {"valid_until": until.isoformat() if until is not None else None}
     return document | {"part": part} if part else document
 
 
@@ -273,6 +300,12 @@ def _from_document(entry: object) -> tuple[ExternalLimit, str]:
     return ExternalLimit(**fields), part or ""
 
 
+def _contact_word(state: ContactState) -> str:
+    if state.missing is not None:
+        return "not read"
+    return "closed" if state.closed else "open"
+
+
 def _order_text(order: ManualOrder) -> str:
     end = f"until {order.until:%Y-%m-%d %H:%M} UTC"
     if order.soc_percent is not None:
@@ -281,7 +314,8 @@ def _order_text(order: ManualOrder) -> str:
 
 
 def _limit_text(limit: ExternalLimit) -> str:
-    stated = {k: v for k, v in asdict(limit).items() if k not in ("source", "valid_until")}
+    unsaid = ("source", "valid_until", "cause")
+    stated = {k: v for k, v in asdict(limit).items() if k not in unsaid}
     said = ", ".join(f"{name} {value:g}" for name, value in stated.items() if value is not None)
     until = limit.valid_until
     return f"{limit.source}: {said or 'no limit'}" + (

@@ -18,6 +18,7 @@ from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, with_override
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import SerialLine, Transport
 from engine.domain.errors import ConfigError, DeviceError
+from engine.domain.signals import EXTERNAL_CONTACT
 
 CAPACITY_TOLERANCE = 0.02
 """The capacities stated per device may differ from that of the site by rounding."""
@@ -46,6 +47,40 @@ def real_members(config: Config) -> tuple[AssetMember, ...]:
         )
     _check_capacity(config, members)
     return tuple(members)
+
+
+def mapped_signals(config: Config) -> frozenset[str]:
+    """Return the signals that are taken from MQTT topics."""
+    inputs = config.mqtt.inputs if config.mqtt.enabled else []
+    return frozenset(entry.signal for entry in inputs)
+
+
+def check_contact(config: Config, supplied: frozenset[str]) -> None:
+    """Refuse a contact that nobody reads, and one that is read and would be ignored.
+
+    Args:
+        config: Configuration.
+        supplied: Signals that some device or topic is meant to supply.
+
+    Raises:
+        ConfigError: ``limits.external`` and the devices do not agree.
+    """
+    if config.limits.reads_contact and EXTERNAL_CONTACT not in supplied:
+        raise ConfigError(
+            f"The digital input is to be read from a device, but none supplies {EXTERNAL_CONTACT}.",
+            field="limits.external",
+            value="contact_from: device",
+            hint=f"Add {EXTERNAL_CONTACT} with address and function under registers of an enabled "
+            "device (profile digital_input_module for an input module), or set contact_from: api.",
+        )
+    if EXTERNAL_CONTACT in supplied and not config.limits.reads_contact:
+        raise ConfigError(
+            f"A device supplies {EXTERNAL_CONTACT}, but no limit follows from it.",
+            field="limits.external",
+            value=[entry.source for entry in config.limits.external],
+            hint="Add {source: digital_input, contact_from: device} under limits.external, or set "
+            f"{EXTERNAL_CONTACT} to null under registers of the device.",
+        )
 
 
 def profile_of(

@@ -15,6 +15,7 @@ from engine.config.control import (
     ExternalSourceConfig,
     FeedInConfig,
     LimitsConfig,
+    ReducedConfig,
     TemperatureConfig,
 )
 from engine.control.controller import Controller
@@ -23,7 +24,7 @@ from engine.control.limits import LimitTracker
 from engine.control.setpoint_law import Prices
 from engine.domain.plan import Plan, PlanSteering
 from engine.domain.sample import ProcessImage, Quality, Sample
-from engine.domain.signals import ALARMS, STATUS_NO_CHARGE, STATUS_NO_DISCHARGE
+from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, STATUS_NO_CHARGE, STATUS_NO_DISCHARGE
 from engine.domain.site import Battery, GridConnection, Site
 from tests.support.build import NOW, plan
 
@@ -39,6 +40,11 @@ LIMITS = LimitsConfig(
     temperature=TemperatureConfig(required=True),
     feed_in=FeedInConfig(percent_of_pv=60.0),
     external=[ExternalSourceConfig(source="dso")],
+)
+CONTACT = ExternalSourceConfig(
+    source="digital_input",
+    contact_from="device",
+    reduced=ReducedConfig(charge_kw=3.0, discharge_kw=12.0),
 )
 N = 8
 RISE = 0.05
@@ -67,6 +73,7 @@ VALUES: dict[str, st.SearchStrategy[float]] = {
     "max_discharge_current_a": likely(0.0, 200.0),
     "status_code": st.one_of(st.sampled_from([1.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0, 8.0]), wild),
     "alarm_bits": st.one_of(*[st.just(0.0)] * 4, st.integers(0, 31).map(float), wild),
+    EXTERNAL_CONTACT: st.one_of(*[st.just(0.0)] * 4, st.just(1.0), wild),
 }
 QUALITIES = (*[Quality.GOOD] * 12, Quality.UNCERTAIN, Quality.STALE, Quality.BAD, None)
 
@@ -136,6 +143,9 @@ def most(image: ProcessImage, step: dict[str, Any]) -> tuple[float, float]:
         charge = discharge = 0.0
     if step["charge_kw"] is not None:
         charge = min(charge, step["charge_kw"])
+    # Only a contact that is known to be open leaves the battery alone.
+    if image.value(EXTERNAL_CONTACT) != 0.0:
+        charge, discharge = min(charge, 3.0), min(discharge, 12.0)
     return max(0.0, charge), max(0.0, discharge)
 
 
@@ -182,7 +192,7 @@ def test_no_input_leads_outside_the_intersection(
     without_plan: str,
     reserve_kwh: float | None,
 ) -> None:
-    external = ExternalLimits(LIMITS.external)
+    external = ExternalLimits([*LIMITS.external, CONTACT])
     tracker = LimitTracker(SITE, LIMITS, external)
     config = ControlConfig.model_validate({"mode": mode, "without_plan": without_plan})
     controller = Controller(SITE, config)
@@ -197,6 +207,7 @@ def test_no_input_leads_outside_the_intersection(
             now=now,
             monotonic_s=monotonic_s,
         )
+        external.read_contact(image.sample(EXTERNAL_CONTACT))
         limits = tracker.update(image, monotonic_s)
 
         charge, discharge = most(image, step)

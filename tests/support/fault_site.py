@@ -42,6 +42,7 @@ from engine.runtime.engine import CONTROL_FAILING
 from engine.strategies.candidates import CandidatePlan, plan_candidates
 from engine.strategies.parameters import StrategyContext
 from tests.support.build import SIMPLE_MODELS
+from tests.support.contact_device import ContactDevice
 from tests.support.socket_server import SocketServer
 
 START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
@@ -226,6 +227,7 @@ class FaultSite:
         load_kw: Site load, changeable as an attribute.
         soc_percent: State of charge at the start.
         physics: Behaviour of the converter.
+        contact: A module of digital inputs beside the plant; it belongs to the site.
     """
 
     def __init__(
@@ -238,8 +240,10 @@ class FaultSite:
         load_kw: float = 60.0,
         soc_percent: float = 50.0,
         physics: PcsPhysics = FAST_CONVERTER,
+        contact: ContactDevice | None = None,
     ) -> None:
         self.folder = folder
+        self.contact = contact
         self.config = parse_config(SIMPLE_MODELS + text)
         self.clock, self.world = SteppedClock(start), ManualClock(start)
         self.load_kw, self.pv_kw = load_kw, 0.0
@@ -272,13 +276,13 @@ class FaultSite:
 
     def _rewired(self, port: int, **named: Any) -> list[DeviceSpec]:
         found = []
-        for spec in self._specs(port, **named):
-            wire = self.wires.get(spec.name)
-            if wire is None:
-                wire = self.wires[spec.name] = Wire(port)
-            else:
-                wire.close()
-                self.wires[spec.name] = wire = Wire(port)
+        wanted = self._specs(port, **named)
+        if self.contact is not None:
+            wanted.append(self.contact.spec)
+        for spec in wanted:
+            if spec.name in self.wires:
+                self.wires[spec.name].close()
+            wire = self.wires[spec.name] = Wire(spec.port)
             found.append(replace(spec, port=wire.port, timeout_s=TIMEOUT_S))
         return found
 
@@ -450,6 +454,8 @@ class FaultSite:
         self.engine.stop()
         for wire in self.wires.values():
             wire.close()
+        if self.contact is not None:
+            self.contact.close()
 
     def stored(self) -> dict[datetime, tuple[float | None, float | None]]:
         """Return the stored samples (SoC, meter) by time, after the engine was stopped."""

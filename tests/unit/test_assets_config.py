@@ -26,6 +26,9 @@ from tests.support.design_yaml import DESIGN_YAML
 START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 METER = "{name: meter, profile: demo_meter, host: 10.0.0.5, unit_id: 3}"
 PCS = "{name: pcs, profile: demo_pcs, host: 10.0.0.5, unit_id: 2, write_enabled: true}"
+INPUTS = "{name: inputs, profile: digital_input_module, host: 10.0.0.5, unit_id: 9}"
+READ_CONTACT = "{source: digital_input, contact_from: device}"
+CONTACT_WITHOUT_BIT = "registers: {external_limit_contact: {address: 9, function: 3}}"
 
 
 def devices(*entries: str) -> str:
@@ -146,6 +149,25 @@ def test_mistakes_name_key_value_and_remedy(text: str, field: str, fragments: li
             "devices.two.unit_id",
             "twice",
         ),
+        (
+            devices(METER) + "limits: {external: [" + READ_CONTACT + "]}",
+            "limits.external",
+            "none supplies external_limit_contact",
+        ),
+        (devices(INPUTS), "limits.external", "no limit follows from it"),
+        (
+            devices(INPUTS, INPUTS.replace("inputs,", "more,", 1).replace("5", "6"))
+            + "limits: {external: ["
+            + READ_CONTACT
+            + "]}",
+            "devices.more.registers.external_limit_contact",
+            "more than one device",
+        ),
+        (
+            devices(METER.replace("unit_id: 3}", "unit_id: 3, " + CONTACT_WITHOUT_BIT + "}")),
+            "devices.meter.registers.external_limit_contact.bit",
+            "one bit",
+        ),
     ],
 )
 def test_what_cannot_be_a_site_is_refused_before_the_start(
@@ -262,3 +284,21 @@ def test_a_slow_device_does_not_make_a_fast_one_look_fresh(
     site.stop(safe_power_kw=None)
     assert samples["soc_percent"].quality is Quality.STALE
     assert samples["grid_kw"].quality is Quality.GOOD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        devices(INPUTS),
+        devices(METER.replace("unit_id: 3}", "unit_id: 3, " + CONTACT_WITHOUT_BIT + "}")).replace(
+            "function: 3", "function: 3, bit: 2, inverted: true"
+        ),
+        devices(METER)
+        + "mqtt: {enabled: true, inputs: [{topic: a/b, signal: external_limit_contact}]}\n",
+    ],
+    ids=["input module", "bit of the meter", "mqtt"],
+)
+def test_a_contact_may_come_from_any_source(text: str) -> None:
+    config = parse_config(text + "limits: {external: [" + READ_CONTACT + "]}")
+    check_buildable(config)
+    assert config.limits.reads_contact

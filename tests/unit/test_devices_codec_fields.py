@@ -16,6 +16,7 @@ from engine.devices.encoding import WordOrder
 from engine.devices.profile import AlarmBit, DeviceProfile, parse_profile
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality
+from engine.domain.signals import EXTERNAL_CONTACT
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
@@ -50,6 +51,56 @@ def test_bits_and_masks_of_a_register(
     field: dict[str, Any], words: list[int], value: float
 ) -> None:
     assert decode_sample(profile(**field), "state", words, NOW, "d").value == value
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "value"),
+    [
+        ({"bit": 3}, 0x0008, 1),
+        ({"bit": 3, "inverted": True}, 0x0008, 0),
+        ({"bit": 3, "inverted": True}, 0xFFF7, 1),
+        ({"function": 2}, 1, 1),
+        ({"function": 2, "inverted": True}, 1, 0),
+        ({"function": 1, "inverted": True}, 0, 1),
+        ({"code_map": {170: 1, 85: 0}}, 170, 1),
+    ],
+)
+def test_a_contact_is_one_bit_that_may_be_inverted(
+    field: dict[str, Any], word: int, value: float
+) -> None:
+    contact = profile(name=EXTERNAL_CONTACT, **field)
+    assert decode_sample(contact, EXTERNAL_CONTACT, [word], NOW, "d").value == value
+
+
+@pytest.mark.parametrize("bit", [None, 0, 9])
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_simulated_contact_reads_as_it_is(bit: int | None, inverted: bool, value: float) -> None:
+    function = 2 if bit is None else 3
+    contact = profile(name=EXTERNAL_CONTACT, function=function, bit=bit, inverted=inverted)
+    words = encode_register(
+        contact.registers[EXTERNAL_CONTACT], value, WordOrder.BIG, EXTERNAL_CONTACT
+    )
+    assert decode_sample(contact, EXTERNAL_CONTACT, words, NOW, "d").value == value
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "place", "hint"),
+    [
+        (EXTERNAL_CONTACT, {}, "bit", "Name its bit"),
+        (EXTERNAL_CONTACT, {"code_map": {1: 3}}, "bit", "map its codes to 0 and 1"),
+        (EXTERNAL_CONTACT, {"bit": 0, "scale": -1.0, "offset": 1.0}, "scale", "inverted: true"),
+        ("state", {"inverted": True}, "inverted", "function 1 or 2"),
+        ("state", {"mask": 3, "inverted": True}, "inverted", "Name its bit"),
+    ],
+)
+def test_what_is_no_single_bit_is_no_contact(
+    name: str, field: dict[str, Any], place: str, hint: str
+) -> None:
+    with pytest.raises(DeviceError) as refused:
+        profile(name=name, **field)
+    assert f"registers.{name}.{place}" in str(refused.value)
+    assert hint in str(refused.value)
 
 
 def test_codes_of_the_device_become_canonical_codes() -> None:

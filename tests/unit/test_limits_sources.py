@@ -20,6 +20,7 @@ from engine.control.external_limits import ExternalLimit, ExternalLimits
 from engine.control.limits import LimitTracker
 from engine.domain.control import PowerLimits
 from engine.domain.errors import EmsError
+from engine.domain.sample import Quality, Sample
 from engine.domain.site import Site
 from tests.support.build import NOW, image
 
@@ -283,3 +284,62 @@ def test_a_source_that_is_not_configured_is_refused() -> None:
     assert refused.value.field == "source"
     with pytest.raises(ValidationError, match="State each source once"):
         LimitsConfig(external=[dso(), dso()])
+
+
+READ_CONTACT = ExternalSourceConfig(
+    source="digital_input",
+    contact_from="device",
+    reduced=ReducedConfig(charge_kw=4.2, discharge_kw=None),
+)
+
+
+@pytest.mark.parametrize(
+    ("sample", "cause"),
+    [
+        (Sample(0.0, NOW, "inputs"), None),
+        (Sample(0.0, NOW, "inputs", Quality.UNCERTAIN, "sleeps"), None),
+        (Sample(1.0, NOW, "inputs"), "contact"),
+        (Sample(2.0, NOW, "inputs"), "contact"),
+        (Sample(0.0, NOW, "inputs", Quality.STALE, "last value 7 s old"), "contact_missing"),
+        (Sample(0.0, NOW, "inputs", Quality.SUBSTITUTED, "by hand"), "contact_missing"),
+        (Sample(None, NOW, "inputs", Quality.BAD, "no answer"), "contact_missing"),
+        (None, "contact_missing"),
+    ],
+)
+def test_only_a_usable_open_contact_is_open(
+    site: Site, sample: Sample | None, cause: str | None
+) -> None:
+    external = ExternalLimits([READ_CONTACT])
+    state = external.read_contact(sample)
+    assert state is not None
+    assert state.closed is (cause is not None)
+    assert [limit.cause for limit in external.active(1000.0)] == ([cause] if cause else [])
+    limits = settled(site, external=external)
+    assert limits.charge_kw == (4.2 if cause else 100.0)
+    assert limits.discharge_kw == 100.0
+    if cause == "contact_missing":
+        assert limits.charge_binding == "external_contact_missing"
+        assert state.missing
+
+
+def test_a_contact_told_by_a_client_ignores_what_a_device_says() -> None:
+    external = ExternalLimits([ExternalSourceConfig(source="digital_input")])
+    external.contact(True, monotonic_s=0.0)
+    assert external.read_contact(Sample(0.0, NOW, "inputs")) is None
+    assert [limit.cause for limit in external.active(1000.0)] == ["contact"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"source": "dso", "contact_from": "device"}, "belongs to the digital input, not to dso"),
+        (
+            {"source": "digital_input", "contact_from": "device", "heartbeat_s": 60},
+            "needs no heartbeat_s",
+        ),
+        ({"source": "digital_input", "contact_from": "wire"}, "'api' or 'device'"),
+    ],
+)
+def test_a_contact_of_no_possible_origin_is_refused(entry: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ExternalSourceConfig.model_validate(entry)

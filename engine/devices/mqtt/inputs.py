@@ -20,7 +20,7 @@ from engine.devices.mqtt.payload import (
 )
 from engine.domain.errors import ConfigError
 from engine.domain.sample import Quality, Sample
-from engine.domain.signals import ALARMS, SIGNALS, Kind
+from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, SIGNALS, Kind
 from engine.telemetry.merge import SignalSource
 
 _BATTERY: Final = (PositiveMeans.DISCHARGE, PositiveMeans.CHARGE)
@@ -58,6 +58,7 @@ _STANDBY_KW: Final = 1.0
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "soc_percent": (0.0, 100.0),
     "soh_percent": (0.0, 110.0),
+    EXTERNAL_CONTACT: (0.0, 1.0),
     "alarm_bits": (0.0, 2.0 ** len(ALARMS) - 1),
     "pv_kw": (-_STANDBY_KW, 1e6),
     "load_kw": (-_STANDBY_KW, 1e6),

@@ -141,7 +141,7 @@ class ProfileImage:
         address = self.profile.wire_address(register.address)
         value = _shown(signal, register, values)
         if register.function in READ_BITS:
-            table[address] = int(bool(value))
+            table[address] = int(bool(value) != register.inverted)
             return
         factor_address = _factor_address(register)
         if factor_address is not None:

@@ -17,6 +17,7 @@ from engine.devices.profile import DeviceKind, DeviceProfile
 from engine.devices.simulator.battery import BatteryPhysics
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.domain.clock import Clock
+from engine.domain.signals import EXTERNAL_CONTACT
 from engine.domain.site import Battery
 
 _HOME: Final = Battery(10.0, 5.0, 5.0, 0.96, 0.96, 5.0, 95.0)
@@ -30,6 +31,9 @@ _COUNTED_BEFORE_KWH: Final = {
     "pv_energy_kwh": 4000.0,
 }
 """Counters of a device that has run for a while; SunSpec takes a counter of 0 as "none"."""
+
+_CONTACT_S = 90.0
+"""The simulated contact is open and closed for this long each."""
 
 
 class SimulatedSite:
@@ -118,6 +122,7 @@ class SimulatedSite:
         load_kw = values["grid_kw"] + values["pv_kw"] + values["battery_kw"]
         values |= {"load_kw": load_kw, "consumption_kw": load_kw}
         values["grid_frequency_hz"] = frequency_hz
+        values[EXTERNAL_CONTACT] = float(now.timestamp() // _CONTACT_S % 2)
         for phase in (1, 2, 3):
             voltage_v = _NOMINAL_V + 1.5 * math.sin(now.timestamp() / 23.0 + phase)
             power_kw = values["grid_kw"] / 3.0
