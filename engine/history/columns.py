@@ -28,7 +28,8 @@ class Aggregate(StrEnum):
     MEAN is the mean of a GAUGE over its usable samples and the last usable value of a COUNTER
     or CODE, whose mean has no meaning. FIRST exists for COUNTER only. COUNT is the number of
     usable samples. POSITIVE_KWH and NEGATIVE_KWH (both >= 0) exist for power signals only;
-    they integrate over the real time between samples, and not over gaps.
+    they integrate over the real time between samples, and not over gaps. ANY_BIT exists for
+    `alarm_bits` only: every bit that was set at least once.
     """
 
     MEAN = "mean"
@@ -38,6 +39,7 @@ class Aggregate(StrEnum):
     COUNT = "count"
     POSITIVE_KWH = "positive_kwh"
     NEGATIVE_KWH = "negative_kwh"
+    ANY_BIT = "any_bit"
 
 
 @dataclass(frozen=True, slots=True)

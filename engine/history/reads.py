@@ -24,7 +24,9 @@ from engine.domain.records import (
 )
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
-from engine.history import forecast_queries, queries
+from engine.history import forecast_queries, queries, series_queries
+from engine.history.columns import ColumnKey, Columns, Resolution
+from engine.history.roll_up_columns import GAP_SECONDS
 from engine.history.store import ForecastHeader, ForecastPairs, PlanHeader
 
 
@@ -39,6 +41,29 @@ class DuckDbReads(ABC):
         """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
         with self._cursor() as cursor:
             return queries.latest_sample(cursor, site_id)
+
+    def columns(
+        self,
+        site_id: str,
+        keys: Sequence[ColumnKey],
+        since: datetime,
+        until: datetime,
+        resolution: Resolution,
+        *,
+        texts: Sequence[str] = (),
+    ) -> Columns:
+        """Return a series as columns; see `SeriesStore.columns`."""
+        with self._cursor() as cursor:
+            return series_queries.columns(
+                cursor,
+                site_id,
+                keys,
+                resolution,
+                since=since,
+                until=until,
+                texts=texts,
+                gap_seconds=GAP_SECONDS,
+            )
 
     def minute_means(
         self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
