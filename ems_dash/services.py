@@ -27,9 +27,11 @@ from engine.domain.records import EventRow, PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.history.store import ForecastHeader
 from engine.notify.notifier import NotifyTest
 from engine.notify.outbox import ChannelStatus
 from engine.runtime.accuracy_service import ModelAccuracy
+from engine.runtime.forecast_archive import Came, WeatherInputs
 from engine.telemetry.recent import RecentCycle
 
 
@@ -142,6 +144,43 @@ class Services(Protocol):
         Raises:
             EmsError: The history could not be read.
         """
+        ...
+
+    @property
+    def forecast_archive(self) -> ForecastArchiveServices:
+        """Earlier forecasts beside what came, and the weather behind PV."""
+        ...
+
+
+class ForecastArchiveServices(Protocol):
+    """What the web application may ask about earlier forecasts. Reads only."""
+
+    def vintages(self, signal: str, since: datetime, until: datetime) -> list[ForecastHeader]:
+        """Return the forecasts that were planned with, issued in the period, oldest first.
+
+        Raises:
+            EmsError: The history could not be read.
+        """
+        ...
+
+    def vintage(self, signal: str, issued_at: datetime, model: str) -> Forecast | None:
+        """Return one forecast as it was issued, or None.
+
+        Raises:
+            EmsError: The history could not be read.
+        """
+        ...
+
+    def came(self, signal: str, since: datetime, until: datetime) -> Came:
+        """Return what was measured, or published, from the quarter-hour of `since` to `until`.
+
+        Raises:
+            EmsError: The history could not be read.
+        """
+        ...
+
+    def weather(self, now: datetime) -> WeatherInputs | None:
+        """Return the weather behind PV forecasts; None where no source is configured."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,6 +128,64 @@ def score_all(
     leads = np.zeros(np.asarray(actual).size, dtype=np.int64)
     found = score(actual, p10, p50, p90, naive, leads, buckets_steps=())
     return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class DayError:
+    """Errors of one local day, over all lead times, in the unit of the series.
+
+    Attributes:
+        day: The day that was forecast, in local time.
+        n: Number of (forecast, actual) pairs.
+        mae: Mean absolute error of P50.
+        naive_mae: That of the seasonal naive on the same steps; None when it is not known.
+    """
+
+    day: date
+    n: int
+    mae: float
+    naive_mae: float | None
+
+
+def daily_errors(
+    ts: NDArray[np.datetime64],
+    actual: ArrayLike,
+    p50: ArrayLike,
+    naive: ArrayLike,
+    zone: tzinfo,
+) -> list[DayError]:
+    """Return the errors of each local day that holds a pair, ascending.
+
+    Args:
+        ts: Start of the steps that were forecast, UTC, shape (n,).
+        actual: What came, shape (n,); finite.
+        p50: Median forecast, shape (n,).
+        naive: Forecast of the seasonal naive, NaN where unknown, shape (n,).
+        zone: Local time.
+    """
+    if len(ts) == 0:
+        return []
+    steps, position = np.unique(np.asarray(ts), return_inverse=True)
+    days = np.array(
+        [
+            datetime.fromtimestamp(int(us) / 1e6, UTC).astimezone(zone).toordinal()
+            for us in steps.astype("datetime64[us]").astype(np.int64)
+        ]
+    )[position]
+    came, middle, last_week = (np.asarray(a, dtype=np.float64) for a in (actual, p50, naive))
+    out = []
+    for ordinal in np.unique(days):
+        pick = days == ordinal
+        naive_error = np.abs(last_week - came)[pick & np.isfinite(last_week)]
+        out.append(
+            DayError(
+                day=date.fromordinal(int(ordinal)),
+                n=int(pick.sum()),
+                mae=float(np.abs(middle - came)[pick].mean()),
+                naive_mae=float(naive_error.mean()) if naive_error.size else None,
+            )
+        )
+    return out
 
 
 def _score_of(values: FloatArray, low: int, high: int | None) -> LeadScore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from engine.domain.clock import Clock
 from engine.domain.errors import HistoryError
@@ -14,7 +14,9 @@ from engine.domain.snapshot import Notice
 from engine.forecasting.accuracy import (
     FEWEST_SCORED_STEPS,
     SCOREBOARD_DAYS,
+    DayError,
     LeadScore,
+    daily_errors,
     score,
     score_all,
 )
@@ -40,6 +42,8 @@ class ModelAccuracy:
         days: Length of the period that ends now.
         overall: Errors over all lead times.
         by_lead: Errors per class of lead times, by rising lead.
+        mean_actual: Mean of what came in the scored steps, in the unit of the series.
+        by_day: Errors per local day, ascending.
     """
 
     signal: str
@@ -47,6 +51,8 @@ class ModelAccuracy:
     days: int
     overall: LeadScore
     by_lead: tuple[LeadScore, ...]
+    mean_actual: float | None = None
+    by_day: tuple[DayError, ...] = ()
 
     @property
     def poor(self) -> bool:
@@ -62,9 +68,11 @@ class AccuracyService:
         store: Holds forecasts, measurements and prices.
         site_id: The site.
         clock: Time.
+        zone: Local time of the site, for errors by day.
     """
 
-    def __init__(self, store: HistoryStore, site_id: str, clock: Clock) -> None:
+    def __init__(self, store: HistoryStore, site_id: str, clock: Clock, zone: tzinfo = UTC) -> None:
+        self._zone = zone
         self._store = store
         self._site_id = site_id
         self._clock = clock
@@ -122,6 +130,18 @@ class AccuracyService:
                 values = (pairs.actual, pairs.p10, pairs.p50, pairs.p90, pairs.naive)
                 overall = score_all(*values)
                 if overall is not None:
-                    by_lead = tuple(score(*values, pairs.lead_steps))
-                    out.append(ModelAccuracy(signal, model, days, overall, by_lead))
+                    by_day = daily_errors(
+                        pairs.ts, pairs.actual, pairs.p50, pairs.naive, self._zone
+                    )
+                    out.append(
+                        ModelAccuracy(
+                            signal,
+                            model,
+                            days,
+                            overall,
+                            tuple(score(*values, pairs.lead_steps)),
+                            float(pairs.actual.mean()),
+                            tuple(by_day),
+                        )
+                    )
         return tuple(out)

@@ -37,6 +37,7 @@ from engine.runtime.accuracy_service import AccuracyService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
+from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
@@ -315,7 +316,8 @@ def _assemble(
             mqtt=mqtt,
             planner=planning.planner,
             forecasts=planning.forecasts,
-            accuracy=AccuracyService(store, site.site_id, clock),
+            accuracy=AccuracyService(store, site.site_id, clock, zone),
+            archive=ForecastArchive(store, site.site_id, market),
             desk=planning.desk,
             operator=operator,
             alarm_desk=alarm_desk,

@@ -38,6 +38,7 @@ from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
+from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
@@ -98,6 +99,7 @@ class EngineParts:
         planner: Planner.
         forecasts: Forecasts of the newest plan.
         accuracy: How good earlier forecasts were.
+        archive: Earlier forecasts beside what came.
         desk: Choice of the strategy.
         operator: Orders by hand and limits from outside.
         alarm_desk: The engine's own alarms, and who is told of them.
@@ -123,6 +125,7 @@ class EngineParts:
     planner: Planner
     forecasts: ForecastService
     accuracy: AccuracyService
+    archive: ForecastArchive
     desk: StrategyDesk
     operator: OperatorDesk
     alarm_desk: AlarmDesk
@@ -271,6 +274,11 @@ class Engine:
             HistoryError: The history could not be read.
         """
         return self._parts.accuracy.scores(days)
+
+    @property
+    def forecast_archive(self) -> ForecastArchive:
+        """Earlier forecasts beside what came, and the weather behind PV."""
+        return self._parts.archive
 
     # Running.
 
