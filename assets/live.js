@@ -128,7 +128,7 @@
     );
   }
 
-  // A point is [utc_ms, pv, load, grid, battery, soc]; order of traces as in figures.py.
+  // A point is [utc_ms, pv, load, grid, battery, soc]; order of traces as in plan_chart.py.
   function extensions(points, planMeta, priceMeta) {
     var power = { x: [[], [], [], [], [], []], y: [[], [], [], [], [], []] };
     var soc = { x: [[]], y: [[]] };

@@ -20,11 +20,11 @@ from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_view as view
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
 from ems_dash.ui.fields import ShownTexts
-from ems_dash.ui.figures import PriceBar
 from ems_dash.ui.live import nothing_new
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.next_steps import next_steps
 from ems_dash.ui.pages import add_page
+from ems_dash.ui.price_bars import PriceBar
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
 from engine.domain.errors import EmsError
 from engine.domain.series import MeasuredPoint

@@ -9,8 +9,8 @@ from typing import Any
 from ems_dash.ui import overview_model as model
 from ems_dash.ui.fields import ShownTexts
 from ems_dash.ui.figure_parts import live_value
-from ems_dash.ui.figures import MEASURED_SIGNALS
 from ems_dash.ui.live import Delta, instant, millis, text_delta
+from ems_dash.ui.measured_past import MEASURED_SIGNALS
 from ems_dash.ui.moment import Moment
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint

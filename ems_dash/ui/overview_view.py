@@ -11,7 +11,6 @@ from dash import dcc, html
 
 from ems_dash.i18n import t
 from ems_dash.ui import components as ui
-from ems_dash.ui import figures as fig
 from ems_dash.ui import format as fmt
 from ems_dash.ui import overview_model as model
 from ems_dash.ui.chart_window import ChartWindow
@@ -21,6 +20,9 @@ from ems_dash.ui.header import badges, prices_are_recorded, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
+from ems_dash.ui.plan_chart import plan_figure
+from ems_dash.ui.price_bars import PriceBar, price_bars
+from ems_dash.ui.price_soc_chart import price_soc_figure
 from engine.domain.series import MeasuredPoint
 
 STATUS_ROWS = (
@@ -50,7 +52,7 @@ class PlanPart:
 def plan_part(
     moment: Moment,
     points: Sequence[MeasuredPoint],
-    prices: Sequence[fig.PriceBar],
+    prices: Sequence[PriceBar],
     steps: Sequence[NextStep],
     *,
     window: ChartWindow,
@@ -69,21 +71,19 @@ def plan_part(
         narrow: True on a phone.
     """
     snapshot, lang = moment.snapshot, moment.lang
-    plan_figure = fig.plan_figure(
-        window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow
-    )
+    power = plan_figure(window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow)
     newest = points[-1].ts if points else window.start
-    meta = plan_figure["layout"]["meta"]
+    meta = power["layout"]["meta"]
     meta["minute"] = round(newest.timestamp() * 1000)
     # Tells the browser that the figure was rebuilt and begins anew at that minute.
     meta["made"] = f"{snapshot.seq}|{meta['minute']}"
     return PlanPart(
-        plan_figure=plan_figure,
-        price_figure=fig.price_soc_figure(
+        plan_figure=power,
+        price_figure=price_soc_figure(
             window,
             points,
             snapshot.plan,
-            fig.price_bars(snapshot.plan, prices),
+            price_bars(snapshot.plan, prices),
             snapshot.site,
             theme=theme,
             lang=lang,

@@ -17,10 +17,12 @@ from flask import Flask
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from ems_dash.cli.main import main
-from ems_dash.ui import figures, overview_model
+from ems_dash.ui import overview_model
 from ems_dash.ui.chart_window import chart_window
 from ems_dash.ui.format import NO_VALUE
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.price_bars import price_bars
+from ems_dash.ui.price_soc_chart import price_soc_figure
 from engine.config.load import parse_config
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
@@ -383,11 +385,11 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
     assert price["buy_eur_per_kwh"] == pytest.approx(0.335)
     texts = overview_model.fields(Moment(snapshot, demo.clock.now(), 0.1, "de"))
     assert NO_VALUE in str(texts["price-v"])
-    figure = figures.price_soc_figure(
+    figure = price_soc_figure(
         chart_window(demo.clock.now(), VIENNA, None),
         [],
         plan,
-        figures.price_bars(plan, []),
+        price_bars(plan, []),
         snapshot.site,
         theme="light",
         lang="de",

@@ -13,9 +13,11 @@ import plotly.graph_objects as go
 import pytest
 from ui_builders import NOW, SITE, VALUES, minutes, plan
 
-from ems_dash.ui import figures as fig
 from ems_dash.ui.chart_window import chart_window
 from ems_dash.ui.figure_parts import MAX_POINTS, Figure, nice_range
+from ems_dash.ui.plan_chart import plan_figure
+from ems_dash.ui.price_bars import PriceBar, price_bars
+from ems_dash.ui.price_soc_chart import price_soc_figure
 from ems_dash.ui.theme import DATA_ROLES
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint
@@ -27,13 +29,13 @@ WINDOW = chart_window(NOW, VIENNA, NOW - timedelta(days=1))
 def power(points: list[MeasuredPoint] | None = None, the_plan: Any = "default") -> Figure:
     points = minutes(120) if points is None else points
     the_plan = plan() if the_plan == "default" else the_plan
-    return fig.plan_figure(WINDOW, points, the_plan, theme="light", lang="de")
+    return plan_figure(WINDOW, points, the_plan, theme="light", lang="de")
 
 
 def price_soc(theme: str = "light", the_plan: Any = "default") -> Figure:
     the_plan = plan() if the_plan == "default" else the_plan
-    bars = fig.price_bars(the_plan, [])
-    return fig.price_soc_figure(WINDOW, minutes(120), the_plan, bars, SITE, theme=theme, lang="de")
+    bars = price_bars(the_plan, [])
+    return price_soc_figure(WINDOW, minutes(120), the_plan, bars, SITE, theme=theme, lang="de")
 
 
 @pytest.mark.parametrize("figure", [power(), power(the_plan=None), price_soc(), power([])])
@@ -95,7 +97,7 @@ def test_missing_minutes_stay_a_hole() -> None:
 
 
 def test_live_traces_hold_at_most_720_points() -> None:
-    figure = fig.plan_figure(
+    figure = plan_figure(
         replace(WINDOW, start=WINDOW.start - timedelta(days=2)),
         minutes(1500),
         plan(),
@@ -134,12 +136,12 @@ def test_planned_soc_starts_at_the_measured_one() -> None:
 
 
 def test_forecast_prices_look_different_and_past_ones_paler() -> None:
-    early = [fig.PriceBar(NOW - timedelta(hours=2), 15, 0.05, False)]
-    figure = fig.price_soc_figure(
+    early = [PriceBar(NOW - timedelta(hours=2), 15, 0.05, False)]
+    figure = price_soc_figure(
         WINDOW,
         [],
         plan(),
-        fig.price_bars(plan(), early),
+        price_bars(plan(), early),
         SITE,
         theme="light",
         lang="de",
