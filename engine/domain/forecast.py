@@ -21,6 +21,10 @@ FORECAST_SIGNALS: tuple[str, ...] = (PRICE_SIGNAL, LOAD_SIGNAL, PV_SIGNAL)
 """Series that are forecast, by the signal they become when they are measured or published."""
 
 
+MODEL_RUN = "pv_model_uncalibrated"
+"""Model key under which uncalibrated PV model output is archived among the forecasts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
     """A forecast of one series in 15-min steps; every array has shape (n,).

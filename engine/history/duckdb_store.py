@@ -19,6 +19,7 @@ from engine.history.file_lock import FileLock
 from engine.history.files import free_disk_bytes, size_of
 from engine.history.inserts import insert_batch
 from engine.history.instance import InstanceSettings, is_fatal, wal_path
+from engine.history.read_limit import interruptible
 from engine.history.reads import DuckDbReads
 from engine.history.recovery import RecoveryLadder
 from engine.history.schema import CATALOG, migrate
@@ -244,7 +245,8 @@ class DuckDbHistory(DuckDbReads):
                 cursor = self._connection.cursor()
                 self._reading.add(cursor)
             try:
-                yield cursor
+                with interruptible(cursor):
+                    yield cursor
             except duckdb.Error as error:
                 # the next write reopens the file; a read must not wait for that
                 self._broken = self._broken or is_fatal(error)

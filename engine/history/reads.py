@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 
@@ -24,9 +25,18 @@ from engine.domain.records import (
 )
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
-from engine.history import forecast_queries, queries, series_queries
+from engine.history import (
+    forecast_queries,
+    point_reads,
+    queries,
+    series_queries,
+    table_reads,
+)
 from engine.history.columns import ColumnKey, Columns, Resolution
+from engine.history.dictionary import TableInfo
+from engine.history.point_reads import Points
 from engine.history.roll_up_columns import GAP_SECONDS
+from engine.history.series_names import SeriesName
 from engine.history.store import ForecastHeader, ForecastPairs, PlanHeader
 
 
@@ -36,6 +46,41 @@ class DuckDbReads(ABC):
     @abstractmethod
     def _cursor(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Lend a cursor for one read; errors of DuckDB become HistoryError."""
+
+    def lend_cursor(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lend a cursor of its own for one read, for SQL written elsewhere in this package."""
+        return self._cursor()
+
+    def table_rows(
+        self,
+        table: TableInfo,
+        columns: Sequence[str],
+        site_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        timezone: str = "UTC",
+    ) -> Any:
+        """Return rows of a period as an Arrow table; see `TableStore.table_rows`."""
+        with self._cursor() as cursor:
+            return table_reads.table_rows(
+                cursor,
+                table,
+                columns,
+                site_id=site_id,
+                since=since,
+                until=until,
+                timezone=timezone,
+            )
+
+    def points(
+        self, name: SeriesName, site_id: str, since: datetime, until: datetime, timezone: str
+    ) -> Points:
+        """Return values of a series that is not measured; see `PointStore.points`."""
+        with self._cursor() as cursor:
+            return point_reads.points(
+                cursor, name, site_id=site_id, since=since, until=until, timezone=timezone
+            )
 
     def latest_sample(self, site_id: str) -> SampleRow | None:
         """Return the newest sample of `site_id`; its `values` hold the usable signals only."""

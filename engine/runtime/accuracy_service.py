@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from engine.domain.clock import Clock
 from engine.domain.errors import HistoryError
-from engine.domain.forecast import FORECAST_SIGNALS
+from engine.domain.forecast import FORECAST_SIGNALS, MODEL_RUN
 from engine.domain.snapshot import Notice
 from engine.forecasting.accuracy import (
     FEWEST_SCORED_STEPS,
@@ -21,7 +21,6 @@ from engine.forecasting.accuracy import (
     score_all,
 )
 from engine.history.store import HistoryStore
-from engine.runtime.pv_setup import MODEL_RUN
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from engine.analytics.incurred_peak import IncurredPeaks
 from engine.config.schema import Config
 from engine.domain.clock import Clock
-from engine.domain.forecast import PV_SIGNAL, Forecast
+from engine.domain.forecast import MODEL_RUN, PV_SIGNAL, Forecast
 from engine.domain.plan import Plan
 from engine.domain.site import Site
 from engine.domain.strategy import Selection
@@ -26,7 +26,7 @@ from engine.runtime.forecast_setup import MinuteMeans, build_forecasts
 from engine.runtime.market_service import MarketService
 from engine.runtime.planner import PlanInputs, Planner
 from engine.runtime.problem import ProblemBuilder
-from engine.runtime.pv_setup import MODEL_RUN, PvPast, RunStore
+from engine.runtime.pv_setup import PvPast, RunStore
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.uncertainty import Uncertainty
 from engine.strategies.parameters import StrategyParameters

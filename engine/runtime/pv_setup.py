@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.config.schema import Config
 from engine.domain.errors import EmsError
-from engine.domain.forecast import PV_SIGNAL, FloatArray, Forecast
+from engine.domain.forecast import MODEL_RUN, PV_SIGNAL, FloatArray, Forecast
 from engine.forecasting.base import Forecaster, QuarterHourHistory
 from engine.forecasting.day_type import DayTypeMedian
 from engine.forecasting.factory import build_forecaster
@@ -28,9 +28,6 @@ from engine.runtime.market_service import MarketService
 from engine.weather.pv_model import ClearSky, PvPlane, PvSystem, clear_sky_of
 
 log = logging.getLogger(__name__)
-
-MODEL_RUN = "pv_model_uncalibrated"
-"""Model key under which uncalibrated model output is archived among the forecasts."""
 
 
 class RunStore(Protocol):

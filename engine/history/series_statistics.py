@@ -1,0 +1,66 @@
+"""Figures of a series over a whole period."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.domain.forecast import FloatArray
+from engine.history.roll_up_columns import GAP_SECONDS
+
+
+def held_seconds(ts: NDArray[np.datetime64]) -> FloatArray:
+    """Return the seconds each sample stands for; shape (n,), 0 before gaps and for the last."""
+    if ts.size == 0:
+        return np.zeros(0)
+    seconds = np.diff(ts.astype("datetime64[us]").astype(np.int64)) / 1e6
+    return np.append(np.where(seconds <= GAP_SECONDS, seconds, 0.0), 0.0)
+
+
+def energies(power_kw: FloatArray, seconds: FloatArray) -> tuple[float, float] | None:
+    """Return energy above and below zero, kWh, both >= 0; None without a usable value.
+
+    Args:
+        power_kw: Power; NaN where there is none.
+        seconds: Time each value stands for.
+    """
+    usable = np.isfinite(power_kw)
+    if not usable.any():
+        return None
+    kwh = power_kw[usable] * seconds[usable] / 3600.0
+    return float(kwh[kwh > 0].sum()), float(-kwh[kwh < 0].sum())
+
+
+def weighted_mean(values: FloatArray, weights: FloatArray) -> float | None:
+    """Return the mean weighted by `weights` (>= 0); the plain one when they are all 0."""
+    usable = np.isfinite(values)
+    if not usable.any():
+        return None
+    weights = np.nan_to_num(weights[usable])
+    if weights.sum() <= 0.0:
+        return float(values[usable].mean())
+    return float(np.average(values[usable], weights=weights))
+
+
+def lowest(values: FloatArray) -> float | None:
+    """Return the lowest usable value."""
+    usable = values[np.isfinite(values)]
+    return float(usable.min()) if usable.size else None
+
+
+def highest(values: FloatArray) -> float | None:
+    """Return the highest usable value."""
+    usable = values[np.isfinite(values)]
+    return float(usable.max()) if usable.size else None
+
+
+def quantile(values: FloatArray, share: float) -> float | None:
+    """Return the value that `share` (0 to 1) of the usable values lie below."""
+    usable = values[np.isfinite(values)]
+    return float(np.quantile(usable, share)) if usable.size else None
+
+
+def total(values: FloatArray) -> float | None:
+    """Return the sum of the usable values."""
+    usable = values[np.isfinite(values)]
+    return float(usable.sum()) if usable.size else None

@@ -1,0 +1,85 @@
+"""Rows of the tables of the data dictionary as Arrow tables: for exports and series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from engine.history.dictionary import TableInfo, select_list
+from engine.history.queries import period
+from engine.history.store import INSTALLATION_SITE_ID
+from engine.history.views import source_sql
+
+
+class TableStore(Protocol):
+    """Rows of one table of the data dictionary."""
+
+    def table_rows(
+        self,
+        table: TableInfo,
+        columns: Sequence[str],
+        site_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        timezone: str = "UTC",
+    ) -> Any:
+        """Return rows of a period as a `pyarrow.Table`, in the order of the table.
+
+        Args:
+            table: The table.
+            columns: Columns wanted, in this order.
+            site_id: The site; events of the whole installation come as well.
+            since: Start of the period, by the table's time column.
+            until: End of the period.
+            timezone: IANA name; of tables by local day, days that begin in the period are meant.
+
+        Raises:
+            HistoryError: A column is unknown, a time is naive, or the store cannot answer.
+        """
+        ...
+
+
+def table_rows(
+    cursor: duckdb.DuckDBPyConnection,
+    table: TableInfo,
+    columns: Sequence[str],
+    *,
+    site_id: str,
+    since: datetime,
+    until: datetime,
+    timezone: str,
+) -> Any:
+    """Return rows of a period; see `TableStore.table_rows`."""
+    for name in columns:
+        table.column(name)
+    start, end = period(since, until)
+    bounds: list[Any] = [start, end]
+    if table.is_daily:
+        zone = ZoneInfo(timezone)
+        # a day belongs to the period when its midnight does
+        bounds = [
+            _first_day(since.astimezone(zone)),
+            _first_day(until.astimezone(zone)),
+        ]
+    return cursor.sql(
+        f"SELECT {select_list(columns)} FROM ({source_sql(table)}) "
+        f'WHERE site_id IN (?, ?) AND "{table.time_column}" >= ? AND "{table.time_column}" < ? '
+        f"ORDER BY {select_list(table.order)}",
+        params=[
+            site_id,
+            INSTALLATION_SITE_ID if table.name == "events" else site_id,
+            *bounds,
+        ],
+    ).to_arrow_table()
+
+
+def _first_day(local: datetime) -> Any:
+    """Return the first local day that begins at or after `local`."""
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    day = local.date()
+    return day if midnight == local else day.fromordinal(day.toordinal() + 1)
