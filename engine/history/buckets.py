@@ -65,7 +65,8 @@ class Grouping:
     def _reduce(self, how: np.ufunc, values: FloatArray) -> FloatArray:
         if self._n == 0:
             return np.zeros(0)
-        return np.asarray(how.reduceat(values, self._first), dtype=np.float64)
+        reduced: FloatArray = how.reduceat(values, self._first)
+        return reduced
 
     def mean(self, values: FloatArray, weights: FloatArray) -> FloatArray:
         """Return means of `values` weighted by `weights` (>= 0); NaN where nothing counts."""
@@ -87,16 +88,17 @@ class Grouping:
         usable = np.isfinite(values)
         total = self._reduce(np.add, np.where(usable, values, 0.0))
         n = self._reduce(np.add, usable.astype(np.float64))
-        return np.where(n > 0.0, total, np.nan)
+        sums: FloatArray = np.where(n > 0.0, total, np.nan)
+        return sums
 
     def last(self, values: FloatArray) -> FloatArray:
         """Return the last usable value; NaN where there is none."""
         if self._n == 0:
             return np.zeros(0)
-        usable = np.isfinite(values)
-        at = np.where(usable, np.arange(self._n), -1)
+        at = np.where(np.isfinite(values), np.arange(self._n), -1)
         newest = np.maximum.reduceat(at, self._first)
-        return np.where(newest >= 0, values[np.maximum(newest, 0)], np.nan)
+        picked: FloatArray = np.where(newest >= 0, values[np.maximum(newest, 0)], np.nan)
+        return picked
 
     def any(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return whether any entry is marked."""

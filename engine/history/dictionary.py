@@ -237,7 +237,9 @@ def tables() -> dict[str, TableInfo]:
                 _count("n_steps", "Number of steps"),
                 _word("model", "Key of the model"),
                 _word("method", "Model and data behind it, in words"),
-                _c("p10", "as signal", "Value the truth falls below in one of ten cases", "FLOAT[]"),
+                _c(
+                    "p10", "as signal", "Value the truth falls below in one of ten cases", "FLOAT[]"
+                ),
                 _c("p50", "as signal", "Median", "FLOAT[]"),
                 _c("p90", "as signal", "Value the truth exceeds in one of ten cases", "FLOAT[]"),
                 _c("known", "", "The value was published or measured already", "BOOLEAN[]"),

@@ -67,20 +67,24 @@ def thin(
     high = None if high is None else high[usable]
     if ts.size == 0:
         empty = np.zeros(0)
-        return Thinned(
-            ts, empty, None if low is None else empty, None if high is None else empty
-        )
+        return Thinned(ts, empty, None if low is None else empty, None if high is None else empty)
     starts = _segment_starts(ts, max_points, gap_us)
     if values.size + starts.size - 1 <= max_points:
         kept = np.arange(values.size)
     else:
         kept = _kept(ts, values, starts, max_points - (starts.size - 1))
-    return _marked(ts, values, kept, starts, low, high)
+    # a mark lies right behind the last point before its gap
+    marks = np.searchsorted(kept, starts[1:])
+    marked_ts = np.insert(ts[kept], marks, ts[kept[marks - 1]] + np.timedelta64(1, "us"))
+    return Thinned(
+        ts=marked_ts,
+        values=_with_marks(values[kept], marks),
+        low=None if low is None else _with_marks(np.fmin.reduceat(low, kept), marks),
+        high=None if high is None else _with_marks(np.fmax.reduceat(high, kept), marks),
+    )
 
 
-def _segment_starts(
-    ts: NDArray[np.datetime64], max_points: int, gap_us: int
-) -> NDArray[np.int64]:
+def _segment_starts(ts: NDArray[np.datetime64], max_points: int, gap_us: int) -> NDArray[np.int64]:
     """Return the index each segment starts at."""
     distance = np.diff(ts.astype(np.int64))
     breaks = np.flatnonzero(distance > gap_us)
@@ -114,36 +118,16 @@ def _shares(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     return np.minimum(lengths, 1 + extra)
 
 
-def _thin_segment(
-    ts: NDArray[np.datetime64], values: FloatArray, share: int
-) -> NDArray[np.int64]:
+def _thin_segment(ts: NDArray[np.datetime64], values: FloatArray, share: int) -> NDArray[np.int64]:
     if share >= values.size:
         return np.arange(values.size)
     if share < _LEAST_FOR_LTTB:
         return np.linspace(0, values.size - 1, share).astype(np.int64)
-    picked = tsdownsample.MinMaxLTTBDownsampler().downsample(ts.astype(np.int64), values, n_out=share)
+    picked = tsdownsample.MinMaxLTTBDownsampler().downsample(
+        ts.astype(np.int64), values, n_out=share
+    )
     return np.asarray(picked, dtype=np.int64)
 
 
-def _marked(
-    ts: NDArray[np.datetime64],
-    values: FloatArray,
-    kept: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    low: FloatArray | None,
-    high: FloatArray | None,
-) -> Thinned:
-    # a mark lies right behind the last point before its gap
-    at = np.searchsorted(kept, starts[1:])
-    before = kept[at - 1]
-    out_ts = np.insert(ts[kept], at, ts[before] + np.timedelta64(1, "us"))
-
-    def with_marks(line: FloatArray) -> FloatArray:
-        return np.insert(line, at, np.nan)
-
-    return Thinned(
-        ts=out_ts,
-        values=with_marks(values[kept]),
-        low=None if low is None else with_marks(np.fmin.reduceat(low, kept)),
-        high=None if high is None else with_marks(np.fmax.reduceat(high, kept)),
-    )
+def _with_marks(line: FloatArray, marks: NDArray[np.int64]) -> FloatArray:
+    return np.asarray(np.insert(line, marks, np.nan), dtype=np.float64)

@@ -129,7 +129,7 @@ def points(
                 lead_s,
             ]
         case Family.METRIC:
-            return _metric(cursor, name, site_id, since, until, ZoneInfo(timezone))
+            return _metric(cursor, name, site_id, (since, until), ZoneInfo(timezone))
         case Family.MEASURED:
             raise ValueError("a measured series has columns, not points")
     found = cursor.execute(sql, arguments).fetchnumpy()
@@ -144,10 +144,10 @@ def _metric(
     cursor: duckdb.DuckDBPyConnection,
     name: SeriesName,
     site_id: str,
-    since: datetime,
-    until: datetime,
+    bounds: tuple[datetime, datetime],
     zone: ZoneInfo,
 ) -> Points:
+    since, until = bounds
     rows = cursor.execute(
         "SELECT day, value FROM h.metrics WHERE site_id = ? AND metric = ? "
         "AND day >= ? AND day <= ? ORDER BY day",

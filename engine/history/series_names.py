@@ -139,9 +139,7 @@ def _measured(text: str) -> SeriesName:
     raise _unknown(text)
 
 
-def _of_table(
-    text: str, family: Family, column: str, baseline: str | None = None
-) -> SeriesName:
+def _of_table(text: str, family: Family, column: str, baseline: str | None = None) -> SeriesName:
     info = table_info(_TABLE[family]).column(column)
     if info.sql_type != "DOUBLE":
         raise _unknown(text)

@@ -61,7 +61,11 @@ class ReadSeries:
 
 
 def read_measured(
-    store: QueryStore, query: SeriesQuery, names: Sequence[SeriesName], zone: ZoneInfo, now: datetime
+    store: QueryStore,
+    query: SeriesQuery,
+    names: Sequence[SeriesName],
+    zone: ZoneInfo,
+    now: datetime,
 ) -> dict[str, ReadSeries]:
     """Return the measured series `names` of a question, by name, from one read of the store.
 
@@ -144,9 +148,7 @@ def _keys(name: SeriesName, query: SeriesQuery) -> list[ColumnKey]:
     if name.kind is Kind.GAUGE:
         keys += [ColumnKey(column, a) for a in (Aggregate.COUNT, Aggregate.MIN, Aggregate.MAX)]
     if query.statistics and name.is_power:
-        keys += [
-            ColumnKey(column, a) for a in (Aggregate.POSITIVE_KWH, Aggregate.NEGATIVE_KWH)
-        ]
+        keys += [ColumnKey(column, a) for a in (Aggregate.POSITIVE_KWH, Aggregate.NEGATIVE_KWH)]
     return keys
 
 

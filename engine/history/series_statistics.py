@@ -13,7 +13,7 @@ def held_seconds(ts: NDArray[np.datetime64]) -> FloatArray:
     """Return the seconds each sample stands for; shape (n,), 0 before gaps and for the last."""
     if ts.size == 0:
         return np.zeros(0)
-    seconds = np.diff(ts.astype("datetime64[us]").astype(np.int64)) / 1e6
+    seconds: FloatArray = np.diff(ts.astype(np.int64)).astype(np.float64) / 1e6
     return np.append(np.where(seconds <= GAP_SECONDS, seconds, 0.0), 0.0)
 
 

@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from engine.domain.forecast import PRICE_SIGNAL, FloatArray, Forecast
+from engine.domain.forecast import MODEL_RUN, PRICE_SIGNAL, FloatArray, Forecast
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.series import quarter_hour_values
 from engine.history.store import MIN_GOOD_MINUTES, ForecastHeader, HistoryStore
 from engine.runtime.market_service import MarketService
-from engine.runtime.pv_setup import MODEL_RUN
 from engine.weather.sources_live import WeatherStatus
 from engine.weather.weather import WeatherForecast
 

@@ -11,12 +11,11 @@ import pytest
 
 from engine.domain.clock import ManualClock
 from engine.domain.errors import HistoryError
-from engine.domain.forecast import LOAD_SIGNAL, PV_SIGNAL, Forecast
+from engine.domain.forecast import LOAD_SIGNAL, MODEL_RUN, PV_SIGNAL, Forecast
 from engine.domain.records import SampleRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch, SiteForecast
 from engine.runtime.accuracy_service import KEPT_FOR, WATCHED_EVERY, AccuracyService
-from engine.runtime.pv_setup import MODEL_RUN
 from tests.support.build import forecast
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
