@@ -73,7 +73,9 @@ class Grouping:
         counts = np.where(np.isfinite(values), np.nan_to_num(weights), 0.0)
         total = self._reduce(np.add, np.nan_to_num(values) * counts)
         weight = self._reduce(np.add, counts)
-        return np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0.0)
+        means: FloatArray = np.full(total.shape, np.nan)
+        np.divide(total, weight, out=means, where=weight > 0.0)
+        return means
 
     def low(self, values: FloatArray) -> FloatArray:
         """Return the lowest usable value; NaN where there is none."""
