@@ -166,7 +166,7 @@ class ControlCycle:
                 self._cost_by_quarter[row.ts] = row.cost_eur
 
     def run(self, plan: Plan | None) -> CycleResult:
-        """Run one cycle with the published plan."""
+        """Run one cycle with the published plan; `record` then stores what it decided."""
         now = self._clock.now()
         image = build_image(
             self._site.site_id,
@@ -198,20 +198,26 @@ class ControlCycle:
             setpoint = _not_on_recorded_prices(setpoint, limits)
         if self._dispatch:
             self._command_power(setpoint.power_kw)
-        self._record(image, limits, setpoint)
-        state, told = self._state(image, limits, setpoint)
+        state, told = self._state(image, limits, setpoint, order)
         charge_kw, discharge_kw = self._battery_limits()
         return CycleResult(
             image, limits, setpoint, price, state, told, charge_kw, discharge_kw, order
         )
 
     def _state(
-        self, image: ProcessImage, limits: PowerLimits, setpoint: Setpoint
+        self,
+        image: ProcessImage,
+        limits: PowerLimits,
+        setpoint: Setpoint,
+        order: ManualOrder | None,
     ) -> tuple[EngineState, str | None]:
         reason = setpoint.missing or setpoint.reason
         if reason in DECIDING_REASONS and _blocked_by_battery(limits):
             failed = image.value("status_code") == STATUS_FAULT or _has_fault(image)
             reason = BATTERY_FAULT if failed else BATTERY_BLOCKED
+        elif reason in DECIDING_REASONS and order is not None:
+            # An order stays in force where a grid limit has the last word.
+            reason = MANUAL
         contact = image.sample(EXTERNAL_CONTACT)
         if reason not in REASON_STATES and contact is not None and not contact.usable:
             reason = CONTACT_MISSING
@@ -246,7 +252,14 @@ class ControlCycle:
             costs.append(running.cost_eur)
         return sum(costs) if costs else None
 
-    def _record(self, image: ProcessImage, limits: PowerLimits, setpoint: Setpoint) -> None:
+    def record(self, result: CycleResult, state: EngineState) -> None:
+        """Hand a cycle to the history, the minute means and the ledger.
+
+        Args:
+            result: What `run` returned.
+            state: State of the engine as it is shown, which while it starts is another one.
+        """
+        image, limits, setpoint = result.image, result.limits, result.setpoint
         # A clock that jumps back must not write a second truth for the same time.
         if self._last_ts is not None and image.ts <= self._last_ts:
             return
@@ -262,6 +275,8 @@ class ControlCycle:
                 charge_limit_kw=limits.charge_kw,
                 discharge_limit_kw=limits.discharge_kw,
                 binding=setpoint.binding,
+                decided_by=setpoint.reason if self._dispatch else None,
+                state=state.value,
                 simulated=image.simulated,
             )
         )

@@ -393,12 +393,13 @@ class Engine:
     def _control_step(self) -> None:
         result = self._parts.cycle.run(self._plan)
         self._result = result
+        state, reason = self._overall(result)
+        self._parts.cycle.record(result, state)
         image, monotonic_s = result.image, self._clock.monotonic()
         self._parts.recent.add(image)
         listed = self._parts.alarms.views()
         alarms = self._parts.alarms.update(image, monotonic_s)
         self._tell_alarms(listed, alarms)
-        state, reason = self._overall(result)
         previous = self._snapshot
         self._snapshot = EngineSnapshot(
             seq=previous.seq + 1,

@@ -238,7 +238,7 @@ def test_a_limit_at_the_meter_is_healed_by_the_battery(build: Build) -> None:
     assert site.grid_kw <= 20.1
     assert site.limits.required_binding == "external_dso"
     assert site.setpoint.reason == "grid_limit"
-    assert site.state[0] in (EngineState.MANUAL, EngineState.AUTOMATIC)
+    assert site.state == BY_HAND
 
 
 def test_the_digital_input_reduces_at_once(build: Build) -> None:
