@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import duckdb
 
 from engine.domain.clock import Clock, SystemClock
 from engine.domain.errors import EmsError, HistoryError
 from engine.domain.records import EventRow
-from engine.history.checks import check_batch
+from engine.history.checks import check_batch, check_time
 from engine.history.file_lock import FileLock
 from engine.history.files import free_disk_bytes, size_of
 from engine.history.inserts import insert_batch
 from engine.history.instance import InstanceSettings, is_fatal, wal_path
+from engine.history.queries import period
 from engine.history.read_limit import interruptible
 from engine.history.reads import DuckDbReads
 from engine.history.recovery import RecoveryLadder
+from engine.history.roll_ups import STRETCH, make, pending_sites, roll_up_stretch
+from engine.history.rows import naive_utc
+from engine.history.sample_source import SampleSource
 from engine.history.schema import CATALOG, migrate
 from engine.history.snapshot import Snapshotter
+from engine.history.spans import Span, first_of, floor_to, widened
 from engine.history.store import INSTALLATION_SITE_ID, Batch
 from engine.history.thinning import thin_forecasts
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+_ROLL_UP_SECONDS = 2.0
 _FREE_RESERVE_BYTES = 200_000_000
 _RETRY_SECONDS = 60.0
 _READERS_GONE_SECONDS = 30.0
@@ -82,6 +93,7 @@ class DuckDbHistory(DuckDbReads):
         self._ladder = RecoveryLadder(
             path, InstanceSettings(memory_limit_mb, threads), self._clock, self._tell
         )
+        self._source = SampleSource(path.parent / "cold")
         self._query_slots = threading.BoundedSemaphore(concurrent_queries)
         self._write_lock = threading.RLock()
         self._readers = threading.Condition()
@@ -150,6 +162,58 @@ class DuckDbHistory(DuckDbReads):
                     self._broken = is_fatal(second)
                     raise _failed("written", second) from second
             self._after_commit()
+
+    def roll_up(self, now: datetime) -> int:
+        """Make the roll-ups of minutes that are over; see `SeriesStore.roll_up`.
+
+        After `_ROLL_UP_SECONDS` the rest is left for the next call, so that rows to be stored
+        do not wait for long.
+        """
+        check_time(now, "now")
+        over = floor_to(naive_utc(now), timedelta(minutes=1))
+        stop = time.perf_counter() + _ROLL_UP_SECONDS
+        made, more = 0, True
+        while more and time.perf_counter() < stop:
+            more = False
+            for site_id in self._changing("rolled up", pending_sites):
+                stretch = partial(roll_up_stretch, source=self._source, site_id=site_id, over=over)
+                count, waits = self._changing("rolled up", stretch)
+                made += count
+                more = more or waits
+        return made
+
+    def rebuild_roll_ups(self, site_id: str, since: datetime, until: datetime) -> int:
+        """Make all roll-ups of a period again; see `SeriesStore.rebuild_roll_ups`."""
+        start, end = period(since, until)
+        step = timedelta(minutes=15)
+        (span,) = widened([(start, max(end, start + step))], step)
+        spans, made = [span], 0
+        while spans:
+            stretch, spans = first_of(spans, STRETCH)
+            rebuild = partial(self._rebuild, site_id=site_id, spans=stretch)
+            made += self._changing("rolled up", rebuild)
+        return made
+
+    def _rebuild(
+        self, cursor: duckdb.DuckDBPyConnection, site_id: str, spans: Sequence[Span]
+    ) -> int:
+        cursor.execute("BEGIN")
+        made = make(cursor, self._source, site_id, spans, again=True)
+        cursor.execute("COMMIT")
+        return made
+
+    def _changing(self, verb: str, action: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """Run `action` with a writing cursor; an error undoes what it did not commit."""
+        with self._write_lock:
+            self._ensure_usable()
+            cursor = self._writing_cursor()
+            try:
+                return action(cursor)
+            except duckdb.Error as error:
+                self._broken = self._broken or is_fatal(error)
+                raise _failed(verb, error) from error
+            finally:
+                cursor.close()
 
     def checkpoint(self) -> bool:
         """Checkpoint the file and copy it to the snapshot; see `HistoryStore.checkpoint`.
@@ -268,7 +332,7 @@ class DuckDbHistory(DuckDbReads):
         # a cursor of its own: closing it rolls back whatever an error left open
         cursor = self._writing_cursor()
         try:
-            insert_batch(cursor, batch)
+            insert_batch(cursor, batch, self._source)
         finally:
             cursor.close()
 

@@ -9,32 +9,32 @@ from typing import Any, Protocol, TypeVar
 
 import duckdb
 
-from engine.domain.records import TariffRow
+from engine.domain.records import SampleRow, TariffRow
 from engine.history import rows as to_arrow
 from engine.history.forecast_rows import forecasts_table
 from engine.history.plan_rows import headers_table, steps_table
+from engine.history.roll_ups import mark_pending
+from engine.history.sample_source import SampleSource
 from engine.history.selection_rows import candidates_table, selections_table
 from engine.history.store import Batch
 
 _T = TypeVar("_T")
 
 
-def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch, source: SampleSource) -> None:
     """Store `batch` in one transaction on `connection`; rows stored before stay single.
+
+    Args:
+        connection: A writing cursor.
+        batch: The rows.
+        source: Where samples that were stored before are.
 
     Raises:
         duckdb.Error: Nothing is certain to be stored; discard the connection.
     """
     connection.execute("BEGIN")
     if batch.samples:
-        samples = _first_of(batch.samples, lambda r: (r.site_id, r.ts))
-        _insert_new(
-            connection,
-            "samples",
-            to_arrow.samples_table(samples),
-            ("site_id", "ts"),
-            _window(samples),
-        )
+        _insert_samples(connection, batch.samples, source)
     if batch.prices:
         prices = _last_of(batch.prices, lambda r: (r.site_id, r.ts))
         _replace(connection, "prices", to_arrow.prices_table(prices), _window(prices))
@@ -58,6 +58,15 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         _insert_selections(connection, batch)
     _insert_accounts(connection, batch)
     connection.execute("COMMIT")
+
+
+def _insert_samples(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[SampleRow], source: SampleSource
+) -> None:
+    samples = _first_of(rows, lambda r: (r.site_id, r.ts))
+    window = _window(samples)
+    _insert_new(connection, "samples", to_arrow.samples_table(samples), ("site_id", "ts"), window)
+    mark_pending(connection, samples, source.gap_seconds)
 
 
 def _insert_accounts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:

@@ -31,8 +31,9 @@ from engine.history.plan_rows import (
     header_from_row,
     plan_from_rows,
 )
+from engine.history.roll_up_columns import DECISION_COLUMNS
 from engine.history.rows import RUN_COLUMNS, SAVINGS_COLUMNS, naive_utc, utc
-from engine.history.schema import DECISION_COLUMNS, TABLES
+from engine.history.schema import TABLES
 from engine.history.selection_rows import (
     CANDIDATE_COLUMNS,
     SELECTION_COLUMNS,

@@ -35,13 +35,15 @@ from engine.history import (
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.history.dictionary import TableInfo
 from engine.history.point_reads import Points
-from engine.history.roll_up_columns import GAP_SECONDS
+from engine.history.sample_source import SampleSource
 from engine.history.series_names import SeriesName
 from engine.history.store import ForecastHeader, ForecastPairs, PlanHeader
 
 
 class DuckDbReads(ABC):
     """Answers of `HistoryStore`, see there, from the cursors that `_cursor` lends."""
+
+    _source: SampleSource
 
     @abstractmethod
     def _cursor(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -101,13 +103,13 @@ class DuckDbReads(ABC):
         with self._cursor() as cursor:
             return series_queries.columns(
                 cursor,
+                self._source,
                 site_id,
                 keys,
                 resolution,
                 since=since,
                 until=until,
                 texts=texts,
-                gap_seconds=GAP_SECONDS,
             )
 
     def minute_means(

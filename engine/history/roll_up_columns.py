@@ -15,7 +15,7 @@ from engine.domain.errors import HistoryError
 from engine.domain.signals import SIGNALS, Kind
 from engine.history.columns import TALLIES, TEXT_COLUMNS, Aggregate, ColumnKey, Resolution
 
-DECISIONS: tuple[str, ...] = ("setpoint_kw", "charge_limit_kw", "discharge_limit_kw")
+DECISION_COLUMNS: tuple[str, ...] = ("setpoint_kw", "charge_limit_kw", "discharge_limit_kw")
 """Numeric columns of samples that are decisions of the control law; they behave like a GAUGE."""
 
 POWER_SIGNALS: tuple[str, ...] = ("battery_kw", "grid_kw", "pv_kw", "load_kw")
@@ -83,7 +83,7 @@ _HOW_OF: dict[Aggregate, How] = {
 def roll_up_columns() -> dict[str, RollUpColumn]:
     """Return every numeric column of a roll-up by name, in the order of the table."""
     found = [RollUpColumn(name, name, How.TALLY, Kind.GAUGE) for name in TALLIES]
-    kinds = dict.fromkeys(DECISIONS, Kind.GAUGE) | {s.name: s.kind for s in SIGNALS.values()}
+    kinds = dict.fromkeys(DECISION_COLUMNS, Kind.GAUGE) | {s.name: s.kind for s in SIGNALS.values()}
     for source, kind in kinds.items():
         hows: tuple[How, ...] = _HOWS[kind]
         if source in POWER_SIGNALS:
@@ -152,7 +152,7 @@ def check_texts(texts: Iterable[str]) -> None:
 
 
 def _kind(name: str) -> Kind:
-    if name in DECISIONS:
+    if name in DECISION_COLUMNS:
         return Kind.GAUGE
     signal = SIGNALS.get(name)
     if signal is None:

@@ -20,9 +20,7 @@ from engine.history.roll_up_columns import (
     RollUpColumn,
     roll_up_columns,
 )
-
-Span = tuple[datetime, datetime]
-"""From, and to before; naive UTC as the database keeps times."""
+from engine.history.spans import Span
 
 _LAST_TYPE = {Kind.COUNTER: "DOUBLE", Kind.CODE: "INTEGER"}
 
@@ -115,18 +113,14 @@ def with_parts(columns: Iterable[RollUpColumn], texts: Sequence[str]) -> list[Ro
     return list(parts.values())
 
 
-def columns_in_table(columns: Iterable[RollUpColumn], texts: Sequence[str]) -> str:
-    """Return the select list of a roll-up: time, simulated, then `columns` and `texts`."""
-    return ", ".join(["ts", "simulated", *(quoted(c.name) for c in columns), *map(quoted, texts)])
-
-
 def roll_up_table(name: str) -> str:
-    """Return the statement that creates roll-up `name`; its numeric columns follow the signals."""
-    words = ", ".join(f"{quoted(text)} VARCHAR" for text in TEXT_COLUMNS)
-    return (
-        f"CREATE TABLE h.{name}(ts TIMESTAMP NOT NULL, site_id VARCHAR NOT NULL, "
-        f"simulated BOOLEAN NOT NULL, {words})"
-    )
+    """Return the statement that creates roll-up `name` with the columns of today's signals."""
+    columns = [
+        *("ts TIMESTAMP NOT NULL", "site_id VARCHAR NOT NULL", "simulated BOOLEAN NOT NULL"),
+        *(f"{quoted(text)} VARCHAR" for text in TEXT_COLUMNS),
+        *(f"{quoted(c.name)} {sql_type(c)}" for c in roll_up_columns().values()),
+    ]
+    return f"CREATE TABLE h.{name}({', '.join(columns)})"
 
 
 def inside(column: str, spans: Sequence[Span]) -> str:

@@ -20,6 +20,8 @@ import duckdb
 
 from engine.domain.errors import HistoryError
 from engine.domain.signals import SIGNALS, Kind, Signal
+from engine.history.roll_up_columns import roll_up_columns
+from engine.history.roll_up_sql import roll_up_table, sql_type
 
 CATALOG = "h"
 """Name under which the history file is attached."""
@@ -40,7 +42,15 @@ TABLES: tuple[str, ...] = (
     "savings",
     "metrics",
 )
-"""Tables that hold data, in the order they are reported."""
+"""Tables that hold what was written, in the order they are reported.
+
+Beside them stand the roll-ups (`ROLL_UPS`), the minutes they still lack
+(``roll_up_pending``), the days in the archive (``archived_days``) and, per site, the time
+before which roll-ups cannot be made again because their samples are gone (``kept_from``).
+"""
+
+MINUTES, QUARTER_HOURS = ROLL_UPS = ("r1m", "r15m")
+"""Roll-up tables."""
 
 SQL_TYPE: dict[Kind, str] = {
     Kind.GAUGE: "FLOAT",
@@ -48,9 +58,6 @@ SQL_TYPE: dict[Kind, str] = {
     Kind.CODE: "INTEGER",
 }
 """Column type per kind of signal; an energy counter needs more digits than a FLOAT has."""
-
-DECISION_COLUMNS: tuple[str, ...] = ("setpoint_kw", "charge_limit_kw", "discharge_limit_kw")
-"""Numeric columns of `samples` that are decisions of the control law, not signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +181,24 @@ MIGRATIONS: tuple[Migration, ...] = (
                  value DOUBLE)""",
         ),
     ),
+    Migration(
+        4,
+        (
+            *(roll_up_table(name) for name in ROLL_UPS),
+            """CREATE TABLE h.roll_up_pending(
+                 site_id VARCHAR NOT NULL, start_at TIMESTAMP NOT NULL,
+                 end_at TIMESTAMP NOT NULL)""",
+            """INSERT INTO h.roll_up_pending
+                 SELECT site_id, time_bucket(INTERVAL 1 MINUTE, min(ts)),
+                        time_bucket(INTERVAL 1 MINUTE, max(ts)) + INTERVAL 1 MINUTE
+                 FROM h.samples GROUP BY site_id""",
+            """CREATE TABLE h.archived_days(
+                 site_id VARCHAR NOT NULL, day DATE NOT NULL, file VARCHAR NOT NULL,
+                 sample_rows BIGINT NOT NULL, sha256 VARCHAR NOT NULL)""",
+            """CREATE TABLE h.kept_from(
+                 site_id VARCHAR NOT NULL, ts TIMESTAMP NOT NULL)""",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = MIGRATIONS[-1].version
@@ -259,24 +284,37 @@ def _run_migrations(
 def _add_signal_columns(
     connection: duckdb.DuckDBPyConnection, signals: Mapping[str, Signal]
 ) -> bool:
+    changed = _add_columns(
+        connection, "samples", {s.name: SQL_TYPE[s.kind] for s in signals.values()}
+    )
+    roll_ups = {column.name: sql_type(column) for column in roll_up_columns().values()}
+    for table in ROLL_UPS:
+        changed = _add_columns(connection, table, roll_ups) or changed
+    return changed
+
+
+def _add_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]
+) -> bool:
     present = dict(
         connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = ? AND table_name = 'samples'",
-            [CATALOG],
+            "WHERE database_name = ? AND table_name = ?",
+            [CATALOG, table],
         ).fetchall()
     )
+    if not present:
+        return False
     changed = False
-    for signal in signals.values():
-        wanted = SQL_TYPE[signal.kind]
-        existing = present.get(signal.name)
+    for name, wanted in columns.items():
+        existing = present.get(name)
         if existing is None:
-            connection.execute(f'ALTER TABLE h.samples ADD COLUMN "{signal.name}" {wanted}')
+            connection.execute(f'ALTER TABLE h.{table} ADD COLUMN "{name}" {wanted}')
             changed = True
         elif existing != wanted:
             raise HistoryError(
-                f"The history column {signal.name} has type {existing}, the signal needs {wanted}.",
-                field=signal.name,
+                f"The history column {name} has type {existing}, the signal needs {wanted}.",
+                field=name,
                 value=existing,
                 hint="Start the EMS Dash version that wrote this file, or use a new data folder.",
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,19 +24,24 @@ from engine.history.roll_up_columns import (
     roll_up_column,
 )
 from engine.history.roll_up_sql import (
-    Span,
     inside,
     minutes_of_samples,
     quarter_hours_of_minutes,
     quoted,
     with_parts,
 )
+from engine.history.roll_ups import pending
+from engine.history.sample_source import SampleSource, text
+from engine.history.schema import MINUTES, QUARTER_HOURS
+from engine.history.spans import Span, ceil_to, clipped, widened
 
-_SECONDS = {Resolution.MINUTE: MINUTE_S, Resolution.QUARTER_HOUR: QUARTER_HOUR_S}
+_MINUTE = timedelta(seconds=MINUTE_S)
+_QUARTER = timedelta(seconds=QUARTER_HOUR_S)
 
 
 def columns(
     cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
     site_id: str,
     keys: Sequence[ColumnKey],
     resolution: Resolution,
@@ -42,34 +49,31 @@ def columns(
     since: datetime,
     until: datetime,
     texts: Sequence[str],
-    gap_seconds: float,
 ) -> Columns:
     """Return a series of one site; see `SeriesStore.columns`."""
     start, end = period(since, until)
     wanted = list(dict.fromkeys(keys))
     words = list(dict.fromkeys(texts))
     check_texts(words)
-    if resolution is Resolution.RAW:
-        names = [raw_column(key) for key in wanted]
-        relation = f"SELECT * FROM h.samples WHERE site_id = {text(site_id)}"
-    else:
-        made = [roll_up_column(key) for key in wanted]
-        names = [column.name for column in made]
-        start, end = (_up(t, _SECONDS[resolution]) for t in (start, end))
-        relation = roll_up_relation(
-            site_id, (start, end), resolution, made=made, words=words, gap_seconds=gap_seconds
-        )
-    shown = ", ".join(
-        [
-            "ts",
-            "simulated",
+    with one_moment(cursor):
+        if resolution is Resolution.RAW:
+            names = [raw_column(key) for key in wanted]
+            samples = source.relation(cursor, site_id, [(start, max(start, end))])
+            relation = f"SELECT * FROM {samples} WHERE site_id = {text(site_id)}"
+        else:
+            made = [roll_up_column(key) for key in wanted]
+            names = [column.name for column in made]
+            asked = Wanted(site_id, made, words)
+            relation = roll_up_relation(cursor, source, asked, (start, end), resolution)
+        shown = [
+            *("ts", "simulated"),
             *(f"{quoted(name)}::DOUBLE AS c{i}" for i, name in enumerate(names)),
             *(quoted(word) for word in words),
         ]
-    )
-    found = cursor.execute(
-        f"SELECT {shown} FROM ({relation}) WHERE {inside('ts', [(start, end)])} ORDER BY ts"
-    ).fetchnumpy()
+        found = cursor.execute(
+            f"SELECT {', '.join(shown)} FROM ({relation}) "
+            f"WHERE {inside('ts', [(start, end)])} ORDER BY ts"
+        ).fetchnumpy()
     return Columns(
         resolution=resolution,
         ts=np.asarray(found["ts"]).astype("datetime64[us]"),
@@ -79,39 +83,74 @@ def columns(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which columns of which site are wanted of a roll-up."""
+
+    site_id: str
+    made: Sequence[RollUpColumn]
+    words: Sequence[str] = ()
+
+
 def roll_up_relation(
-    site_id: str,
+    cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
+    wanted: Wanted,
     span: Span,
     resolution: Resolution,
-    *,
-    made: Sequence[RollUpColumn],
-    words: Sequence[str],
-    gap_seconds: float,
 ) -> str:
-    """Return a SELECT of the intervals that start in `span`, whose ends are full intervals."""
-    site = text(site_id)
-    if span[0] >= span[1]:
-        span = (span[0], span[0])
+    """Return a SELECT of the intervals that start in `span`, rolled up or not yet.
+
+    The caller keeps `one_moment` until the SELECT has run.
+    """
+    lacking = pending(cursor, wanted.site_id)
     if resolution is Resolution.MINUTE:
-        return minutes_of_samples(
-            "h.samples", site, [span], columns=made, texts=words, gap_seconds=gap_seconds
+        step, table, parts = _MINUTE, MINUTES, wanted
+    else:
+        made = with_parts(wanted.made, wanted.words)
+        step, table, parts = _QUARTER, QUARTER_HOURS, replace(wanted, made=made)
+    span = (ceil_to(span[0], step), ceil_to(max(span), step))
+    lacking = clipped(widened(lacking, step), *span)
+    kept = _kept(table, wanted, span, lacking)
+    if not lacking:
+        return kept
+    if resolution is Resolution.MINUTE:
+        fresh = minutes_of_samples(
+            source.relation(cursor, wanted.site_id, lacking),
+            text(wanted.site_id),
+            lacking,
+            columns=wanted.made,
+            texts=wanted.words,
+            gap_seconds=source.gap_seconds,
         )
-    parts = with_parts(made, words)
-    minutes = minutes_of_samples(
-        "h.samples", site, [span], columns=parts, texts=words, gap_seconds=gap_seconds
+    else:
+        # of a quarter-hour that lacks a minute, samples of the others may be gone
+        around = (lacking[0][0], lacking[-1][1])
+        minutes = roll_up_relation(cursor, source, parts, around, Resolution.MINUTE)
+        inner = f"SELECT * FROM ({minutes}) WHERE {inside('ts', lacking)}"
+        fresh = quarter_hours_of_minutes(inner, wanted.made, wanted.words)
+    return f"({kept}) UNION ALL BY NAME ({fresh})"
+
+
+@contextmanager
+def one_moment(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let all reads of `cursor` see the same state: samples and what lacks a roll-up belong
+    together.
+    """
+    cursor.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        cursor.execute("ROLLBACK")
+
+
+def _kept(table: str, wanted: Wanted, span: Span, lacking: Sequence[Span]) -> str:
+    columns = (*(quoted(c.name) for c in wanted.made), *map(quoted, wanted.words))
+    but = f" AND NOT ({inside('ts', lacking)})" if lacking else ""
+    return (
+        f"SELECT {', '.join(['ts', 'simulated', *columns])} FROM h.{table} "
+        f"WHERE site_id = {text(wanted.site_id)} AND {inside('ts', [span])}{but}"
     )
-    return quarter_hours_of_minutes(minutes, made, words)
-
-
-def text(value: str) -> str:
-    """Return `value` as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _up(ts: datetime, seconds: int) -> datetime:
-    """Return the first start of an interval of `seconds` at or after `ts`."""
-    day = ts.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day + -((day - ts) // timedelta(seconds=seconds)) * timedelta(seconds=seconds)
 
 
 def _floats(values: Any) -> FloatArray:

@@ -29,6 +29,7 @@ from engine.domain.records import (
 )
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
+from engine.history.columns import SeriesStore
 
 INSTALLATION_SITE_ID = "*"
 """`site_id` of events that concern the whole installation, such as a repaired history file."""
@@ -172,7 +173,7 @@ class ForecastPairs:
         return int(self.lead_steps.size)
 
 
-class HistoryStore(Protocol):
+class HistoryStore(SeriesStore, Protocol):
     """Durable history of one installation.
 
     All times are timezone-aware; those returned are UTC. Periods are half-open:

@@ -361,11 +361,11 @@ def test_a_batch_goes_through_although_the_instance_has_died(
 
     real, calls = duckdb_store.insert_batch, []
 
-    def dies_once(connection: duckdb.DuckDBPyConnection, rows: object) -> None:
+    def dies_once(connection: duckdb.DuckDBPyConnection, rows: object, source: object) -> None:
         calls.append(rows)
         if len(calls) == 1:
             raise duckdb.FatalException("FATAL Error: database has been invalidated")
-        real(connection, rows)  # type: ignore[arg-type]
+        real(connection, rows, source)  # type: ignore[arg-type]
 
     told: list[EventRow] = []
     with DuckDbHistory(path, on_event=told.append) as store:

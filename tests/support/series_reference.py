@@ -12,7 +12,7 @@ from engine.domain.records import SampleRow
 from engine.domain.signals import SIGNALS, Kind
 from engine.history.columns import TEXT_COLUMNS, Columns, Resolution
 from engine.history.roll_up_columns import (
-    DECISIONS,
+    DECISION_COLUMNS,
     GAP_SECONDS,
     How,
     RollUpColumn,
@@ -58,7 +58,7 @@ def _column_name(name: str, aggregate: str) -> str:
         return name
     if aggregate == "any_bit":
         return f"{name}_or"
-    is_gauge = name in DECISIONS or SIGNALS[name].kind is Kind.GAUGE
+    is_gauge = name in DECISION_COLUMNS or SIGNALS[name].kind is Kind.GAUGE
     return f"{name}_{aggregate if aggregate != 'mean' or is_gauge else 'last'}"
 
 
@@ -68,7 +68,7 @@ def _timed(rows: Iterable[SampleRow]) -> list[tuple[datetime, Row]]:
     for row, after in zip(ordered, [*ordered[1:], None], strict=True):
         ahead = (after.ts - row.ts).total_seconds() if after is not None else math.inf
         values: Row = {"ts": row.ts, "dt": ahead if ahead <= GAP_SECONDS else 0.0}
-        for name in ("simulated", "unusable", *TEXT_COLUMNS, *DECISIONS):
+        for name in ("simulated", "unusable", *TEXT_COLUMNS, *DECISION_COLUMNS):
             values[name] = getattr(row, name)
         values |= {name: row.values.get(name) for name in SIGNALS}
         out.append((row.ts, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.domain.records import SampleRow
 from engine.domain.signals import SIGNALS, Kind
 from engine.history.columns import TALLIES, TEXT_COLUMNS, Aggregate, ColumnKey, Resolution
 from engine.history.duckdb_store import DuckDbHistory
-from engine.history.roll_up_columns import BITS_SIGNAL, DECISIONS, POWER_SIGNALS
+from engine.history.roll_up_columns import BITS_SIGNAL, DECISION_COLUMNS, POWER_SIGNALS
 from engine.history.store import Batch, HistoryStore
 from tests.support.series_reference import (
     assert_equal,
@@ -30,8 +31,8 @@ FOR_EVER = (T0 - 4000 * DAY, T0 + 4000 * DAY)
 def every_key() -> list[ColumnKey]:
     """Return every column a roll-up has."""
     keys = [ColumnKey(name) for name in TALLIES]
-    for name in (*DECISIONS, *SIGNALS):
-        kind = Kind.GAUGE if name in DECISIONS else SIGNALS[name].kind
+    for name in (*DECISION_COLUMNS, *SIGNALS):
+        kind = Kind.GAUGE if name in DECISION_COLUMNS else SIGNALS[name].kind
         aggregates = [Aggregate.MEAN, Aggregate.COUNT]
         if kind is Kind.GAUGE:
             aggregates += [Aggregate.MIN, Aggregate.MAX]
@@ -153,6 +154,52 @@ class SeriesContract:
         assert found.values[keys[0]][0] == pytest.approx(36.0 * 16.0 / 3600.0)
         assert found.values[keys[1]].tolist() == [0.0]
 
+    def test_rolled_up_or_not_the_answer_is_the_same(self, store: HistoryStore) -> None:
+        rows = lively(0, 700)
+        store.write(Batch(samples=tuple(rows[:400])))
+        assert store.roll_up(T0 + timedelta(minutes=8)) == 8
+        assert_agrees(store, rows[:400])
+        store.write(Batch(samples=tuple(rows[400:])))
+        assert_agrees(store, rows)
+        assert store.roll_up(T0 + DAY) > 0
+        assert store.roll_up(T0 + DAY) == 0
+        assert_agrees(store, rows)
+
+    def test_a_minute_is_rolled_up_once_it_is_over(self, store: HistoryStore) -> None:
+        store.write(Batch(samples=tuple(lively(0, 60))))
+        assert store.roll_up(T0 + timedelta(seconds=119)) == 1
+        assert store.roll_up(T0 + timedelta(seconds=120)) == 1
+
+    def test_late_samples_and_repeated_batches_make_their_minutes_again(
+        self, store: HistoryStore
+    ) -> None:
+        rows = lively(0, 900)
+        late = rows[100:160]
+        store.write(Batch(samples=tuple(rows[:100] + rows[160:])))
+        store.roll_up(T0 + DAY)
+        store.write(Batch(samples=tuple(reversed(late))))
+        store.write(Batch(samples=tuple(late)))
+        assert 2 <= store.roll_up(T0 + DAY) <= 4
+        assert_agrees(store, rows)
+        store.write(Batch(samples=tuple(rows[:300])))
+        store.roll_up(T0 + DAY)
+        assert_agrees(store, rows)
+
+    def test_a_rebuild_gives_what_was_there(self, store: HistoryStore) -> None:
+        rows = lively(0, 700)
+        store.write(Batch(samples=tuple(rows)))
+        store.roll_up(T0 + DAY)
+        made = store.rebuild_roll_ups("main", T0 + timedelta(minutes=1), T0 + DAY)
+        assert made == len(reference_minutes(rows))
+        assert store.rebuild_roll_ups("nowhere", T0, T0 + DAY) == 0
+        assert_agrees(store, rows)
+
+    def test_sites_are_rolled_up_apart(self, store: HistoryStore) -> None:
+        mine, others = lively(0, 90), lively(45, 90, site_id="other")
+        store.write(Batch(samples=(*mine, *others)))
+        store.roll_up(T0 + DAY)
+        assert_agrees(store, mine)
+
     @pytest.mark.parametrize(
         ("keys", "texts", "resolution", "field"),
         [
@@ -183,10 +230,20 @@ class SeriesContract:
     def test_a_time_without_zone_is_refused(self, store: HistoryStore) -> None:
         with pytest.raises(HistoryError, match="time zone"):
             store.columns("main", [], datetime(2026, 1, 1), T0, Resolution.RAW)  # noqa: DTZ001
+        with pytest.raises(HistoryError, match="time zone"):
+            store.roll_up(datetime(2026, 1, 1))  # noqa: DTZ001
 
 
 class TestDuckDbSeries(SeriesContract):
+    @pytest.fixture(scope="class")
+    def empty(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("empty") / "history.duckdb"
+        DuckDbHistory(path).close()
+        return path
+
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[HistoryStore]:
-        with DuckDbHistory(tmp_path / "history.duckdb") as history:
+    def store(self, tmp_path: Path, empty: Path) -> Iterator[HistoryStore]:
+        # copying a file is quicker than creating one
+        shutil.copytree(empty.parent, tmp_path, dirs_exist_ok=True)
+        with DuckDbHistory(tmp_path / empty.name) as history:
             yield history

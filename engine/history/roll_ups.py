@@ -1,0 +1,168 @@
+"""Keeping the roll-up tables: which minutes they lack, and making them.
+
+Storing samples also stores, in the same transaction, which minutes now lack a roll-up
+(``roll_up_pending``); making them removes that in the same transaction again. So whatever
+happens in between, a minute is either rolled up or known to lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from engine.domain.records import SampleRow
+from engine.history.columns import TEXT_COLUMNS
+from engine.history.roll_up_columns import QUARTER_HOUR_S, roll_up_columns
+from engine.history.roll_up_sql import inside, minutes_of_samples, quarter_hours_of_minutes
+from engine.history.rows import naive_utc
+from engine.history.sample_source import SampleSource, text
+from engine.history.schema import MINUTES, QUARTER_HOURS
+from engine.history.spans import BEGINNING, END, Span, clipped, first_of, merged, touched, widened
+
+_QUARTER = timedelta(seconds=QUARTER_HOUR_S)
+
+STRETCH = timedelta(days=1)
+"""Most minutes one transaction makes: a day; far below what would bypass the WAL."""
+
+
+def mark_pending(
+    cursor: duckdb.DuckDBPyConnection, rows: Iterable[SampleRow], gap_seconds: float
+) -> None:
+    """Note which minutes `rows`, stored in the same transaction, are not rolled up in yet."""
+    by_site: dict[str, list[datetime]] = {}
+    for row in rows:
+        by_site.setdefault(row.site_id, []).append(naive_utc(row.ts))
+    for site_id, stamps in by_site.items():
+        _add_pending(cursor, site_id, touched(stamps, gap_seconds))
+
+
+def pending(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[Span]:
+    """Return the minutes of a site that have samples and lack a roll-up, ascending."""
+    rows = cursor.execute(
+        "SELECT start_at, end_at FROM h.roll_up_pending WHERE site_id = ?", [site_id]
+    ).fetchall()
+    return merged((start, end) for start, end in rows)
+
+
+def pending_sites(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the sites that have such minutes."""
+    rows = cursor.execute("SELECT DISTINCT site_id FROM h.roll_up_pending ORDER BY ALL").fetchall()
+    return [site for (site,) in rows]
+
+
+def roll_up_stretch(
+    cursor: duckdb.DuckDBPyConnection, source: SampleSource, site_id: str, over: datetime
+) -> tuple[int, bool]:
+    """Make the oldest pending minutes of a site in one transaction, at most `STRETCH`.
+
+    Args:
+        cursor: A writing cursor; after an error close it, which undoes everything.
+        source: Where samples are.
+        site_id: The site.
+        over: Minutes that end by then are made.
+
+    Returns:
+        Minutes made, and whether more wait that are over.
+    """
+    cursor.execute("BEGIN")
+    lacking = pending(cursor, site_id)
+    ready = clipped(lacking, BEGINNING, over)
+    now_made, later = first_of(ready, STRETCH)
+    if not now_made:
+        cursor.execute("ROLLBACK")
+        return 0, False
+    made = make(cursor, source, site_id, now_made, again=True)
+    cursor.execute("DELETE FROM h.roll_up_pending WHERE site_id = ?", [site_id])
+    _add_pending(cursor, site_id, merged([*later, *clipped(lacking, over, END)]))
+    cursor.execute("COMMIT")
+    return made, bool(later)
+
+
+def make(
+    cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
+    site_id: str,
+    spans: Sequence[Span],
+    *,
+    again: bool,
+) -> int:
+    """Make the minutes of `spans` and the quarter-hours around them; the caller commits.
+
+    Minutes older than what samples are kept of are only added, never replaced: what is left
+    of their samples would say less than the roll-up does.
+
+    Args:
+        cursor: A writing cursor inside a transaction.
+        source: Where samples are.
+        site_id: The site.
+        spans: Whole minutes.
+        again: Replace the minutes that are there; otherwise only missing ones are added.
+
+    Returns:
+        Number of minutes made.
+    """
+    columns = list(roll_up_columns().values())
+    site = text(site_id)
+    horizon = kept_from(cursor, site_id)
+    fresh = clipped(spans, horizon, END)
+    old = clipped(spans, BEGINNING, horizon)
+    made = 0
+    for part, replace in ((fresh, again), (old, False)):
+        if not part:
+            continue
+        minutes = minutes_of_samples(
+            source.relation(cursor, site_id, part),
+            site,
+            part,
+            columns=columns,
+            texts=TEXT_COLUMNS,
+            gap_seconds=source.gap_seconds,
+        )
+        made += _store(cursor, MINUTES, site, minutes, replace=replace)
+        around = widened(part, _QUARTER)
+        quarters = quarter_hours_of_minutes(
+            f"SELECT * FROM h.{MINUTES} WHERE site_id = {site} AND {inside('ts', around)}",
+            columns,
+            TEXT_COLUMNS,
+        )
+        _store(cursor, QUARTER_HOURS, site, quarters, replace=replace)
+    return made
+
+
+def kept_from(cursor: duckdb.DuckDBPyConnection, site_id: str) -> datetime:
+    """Return from when on everything that roll-ups of a site are made of is still kept."""
+    rows = cursor.execute("SELECT max(ts) FROM h.kept_from WHERE site_id = ?", [site_id]).fetchall()
+    found: datetime | None = rows[0][0]
+    return found or BEGINNING
+
+
+def _store(
+    cursor: duckdb.DuckDBPyConnection, table: str, site: str, select: str, *, replace: bool
+) -> int:
+    made: Any = cursor.sql(select).to_arrow_table()
+    cursor.register("made", made)
+    try:
+        # ts BETWEEN prunes what is read; IN decides
+        same = (
+            f"site_id = {site} AND ts BETWEEN (SELECT min(ts) FROM made) "
+            "AND (SELECT max(ts) FROM made) AND ts IN (SELECT ts FROM made)"
+        )
+        if replace:
+            cursor.execute(f"DELETE FROM h.{table} WHERE {same}")
+        new = "" if replace else f" WHERE ts NOT IN (SELECT ts FROM h.{table} WHERE {same})"
+        cursor.execute(
+            f"INSERT INTO h.{table} BY NAME SELECT *, {site} AS site_id FROM made{new} ORDER BY ts"
+        )
+    finally:
+        cursor.unregister("made")
+    return int(made.num_rows)
+
+
+def _add_pending(cursor: duckdb.DuckDBPyConnection, site_id: str, spans: Sequence[Span]) -> None:
+    if spans:
+        marks = ", ".join("(?, ?, ?)" for _ in spans)
+        values = [value for start, end in spans for value in (site_id, start, end)]
+        cursor.execute(f"INSERT INTO h.roll_up_pending VALUES {marks}", values)
