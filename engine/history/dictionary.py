@@ -12,6 +12,8 @@ from functools import cache
 
 from engine.domain.signals import SIGNALS, Kind
 from engine.history.query_errors import QueryError
+from engine.history.roll_up_columns import How, RollUpColumn, roll_up_columns
+from engine.history.roll_up_sql import sql_type
 
 LOCAL_TIME_COLUMN = "ts_local"
 """Wall-clock time of the site, beside the time of every table."""
@@ -126,6 +128,56 @@ def _prices() -> tuple[ColumnInfo, ...]:
     )
 
 
+_TALLIES: dict[str, tuple[str, str]] = {
+    "samples": ("", "Number of samples"),
+    "covered_s": ("s", "Seconds that samples cover; longer gaps are not counted"),
+    "limited_s": ("s", "Seconds in which a limit changed the setpoint"),
+    "unusable": ("", "Most unusable signals in one sample"),
+}
+
+_HOW: dict[How, str] = {
+    How.MEAN: "mean",
+    How.MIN: "lowest value",
+    How.MAX: "highest value",
+    How.COUNT: "number of usable samples",
+    How.FIRST: "first usable value",
+    How.LAST: "last usable value",
+    How.OR: "every bit that was set at least once",
+    How.POSITIVE_KWH: "energy above zero, >= 0",
+    How.NEGATIVE_KWH: "energy below zero, >= 0",
+}
+
+
+def _rolled(column: RollUpColumn) -> ColumnInfo:
+    if column.how is How.TALLY:
+        unit, meaning = _TALLIES[column.name]
+    else:
+        units = {s.name: s.unit for s in SIGNALS.values()} | {d.name: d.unit for d in DECISIONS}
+        unit = units[column.source]
+        meaning = f"{column.source}: {_HOW[column.how]}"
+        if column.how in (How.POSITIVE_KWH, How.NEGATIVE_KWH):
+            unit = "kWh"
+        elif column.how is How.COUNT:
+            unit = ""
+    return ColumnInfo(column.name, unit, meaning, sql_type(column))
+
+
+def _roll_up(name: str, meaning: str) -> TableInfo:
+    return TableInfo(
+        name,
+        meaning,
+        "ts",
+        ("ts",),
+        (
+            _time("ts", "Start of the interval"),
+            SITE,
+            *(_rolled(column) for column in roll_up_columns().values()),
+            *(ColumnInfo(w.name, "", f"{w.name} that held longest", "VARCHAR") for w in WORDS),
+            _flag("simulated", "Simulated devices supplied some of the values"),
+        ),
+    )
+
+
 @cache
 def tables() -> dict[str, TableInfo]:
     """Return every table by name."""
@@ -145,6 +197,11 @@ def tables() -> dict[str, TableInfo]:
                 _flag("simulated", "Simulated devices supplied the values"),
             ),
         ),
+        _roll_up(
+            "minutes",
+            "One minute of samples; minutes that are over, the newest may still be missing",
+        ),
+        _roll_up("quarter_hours", "One quarter-hour of samples, likewise"),
         TableInfo(
             "prices",
             "One published price",

@@ -18,6 +18,9 @@ STORAGE_VERSION = "v1.5.0"
 
 _NEVER = "1000TB"
 
+_SPILL = "2GB"
+"""Most a query may put on disk for want of memory; the default is 90 % of the free disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceSettings:
@@ -58,6 +61,7 @@ def open_instance(
             f"SET memory_limit = '{settings.memory_limit_mb}MB'",
             f"SET threads = {settings.threads}",
             f"SET temp_directory = {_literal(path.parent / 'tmp')}",
+            f"SET max_temp_directory_size = '{_SPILL}'",
             f"SET wal_autocheckpoint = '{_NEVER}'",
             "PRAGMA disable_checkpoint_on_shutdown",
             "SET autoinstall_known_extensions = false",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -35,9 +35,13 @@ from engine.history import (
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.history.dictionary import TableInfo
 from engine.history.point_reads import Points
+from engine.history.rows import naive_utc
 from engine.history.sample_source import SampleSource
 from engine.history.series_names import SeriesName
+from engine.history.spans import BEGINNING, END
 from engine.history.store import ForecastHeader, ForecastPairs, PlanHeader
+
+_DAY = timedelta(days=1)
 
 
 class DuckDbReads(ABC):
@@ -73,7 +77,20 @@ class DuckDbReads(ABC):
                 since=since,
                 until=until,
                 timezone=timezone,
+                samples=self.samples_relation(cursor, site_id, since, until),
             )
+
+    def samples_relation(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        site_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> str:
+        """Return a relation of all samples of a site in a period, hot and archived, as SQL."""
+        start = BEGINNING if since is None else naive_utc(since)
+        end = END - _DAY if until is None else naive_utc(until)
+        return self._source.relation(cursor, site_id, [(start, end)])
 
     def points(
         self, name: SeriesName, site_id: str, since: datetime, until: datetime, timezone: str

@@ -53,8 +53,9 @@ def table_rows(
     since: datetime,
     until: datetime,
     timezone: str,
+    samples: str,
 ) -> Any:
-    """Return rows of a period; see `TableStore.table_rows`."""
+    """Return rows of a period, see `TableStore.table_rows`; `samples` holds those of samples."""
     for name in columns:
         table.column(name)
     start, end = period(since, until)
@@ -67,7 +68,7 @@ def table_rows(
             _first_day(until.astimezone(zone)),
         ]
     return cursor.sql(
-        f"SELECT {select_list(columns)} FROM ({source_sql(table)}) "
+        f"SELECT {select_list(columns)} FROM ({source_sql(table, samples)}) "
         f'WHERE site_id IN (?, ?) AND "{table.time_column}" >= ? AND "{table.time_column}" < ? '
         f"ORDER BY {select_list(table.order)}",
         params=[
