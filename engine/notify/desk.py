@@ -39,6 +39,7 @@ class AlarmDesk:
         heartbeat_age_s: Real seconds since control last completed a cycle. Looked at from a
             thread of its own: an engine that hangs cannot say so itself.
         hang_after_s: From which age on control counts as hanging.
+        publish: Told of the list when it changes while no cycle completes; never blocks.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AlarmDesk:
         add_event: Callable[[EventRow], None],
         heartbeat_age_s: Callable[[], float] | None = None,
         hang_after_s: float = HANG_AFTER_S,
+        publish: Callable[[tuple[AlarmView, ...]], None] = lambda _views: None,
     ) -> None:
         self._site_id = site_id
         self._clock = clock
@@ -60,6 +62,7 @@ class AlarmDesk:
         self._heartbeat_age_s = heartbeat_age_s
         self._hang_after_s = hang_after_s
         self._hangs = False
+        self._publish = publish
         self._clock_watch = ClockWatch(clock)
         self._device_alarms: tuple[AlarmView, ...] = ()
         self._held: tuple[AlarmView, ...] = ()
@@ -185,7 +188,10 @@ class AlarmDesk:
                 self._book.clear("engine_hangs", None, ts)
         if hangs:
             with self._telling:
-                self._tell(self._book.take_changes())
+                changes = self._book.take_changes()
+                self._tell(changes)
+            if changes:
+                self._publish(self._book.views())
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_EVERY_S):

@@ -20,6 +20,7 @@ from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
 from engine.devices.site_devices import STALE_AFTER_POLLS, SiteDevices
 from engine.devices.write_budget import JsonWriteCounts, WriteCountStore
+from engine.domain.alarms import AlarmView
 from engine.domain.clock import AcceleratedClock, Clock, SystemClock
 from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
@@ -206,6 +207,11 @@ def _assemble(
     def acknowledge(alarm: str | None) -> tuple[str, ...]:
         return engine.acknowledge(alarm, "mqtt")
 
+    def publish_alarms(own: tuple[AlarmView, ...]) -> None:
+        snapshot = newest()
+        device = (view for view in snapshot.alarms if view.source == "device")
+        mqtt.publish_alarms(replace(snapshot, ts=clock.now(), alarms=(*own, *device)))
+
     market = build_market(
         config,
         data_dir,
@@ -292,6 +298,7 @@ def _assemble(
         ),
         add_event=events.add,
         heartbeat_age_s=heartbeat_age_s,
+        publish=publish_alarms,
     )
     now = clock.now()
     stored = store.events(site.site_id, now - _ALARMS_REMEMBERED, now)

@@ -96,6 +96,11 @@ class MqttService:
         if self._bridge is not None:
             self._bridge.publish(snapshot)
 
+    def publish_alarms(self, snapshot: EngineSnapshot) -> None:
+        """Hand over the alarms of a snapshot whose cycle did not complete; never waits."""
+        if self._bridge is not None:
+            self._bridge.publish_alarms(snapshot)
+
     def publish_message(self, topic: str, payload: bytes) -> bool:
         """Hand over one message; False without a connection. Never blocks."""
         return self._bridge is not None and self._bridge.publish_message(topic, payload)

@@ -20,6 +20,7 @@ from engine.config.schema import MqttConfig, MqttInputConfig
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
 from engine.devices.mqtt.commands import Command, CommandHandler, CommandOutcome
+from engine.domain.alarms import AlarmView
 from engine.domain.clock import SystemClock
 from engine.domain.control import EngineState, PowerLimits, Setpoint
 from engine.domain.sample import Quality
@@ -129,6 +130,7 @@ def test_a_real_broker_carries_both_directions(bench: Bench) -> None:
         "ts": "",
         "known": True,
         "active": [],
+        "severity": None,
         "alarms": [],
     }
 
@@ -188,10 +190,89 @@ def test_killed_and_restarted_broker_gets_alarms_and_the_newest_state(bench: Ben
     outside = bench.outside()
     alarm = outside.wait(f"{ROOT_TOPIC}/alarms", lambda d: d["active"] == ["system_fault"])
     assert alarm["alarms"][0]["count"] == 1
-    assert outside.wait(f"{ROOT_TOPIC}/setpoint")["power_kw"] == -40.0
+    # What was not acknowledged before the kill may come once more, before the newest.
+    outside.wait(f"{ROOT_TOPIC}/setpoint", lambda d: d["power_kw"] == -40.0)
     online(bridge)
     assert bridge.status().connects == 2
     assert bridge.status().dropped == 0
+
+
+def test_alarms_of_the_engine_are_kept_by_the_broker_until_they_are_over_and_seen(
+    bench: Bench,
+) -> None:
+    bench.broker.start()
+    bridge = bench.bridge()
+    topic, outside = f"{ROOT_TOPIC}/alarms", bench.outside()
+    meter = AlarmView(
+        "link_offline",
+        True,
+        NOW,
+        severity="warning",
+        subject="meter",
+        message="it refuses the connection",
+        source="engine",
+    )
+    limited = AlarmView("external_limit", True, NOW, severity="info", subject="dso")
+
+    def publish(*own: AlarmView, **values: float) -> None:
+        alarms = tuple(replace(view, source="engine") for view in own)
+        bridge.publish(replace(bench.snapshot(**values), alarms=alarms))
+
+    publish(limited)
+    assert outside.wait(topic, lambda d: d["active"] == ["external_limit:dso"])["severity"] == (
+        "info"
+    )
+    publish(meter, limited)
+    raised = outside.wait(topic, lambda d: "link_offline:meter" in d["active"])
+    assert raised["severity"] == "warning"
+    shown = next(a for a in raised["alarms"] if a["name"] == "link_offline")
+    assert shown == {
+        "id": "link_offline:meter",
+        "name": "link_offline",
+        "subject": "meter",
+        "source": "engine",
+        "severity": "warning",
+        "message": "it refuses the connection",
+        "active": True,
+        "flapping": False,
+        "raised_at": "2026-11-23T12:00:00.000Z",
+        "cleared_at": None,
+        "acknowledged": False,
+        "acknowledged_at": None,
+        "acknowledged_by": None,
+        "count": 1,
+    }
+    publish(meter, alarm_bits=16.0)
+    both = outside.wait(topic, lambda d: len(d["active"]) == 2 and d["severity"] == "alarm")
+    assert {(a["name"], a["source"]) for a in both["alarms"]} == {
+        ("link_offline", "engine"),
+        ("system_fault", "device"),
+    }
+    bench.broker.kill()
+    offline(bridge)
+    later = NOW + timedelta(minutes=1)
+    seen = replace(meter, acknowledged=True, acknowledged_at=later, acknowledged_by="mqtt")
+    for view in (seen, replace(seen, active=False, cleared_at=later)):
+        publish(view)
+        wait_for(lambda: not bridge._snapshot_waiting, "the snapshot to be taken")
+    bench.broker.start()
+    late = bench.outside()
+    over = late.wait(topic, lambda d: any(a["cleared_at"] for a in d["alarms"]))
+    gone = next(a for a in over["alarms"] if a["name"] == "link_offline")
+    assert (gone["active"], gone["acknowledged_by"]) == (False, "mqtt")
+    assert bridge.status().dropped == 0
+
+
+def test_alarms_reach_the_broker_also_while_no_cycle_completes(bench: Bench) -> None:
+    bench.broker.start()
+    bridge, outside = bench.bridge(), bench.outside()
+    bridge.publish(bench.snapshot())
+    outside.wait(f"{ROOT_TOPIC}/telemetry")
+    hangs = AlarmView("engine_hangs", True, NOW, source="engine")
+    bridge.publish_alarms(replace(bench.snapshot(), alarms=(hangs,)))
+    told = outside.wait(f"{ROOT_TOPIC}/alarms", lambda d: d["active"] == ["engine_hangs"])
+    assert told["severity"] == "alarm"
+    assert len(outside.on(f"{ROOT_TOPIC}/telemetry")) == 1, "what was measured is not said again"
 
 
 def test_more_messages_than_the_broker_takes_at_once_all_arrive_in_order(bench: Bench) -> None:

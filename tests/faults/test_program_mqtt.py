@@ -19,9 +19,10 @@ def mqtt_link(program: Program) -> dict[str, Any]:
     return next((d for d in (state or {}).get("devices", []) if d["name"] == "mqtt"), {})
 
 
-def post(program: Program, path: str) -> Any:
+def post(program: Program, path: str, body: Any = None) -> Any:
+    data = b"" if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{program.port}{path}", data=b"", headers={"X-EMS-Request": "1"}
+        f"http://127.0.0.1:{program.port}{path}", data=data, headers={"X-EMS-Request": "1"}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
@@ -32,6 +33,7 @@ def test_telemetry_and_plan_arrive_the_broker_may_die_and_the_end_is_announced(
 ) -> None:
     broker = Broker(tmp_path)
     config = f"mqtt: {{enabled: true, broker_host: 127.0.0.1, broker_port: {broker.port}}}\n"
+    config += "limits: {external: [{source: api}]}\n"
     try:
         # The broker is missing at first: the program runs all the same and says so.
         with running(tmp_path, config) as program:
@@ -57,6 +59,16 @@ def test_telemetry_and_plan_arrive_the_broker_may_die_and_the_end_is_announced(
             result = outside.wait(f"{TOPIC}/set/import_limit_kw/result")
             assert (result["id"], result["accepted"]) == ("3", False)
             assert "not configured" in result["reason"], "a source must be listed to limit anything"
+            limit = {"source": "api", "charge_kw": 0, "discharge_kw": 0}
+            post(program, "/api/control/limits", limit)
+            limited = "external_limit:api"
+            outside.wait(f"{TOPIC}/alarms", lambda d: limited in d["active"])
+            outside.send(f"{TOPIC}/set/ack", {"value": limited, "id": "4"})
+            seen = outside.wait(
+                f"{TOPIC}/alarms", lambda d: any(a["acknowledged"] for a in d["alarms"])
+            )
+            shown = next(a for a in seen["alarms"] if a["id"] == limited)
+            assert (shown["severity"], shown["acknowledged_by"]) == ("info", "mqtt")
             check = post(program, "/api/mqtt/test")
             assert check["ok"], check
             assert program.get("/api/mqtt/config")["status"]["state"] == "online"

@@ -127,6 +127,18 @@ def test_commands_as_number_word_and_object(site: Site) -> None:
     assert (full.command_id, full.expires_at) == ("7", NOW + timedelta(seconds=60))
 
 
+@pytest.mark.parametrize("value", ["all", "system_fault", "meter_stale", "link_offline:meter"])
+def test_any_alarm_can_be_acknowledged_by_code_or_id(site: Site, value: str) -> None:
+    payload = json.dumps({"value": value}).encode()
+    assert parse_command("ack", payload, NOW, site).value == value
+
+
+@pytest.mark.parametrize("value", ["nobody", "nobody:meter", ":meter", "", 1])
+def test_what_is_no_alarm_cannot_be_acknowledged(site: Site, value: object) -> None:
+    with pytest.raises(CommandRejectedError, match="is not one of all"):
+        parse_command("ack", json.dumps({"value": value}).encode(), NOW, site)
+
+
 def test_a_senders_fast_clock_does_not_extend_a_command(site: Site) -> None:
     ahead = b'{"value": 5, "ttl_s": 90, "ts": "2026-11-23T12:00:20Z"}'
     assert parse_command("power_kw", ahead, NOW, site).expires_at == NOW + timedelta(seconds=90)

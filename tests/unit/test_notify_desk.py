@@ -115,6 +115,7 @@ class Site:
     """A desk with one channel, fed with cycles of 2 s."""
 
     def __init__(self, rows: list[EventRow] | None = None, beat_s: float = 0.0) -> None:
+        self.published: list[list[str]] = []
         self.clock = ManualClock(SNAPSHOT_TS)
         self.channel = FakeChannel()
         setups = [ChannelSetup(self.channel, ChannelRules())]
@@ -128,6 +129,7 @@ class Site:
             self.notifier,
             add_event=self.rows.append,
             heartbeat_age_s=lambda: self.beat_s,
+            publish=lambda views: self.published.append([v.id for v in views]),
         )
         self.desk.restore(rows or [])
 
@@ -228,6 +230,7 @@ def test_an_engine_that_hangs_is_told_by_another_thread() -> None:
     site.desk.look_at_heartbeat()
     site.desk.look_at_heartbeat()
     assert [r.message for r in site.rows] == ["engine_hangs: No cycle was completed for 45 s."]
+    assert site.published == [["engine_hangs"]], "no cycle would carry it to the broker"
     site.clock.advance(9)
     site.notifier.step()
     assert site.told() == [("engine_hangs", "raised")]

@@ -41,7 +41,13 @@ from engine.devices.mqtt.connection import (
 from engine.devices.mqtt.credentials import read_password, tls_context
 from engine.devices.mqtt.home_assistant import discovery_payload, discovery_topic, status_topic
 from engine.devices.mqtt.inputs import InputSamples, compile_inputs
-from engine.devices.mqtt.outgoing import result_payload, state_messages, telemetry_payload
+from engine.devices.mqtt.outgoing import (
+    StateMessage,
+    alarms_message,
+    result_payload,
+    state_messages,
+    telemetry_payload,
+)
 from engine.devices.mqtt.status import MqttStatus
 from engine.devices.mqtt.topics import OFFLINE, Topics
 from engine.domain.clock import Clock
@@ -89,7 +95,12 @@ class _OutgoingMessage:
     payload: bytes
 
 
-_Item = Event | _Signal | _IncomingCommand | _OutgoingMessage
+@dataclass(frozen=True, slots=True)
+class _AlarmsOnly:
+    snapshot: EngineSnapshot
+
+
+_Item = Event | _Signal | _IncomingCommand | _OutgoingMessage | _AlarmsOnly
 
 
 class MqttBridge:
@@ -232,6 +243,10 @@ class MqttBridge:
             waiting, self._snapshot_waiting = self._snapshot_waiting, True
         if not waiting:
             self._inbox.put(_Signal.SNAPSHOT)
+
+    def publish_alarms(self, snapshot: EngineSnapshot) -> None:
+        """Hand over the alarms alone, without a cycle that completed; never blocks."""
+        self._inbox.put(_AlarmsOnly(snapshot))
 
     def publish_message(self, topic: str, payload: bytes) -> bool:
         """Hand over one message that is not kept by the broker; never blocks, any thread.
@@ -400,6 +415,9 @@ class MqttBridge:
                 self._answer(item)
             case _OutgoingMessage():
                 self._queue(item.topic, item.payload, retain=False)
+            case _AlarmsOnly():
+                # Nothing is measured while control hangs: the battery's list stays as it is.
+                self._send_alarms(alarms_message(item.snapshot, self._alarms.views()))
             case Acknowledged():
                 self._acknowledged(item)
             case Connected():
@@ -526,15 +544,13 @@ class MqttBridge:
             else self._alarms.views()
         )
         for message in state_messages(snapshot, views, self._debounce, monotonic_s):
+            if message.name == "alarms":
+                self._send_alarms(message)
+                continue
             if self._sent.get(message.name, self) == message.key:
                 continue
             topic = self._topics.state(message.name)
-            if message.name == "alarms":
-                # Every alarm is told, also one that came and went while the broker was away.
-                self._queue(topic, message.payload(), retain=True)
-            elif not self._ready or not self._hand_over(
-                topic, message.payload(), qos=1, retain=True
-            ):
+            if not self._ready or not self._hand_over(topic, message.payload(), qos=1, retain=True):
                 continue
             self._sent[message.name] = message.key
         if not self._ready:
@@ -546,6 +562,12 @@ class MqttBridge:
         payload = telemetry_payload(snapshot)
         if self._hand_over(self._topics.telemetry, payload, qos=qos, retain=False):
             self._confirm_telemetry = False
+
+    def _send_alarms(self, message: StateMessage) -> None:
+        if self._sent.get(message.name, self) != message.key:
+            # Every alarm is told, also one that came and went while the broker was away.
+            self._queue(self._topics.state(message.name), message.payload(), retain=True)
+            self._sent[message.name] = message.key
 
     def _announce(self, snapshot: EngineSnapshot) -> None:
         image = snapshot.image

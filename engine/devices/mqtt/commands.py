@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from engine.devices.mqtt.payload import PayloadError, parse_json, to_number
+from engine.domain.alarms import ENGINE_ALARMS
 from engine.domain.errors import DeviceError
 from engine.domain.signals import ALARMS
 from engine.domain.site import Site
@@ -94,9 +95,21 @@ class NumberRange:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A command that takes one of some words."""
+    """A command that takes one of some words.
+
+    Attributes:
+        words: What may be said.
+        with_subject: True when ``:`` and what it is about may follow.
+    """
 
     words: tuple[str, ...]
+    with_subject: bool = False
+
+    def takes(self, value: object) -> bool:
+        """True when `value` is one of them."""
+        if not isinstance(value, str):
+            return False
+        return value in self.words or (self.with_subject and value.split(":")[0] in self.words)
 
 
 def command_table(site: Site) -> Mapping[str, NumberRange | Words]:
@@ -112,7 +125,7 @@ def command_table(site: Site) -> Mapping[str, NumberRange | Words]:
         "export_limit_kw": NumberRange(0.0, site.grid.export_limit_kw, "kW"),
         "remote": Words(("on", "off")),
         "strategy": Words(STRATEGIES),
-        "ack": Words(("all", *ALARMS)),
+        "ack": Words(("all", *ALARMS, *ENGINE_ALARMS), with_subject=True),
     }
 
 
@@ -192,9 +205,9 @@ def _value(value: Any, allowed: NumberRange | Words) -> float | str:
                 f"{number:g} {allowed.unit} is outside {allowed.low:g} to {allowed.high:g}"
             )
         return number
-    if not isinstance(value, str) or value not in allowed.words:
+    if not allowed.takes(value):
         raise PayloadError(f"{str(value)[:40]!r} is not one of {', '.join(allowed.words)}")
-    return value
+    return str(value)
 
 
 def _ttl(value: Any) -> float:

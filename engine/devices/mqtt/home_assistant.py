@@ -117,9 +117,11 @@ def discovery_payload(
         "name": "Alarm",
         "device_class": "problem",
         "state_topic": topics.state("alarms"),
-        # Neither on nor off while the alarms are not known.
+        # A limit from outside (info) is no problem. Without the battery's alarm bits nobody can
+        # say that there is none.
         "value_template": (
-            "{{ ('ON' if value_json.active else 'OFF') if value_json.known else 'None' }}"
+            "{{ 'ON' if value_json.severity in ('warning', 'alarm') "
+            "else 'OFF' if value_json.known else 'None' }}"
         ),
         "json_attributes_topic": topics.state("alarms"),
     }

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from engine.devices.mqtt.commands import CommandOutcome
-from engine.domain.alarms import AlarmView
+from engine.domain.alarms import AlarmView, severity_rank
 from engine.domain.plan import Plan
-from engine.domain.sample import ProcessImage, Quality, Sample
+from engine.domain.sample import Quality, Sample
 from engine.domain.snapshot import EngineSnapshot
 from engine.telemetry.debounce import AnalogDebounce
 
@@ -71,11 +71,11 @@ def state_messages(
 
     Args:
         snapshot: The engine's state.
-        alarms: Listed alarms.
+        alarms: Listed alarms of the battery; the engine's own are part of the snapshot.
         debounce: Calms setpoint and limits, which would otherwise change every cycle.
         monotonic_s: Monotonic time of the cycle.
     """
-    yield _alarms(snapshot.image, alarms)
+    yield alarms_message(snapshot, alarms)
     plan = snapshot.plan
     if plan is not None:
         yield StateMessage("plan", plan.plan_id, partial(plan_payload, plan, snapshot))
@@ -161,24 +161,47 @@ def result_payload(
     )
 
 
-def _alarms(image: ProcessImage, views: Sequence[AlarmView]) -> StateMessage:
+def alarms_message(snapshot: EngineSnapshot, device: Sequence[AlarmView]) -> StateMessage:
+    """Return the alarms that are active or not acknowledged, of the engine and of the battery.
+
+    Args:
+        snapshot: The engine's state; gives the engine's own alarms.
+        device: Listed alarms of the battery.
+    """
+    image = snapshot.image
     sample = image.sample("alarm_bits")
-    # Without alarm bits nobody can say that there is no alarm.
+    # Without alarm bits nobody can say that the battery has no alarm.
     known = sample is not None and sample.usable
-    listed = [
-        {
-            "name": view.name,
-            "active": view.active,
-            "raised_at": _iso(view.raised_at),
-            "cleared_at": None if view.cleared_at is None else _iso(view.cleared_at),
-            "acknowledged": view.acknowledged,
-            "count": view.count,
-        }
-        for view in views
-    ]
-    active = [view.name for view in views if view.active]
-    data = {"ts": _iso(image.ts), "known": known, "active": active, "alarms": listed}
-    return StateMessage("alarms", (known, tuple(views)), partial(_json, data))
+    own = (view for view in snapshot.alarms if view.source == "engine")
+    views = tuple(sorted((*own, *device), key=lambda view: view.raised_at, reverse=True))
+    active = [view for view in views if view.active]
+    data = {
+        "ts": _iso(snapshot.ts),
+        "known": known,
+        "active": [view.id for view in active],
+        "severity": max((v.severity for v in active), key=severity_rank, default=None),
+        "alarms": [_alarm(view) for view in views],
+    }
+    return StateMessage("alarms", (known, views), partial(_json, data))
+
+
+def _alarm(view: AlarmView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "name": view.name,
+        "subject": view.subject,
+        "source": view.source,
+        "severity": view.severity,
+        "message": view.message,
+        "active": view.active,
+        "flapping": view.flapping,
+        "raised_at": _iso(view.raised_at),
+        "cleared_at": None if view.cleared_at is None else _iso(view.cleared_at),
+        "acknowledged": view.acknowledged,
+        "acknowledged_at": None if view.acknowledged_at is None else _iso(view.acknowledged_at),
+        "acknowledged_by": view.acknowledged_by,
+        "count": view.count,
+    }
 
 
 def _strategy(snapshot: EngineSnapshot) -> StateMessage:
