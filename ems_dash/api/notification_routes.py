@@ -34,6 +34,7 @@ class ChannelInfo(ApiModel):
     failed: int
     next_try: UtcTime | None
     quiet_until: UtcTime | None
+    storage_error: str | None
 
 
 class NotificationsAnswer(ApiModel):

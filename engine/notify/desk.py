@@ -99,7 +99,7 @@ class AlarmDesk:
             self._thread.start()
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """End every thread; what could not be sent by then is lost and logged."""
+        """End every thread; what could not be sent by then is kept for the next start."""
         self._stop.set()
         self._notifier.stop(timeout_s)
         if self._thread is not None:

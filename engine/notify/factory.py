@@ -12,6 +12,7 @@ from engine.domain.site import Site
 from engine.notify.channel import Channel
 from engine.notify.email import EmailChannel, MailServer
 from engine.notify.errors import NotifyError
+from engine.notify.kept import KeptMessages
 from engine.notify.mqtt import MqttChannel, PublishMqtt
 from engine.notify.notifier import ChannelSetup, Notifier
 from engine.notify.rules import ChannelRules
@@ -29,6 +30,7 @@ def build_notifier(
     default_topic: str,
     page: str = "/",
     environment: Mapping[str, str] = os.environ,
+    kept: KeptMessages | None = None,
 ) -> Notifier:
     """Return the notifier of a site; nothing is sent before its `start`.
 
@@ -43,6 +45,7 @@ def build_notifier(
         default_topic: Topic of a channel over MQTT that states none.
         page: Path of the page that a message links to.
         environment: Environment variables.
+        kept: Keeps over a restart what was not delivered; None: it is lost with the program.
     """
     setups = [
         ChannelSetup(
@@ -53,7 +56,7 @@ def build_notifier(
         for channel in config.channels
     ]
     link = None if config.base_url is None else config.base_url.rstrip("/") + page
-    return Notifier(setups, site, clock, random, language=config.language, link=link)
+    return Notifier(setups, site, clock, random, language=config.language, link=link, kept=kept)
 
 
 def rules_of(config: ChannelConfig) -> ChannelRules:

@@ -15,6 +15,7 @@ from engine.domain.clock import Clock
 from engine.domain.site import Site
 from engine.notify.channel import Channel
 from engine.notify.errors import NotifyError
+from engine.notify.kept import KeptMessages
 from engine.notify.message import Message
 from engine.notify.outbox import ChannelStatus, Outbox, unexpected
 from engine.notify.rules import ChannelRules
@@ -71,6 +72,7 @@ class Notifier:
         language: Language of the texts.
         link: Address of the page, or None.
         test_limit_s: Longest time a test may take, in real seconds.
+        kept: Keeps over a restart what was not delivered; None: it is lost with the program.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Notifier:
         language: Language = "de",
         link: str | None = None,
         test_limit_s: float = TEST_LIMIT_S,
+        kept: KeptMessages | None = None,
     ) -> None:
         self._site = site
         self._clock = clock
@@ -100,10 +103,14 @@ class Notifier:
                 zone=zone,
                 clock=clock,
                 random=Random(random.random()),
+                kept=kept,
             )
             for name, setup in self._setups.items()
             if setup.enabled
         }
+        self._kept = kept
+        if kept is not None:
+            kept.drop_all_but(self._outboxes)
         self._lock = threading.Lock()
         self._tested_s: dict[str, float] = {}
         self._testing: set[str] = set()
@@ -123,10 +130,21 @@ class Notifier:
         ended = [outbox.join(deadline - time.monotonic()) for outbox in self._outboxes.values()]
         if not all(ended):
             log.warning("a notification did not end within %.1f s", timeout_s)
+        for outbox in self._outboxes.values():
+            # Also of a thread that still hangs in its delivery.
+            outbox.save()
         left = sum(outbox.queued for outbox in self._outboxes.values())
         if left:
-            log.warning("%d notifications were not sent before the stop", left)
+            after = "are lost" if self._kept is None else "are sent after the next start"
+            log.warning(
+                "%d things to tell were not delivered before the stop; they %s", left, after
+            )
         return all(ended)
+
+    @property
+    def problem(self) -> str | None:
+        """Why something an earlier run left to tell was lost; None when nothing was."""
+        return None if self._kept is None else self._kept.problem
 
     def tell(self, changes: Iterable[AlarmChange]) -> None:
         """Take in what happened; returns at once."""

@@ -16,6 +16,7 @@ from engine.domain.clock import Clock
 from engine.fetching.refresher import Backoff
 from engine.notify.channel import Channel
 from engine.notify.errors import NotifyError, NotifyKind
+from engine.notify.kept import Kept, KeptChange, KeptMessages
 from engine.notify.message import Message, urgency
 from engine.notify.rules import ChannelRules, RateLimit
 
@@ -52,6 +53,7 @@ class ChannelStatus:
         failed: Things dropped since start because the other side refused the message.
         next_try: When it is tried again, UTC; None when nothing waits.
         quiet_until: End of the quiet hours, UTC; None outside of them.
+        storage_error: Why what waits would not outlive a restart; None while it would.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ChannelStatus:
     failed: int = 0
     next_try: datetime | None = None
     quiet_until: datetime | None = None
+    storage_error: str | None = None
 
 
 def unexpected(error: Exception, kind: NotifyKind) -> NotifyError:
@@ -98,6 +101,10 @@ class Outbox:
     at least once: a message whose answer was lost comes again with the same id where nothing
     new joined it.
 
+    What waits is kept in a file by the thread of the channel, a moment after it came, and goes
+    out after a restart; its age goes on meanwhile. A program that is killed just after a
+    delivery delivers it once more.
+
     Args:
         channel: Where it goes.
         rules: What is told.
@@ -107,6 +114,7 @@ class Outbox:
         random: For jitter.
         max_queued: Most things that wait; beyond, the least severe, oldest one is dropped and
             counted.
+        kept: Keeps what waits over a restart; None: it is lost with the program.
     """
 
     def __init__(
@@ -119,6 +127,7 @@ class Outbox:
         clock: Clock,
         random: Random,
         max_queued: int = MAX_QUEUED,
+        kept: KeptMessages | None = None,
     ) -> None:
         self._channel = channel
         self._rules = rules
@@ -136,10 +145,16 @@ class Outbox:
         self._last_success: datetime | None = None
         self._last_error: str | None = None
         self._sent = self._suppressed = self._expired = self._failed = 0
+        self._kept = kept
+        self._changed = False
+        self._storage_error: str | None = None
         self._lock = threading.Lock()
+        # Over reading and writing what waits, so that the newest state is written last.
+        self._saving = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._take_back()
 
     @property
     def channel(self) -> Channel:
@@ -158,16 +173,69 @@ class Outbox:
             return
         now_s = self._clock.monotonic()
         with self._lock:
-            self._queue.append(_Waiting(change, now_s))
-            if len(self._queue) > self._max_queued:
-                least = min(
-                    range(len(self._queue)),
-                    key=lambda i: (severity_rank(urgency(self._queue[i].change)), i),
-                )
-                del self._queue[least]
-                self._suppressed += 1
-                self._unsaid += 1
+            self._add(_Waiting(change, now_s))
         self._wake.set()
+
+    def _add(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._changed = True
+        if len(self._queue) > self._max_queued:
+            least = min(
+                range(len(self._queue)),
+                key=lambda i: (severity_rank(urgency(self._queue[i].change)), i),
+            )
+            del self._queue[least]
+            self._suppressed += 1
+            self._unsaid += 1
+
+    def save(self) -> None:
+        """Write what waits where it has changed; a failure is told by `status`."""
+        if self._kept is None:
+            return
+        with self._saving:
+            with self._lock:
+                if not self._changed:
+                    return
+                self._changed = False
+                kept = self._to_keep()
+            try:
+                self._kept.keep(self._channel.name, kept)
+            except OSError as error:
+                text = f"{error.strerror or error}"
+                if text != self._storage_error:
+                    log.warning(
+                        "channel %s: what waits could not be stored: %s", self._channel.name, text
+                    )
+                self._storage_error = text
+                with self._lock:
+                    self._changed = True
+            else:
+                self._storage_error = None
+
+    def _to_keep(self) -> Kept:
+        now_s, now = self._clock.monotonic(), self._clock.now()
+        return Kept(
+            tuple(
+                KeptChange(w.change, now - timedelta(seconds=now_s - w.since_s))
+                for w in self._queue
+            ),
+            self._unsaid,
+        )
+
+    def _take_back(self) -> None:
+        """Take in what an earlier run could not deliver, as far as it is still to be told."""
+        if self._kept is None:
+            return
+        now_s, now = self._clock.monotonic(), self._clock.now()
+        kept = self._kept.of(self._channel.name)
+        with self._lock:
+            for entry in kept.waiting:
+                if self._rules.wants(entry.change):
+                    # A clock that was set back makes nothing younger than now.
+                    age_s = max(0.0, (now - entry.since).total_seconds())
+                    self._add(_Waiting(entry.change, now_s - age_s))
+            self._unsaid += kept.unsaid
+            self._expire(now_s)
 
     def start(self) -> None:
         """Start delivering."""
@@ -191,6 +259,7 @@ class Outbox:
 
     def step(self) -> float:
         """Deliver one message if one is due; return seconds until the next look is worth it."""
+        self.save()
         now_s, now = self._clock.monotonic(), self._clock.now()
         quiet = self._rules.quiet_until(now, self._zone) is not None
         with self._lock:
@@ -246,6 +315,7 @@ class Outbox:
                 self._failed,
                 next_try,
                 quiet_until,
+                self._storage_error,
             )
 
     def note(self, error: NotifyError | None) -> None:
@@ -273,6 +343,7 @@ class Outbox:
         gone = len(self._queue) - len(kept)
         if gone:
             self._queue = kept
+            self._changed = True
             self._expired += gone
             log.warning("channel %s: %d messages were too old to send", self._channel.name, gone)
 
@@ -306,6 +377,7 @@ class Outbox:
             self._remove(items)
             self._rate.take(self._clock.monotonic())
             self._unsaid -= unsaid
+            self._changed = True
             self._sent += 1
             self._failures, self._not_before_s, self._last_error = 0, 0.0, None
             self._last_success = self._clock.now()
@@ -335,4 +407,5 @@ class Outbox:
     def _remove(self, items: tuple[_Waiting, ...]) -> None:
         done = set(map(id, items))
         self._queue = [w for w in self._queue if id(w) not in done]
+        self._changed = True
         self._pending = None

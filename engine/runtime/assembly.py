@@ -32,6 +32,7 @@ from engine.market.tariff import TariffBook
 from engine.notify.book import AlarmBook
 from engine.notify.desk import AlarmDesk
 from engine.notify.factory import build_notifier
+from engine.notify.kept import KEPT_NAME, KeptMessages
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
@@ -295,6 +296,7 @@ def _assemble(
             Random(),
             publish=mqtt.publish_message,
             default_topic=f"{config.mqtt.base_topic}/{site.site_id}/notification",
+            kept=KeptMessages(data_dir / KEPT_NAME),
         ),
         add_event=events.add,
         heartbeat_age_s=heartbeat_age_s,
@@ -336,7 +338,9 @@ def _assemble(
             alarms=alarms,
             tariff=tariff,
             timestep_s=config.ems.timestep_s,
-            notices=_notices(config, planning.desk.problem, operator.problem),
+            notices=_notices(
+                config, planning.desk.problem, operator.problem, alarm_desk.notifier.problem
+            ),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
             on_stop=connected.on_stop,
         )
@@ -396,7 +400,10 @@ def _site_devices(
 
 
 def _notices(
-    config: Config, strategy_problem: str | None, limits_problem: str | None
+    config: Config,
+    strategy_problem: str | None,
+    limits_problem: str | None,
+    messages_problem: str | None,
 ) -> tuple[Notice, ...]:
     notices = []
     if config.prices.demo_mode:
@@ -409,4 +416,6 @@ def _notices(
         notices.append(Notice("strategy_forgotten", "warning", strategy_problem))
     if limits_problem is not None:
         notices.append(Notice("limits_forgotten", "alarm", limits_problem))
+    if messages_problem is not None:
+        notices.append(Notice("messages_forgotten", "warning", messages_problem))
     return tuple(notices)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,11 +24,18 @@ from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.profile_server import ProfileServer
 from engine.devices.simulator.server import UNITS, DemoPlantServer
 from engine.domain.clock import SystemClock
+from engine.notify.kept import KEPT_NAME
 from engine.runtime.assembly import DATABASE_NAME, site_from
 from tests.support.build import SIMPLE_MODELS
+from tests.support.http_server import Answer
 from tests.support.process import Program, running, wait_for
+from tests.support.webhook_server import Post, WebhookServer
 
 LIMITS = "limits: {external: [{source: dso, after_validity: hold}]}\n"
+TELL = (
+    "notifications: {{channels: [{{type: webhook, name: room, url: '{url}', "
+    "min_severity: info}}]}}\n"
+)
 
 
 @dataclass
@@ -109,9 +116,10 @@ def state_of(program: Program, *states: str) -> Any:
 def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
-    with demo_plant() as site:
+    with demo_plant() as site, closing(WebhookServer()) as receiver:
         devices = site.devices("bms", "pcs", "meter", "pv")
-        config = f"{SIMPLE_MODELS}{LIMITS}devices: [{devices}]\n"
+        url = receiver.take("/alarms", Answer(status=503))
+        config = f"{SIMPLE_MODELS}{LIMITS}{TELL.format(url=url)}devices: [{devices}]\n"
         with running(tmp_path, config) as program:
             state_of(program, "degraded", "automatic")
             post(program, "/api/control/limits", {"source": "dso", "charge_kw": 12.5})
@@ -120,7 +128,10 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
             wait_for(lambda: site.power_kw == pytest.approx(-12.5, abs=0.2), "the limited order")
             before = history_success(program)
             wait_for(lambda: history_success(program) not in (None, before), "a stored batch")
+            (waiting,) = wait_for(lambda: limits_to_tell(tmp_path), "an alarm that waits")
             program.kill()
+        receiver.take("/alarms")
+        refused = len(receiver.posts)
         assert site.power_kw == pytest.approx(-12.5, abs=0.2), "nobody told the converter"
         site.clock.ahead += timedelta(seconds=61)
         assert site.power_kw == 0.0, "so its watchdog did"
@@ -134,6 +145,10 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
             assert (limit["source"], limit["charge_kw"]) == ("dso", 12.5)
             began = datetime.fromisoformat(program.get("/api/state")["ts"]).replace(tzinfo=None)
             assert site.power_kw == 0.0, "nobody goes on with an order that nobody renewed"
+            told = wait_for(
+                lambda: told_limits(receiver.posts[refused:]), "the alarm of before the power cut"
+            )
+            assert told[0]["raised_at"] == as_told(waiting["raised_at"])
             assert program.stop() == 0
         after = samples(tmp_path)
     assert after[: len(committed)] == committed, "what was committed is untouched"
@@ -141,6 +156,24 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
     first = after[len(committed)][0]
     assert ended < first <= began, "and what was not measured is a gap"
     assert first - ended > timedelta(seconds=2)
+
+
+def limits_to_tell(folder: Path) -> list[Any]:
+    """Return what waits to be told about the limit from outside, as the program keeps it."""
+    kept = folder / "data" / KEPT_NAME
+    if not kept.exists():
+        return []
+    waiting = json.loads(kept.read_text())["channels"]["room"]["waiting"]
+    return [item for item in waiting if item["name"] == "external_limit"]
+
+
+def told_limits(posts: list[Post]) -> list[Any]:
+    alarms = [alarm for post in posts for alarm in post.json()["alarms"]]
+    return [alarm for alarm in alarms if alarm["code"] == "external_limit"]
+
+
+def as_told(ts: str) -> str:
+    return datetime.fromisoformat(ts).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def history_success(program: Program) -> Any:

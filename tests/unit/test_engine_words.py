@@ -38,6 +38,7 @@ CODES = {
     "notice": [
         *("recorded_prices", "demo_plant", "monitor_mode", "strategy_forgotten", "forecast_poor"),
         "limits_forgotten",
+        "messages_forgotten",
         *(f"prices_{state}" for state in ("cached", "late", "outage", "none")),
         *(f"weather_{state}" for state in ("cached", "outage", "none")),
     ],

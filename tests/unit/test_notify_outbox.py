@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +15,7 @@ import pytest
 from engine.domain.alarms import AlarmChange, AlarmChangeKind
 from engine.domain.clock import AcceleratedClock, ManualClock
 from engine.notify.errors import NotifyError
+from engine.notify.kept import KEPT_NAME, KeptMessages
 from engine.notify.message import Message
 from engine.notify.notifier import ChannelSetup, Notifier
 from engine.notify.outbox import ChannelStatus
@@ -23,11 +26,18 @@ from tests.unit.notify_builders import NOW, SITE, FakeChannel, cleared, raised
 class Desk:
     """A notifier with one channel and a clock moved by hand."""
 
-    def __init__(self, **rules: Any) -> None:
-        self.clock = ManualClock(NOW)
+    def __init__(self, path: Path | None = None, start: datetime = NOW, **rules: Any) -> None:
+        self.clock = ManualClock(start)
         self.channel = FakeChannel()
         setups = [ChannelSetup(self.channel, ChannelRules(**rules))]
-        self.notifier = Notifier(setups, SITE, self.clock, Random(1), link="https://ems.example/")
+        self.notifier = Notifier(
+            setups,
+            SITE,
+            self.clock,
+            Random(1),
+            link="https://ems.example/",
+            kept=None if path is None else KeptMessages(path),
+        )
 
     @property
     def taken(self) -> list[Message]:
@@ -345,3 +355,149 @@ def test_rate_limit_in_any_hour() -> None:
         counts = [sum(1 for t in times if s <= t < s + 3600 - 1e-6) for s in times]
         assert max(counts) <= most
         assert len(times) >= 3 * (most // 2)
+
+
+# Over a restart.
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / KEPT_NAME
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+def test_what_was_not_delivered_is_sent_after_a_restart_with_its_own_times(
+    kept: Path, clean: bool
+) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(raised(count=3), cleared("no_plan", None), then_s=60)
+    if clean:
+        first.notifier.stop(0.1)
+    second = Desk(kept, NOW + timedelta(hours=5))
+    assert second.status().queued == 2
+    second.run(1)
+    (sent,) = second.taken
+    assert sent.changes == (raised(count=3), cleared("no_plan", None)), "exactly what happened"
+    assert sent.created_at == NOW + timedelta(hours=5)
+    third = Desk(kept, NOW + timedelta(hours=6))
+    third.run(60)
+    assert (third.taken, third.status().queued) == ([], 0), "and only once"
+
+
+def test_one_that_was_told_in_the_moment_of_the_stop_is_kept_too(kept: Path) -> None:
+    first = Desk(kept)
+    first.notifier.tell([raised()])
+    first.notifier.stop(0.1)
+    second = Desk(kept, NOW + timedelta(seconds=30))
+    second.run(1)
+    assert [c.view.id for m in second.taken for c in m.changes] == ["link_offline:meter"]
+
+
+def test_its_age_goes_on_while_the_program_does_not_run(kept: Path) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(raised(), then_s=3600)
+    first.tell(raised("fault", None), then_s=60)
+    second = Desk(kept, NOW + timedelta(hours=24, minutes=30))
+    second.run(1)
+    assert [c.view.name for m in second.taken for c in m.changes] == ["fault"]
+    assert second.status().expired == 1
+    third = Desk(kept, NOW + timedelta(hours=25))
+    assert third.status().queued == 0
+
+
+def test_a_clock_that_was_set_back_expires_nothing(kept: Path) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(raised())
+    second = Desk(kept, NOW - timedelta(days=400))
+    second.run(10)
+    assert len(second.taken) == 1
+
+
+def test_what_is_kept_is_bounded_and_the_rest_counted_over_a_restart(kept: Path) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(*(raised(subject=f"d{i}", message="x" * 400) for i in range(260)))
+    assert kept.stat().st_size < 300_000
+    second = Desk(kept, NOW + timedelta(minutes=5))
+    second.run(1)
+    assert (len(second.taken[0].changes), second.taken[0].suppressed) == (200, 60)
+
+
+def test_rules_and_channels_that_changed_meanwhile_apply(kept: Path) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(raised(), raised("fault", None))
+    assert Desk(kept, never=frozenset({"fault"})).status().queued == 1
+    other = ChannelSetup(FakeChannel("other"), ChannelRules())
+    notifier = Notifier([other], SITE, ManualClock(NOW), Random(1), kept=KeptMessages(kept))
+    assert notifier.status()[0].queued == 0
+    notifier.tell([raised("bms_stale", None)])
+    notifier.step()
+    assert "ops" not in json.loads(kept.read_text())["channels"], "nobody would ever send it"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version": 2, "channels": {}}',
+        '{"version": 1}',
+        "\ud800",
+        "[" * 9999,
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said_and_replaced(kept: Path, text: str) -> None:
+    kept.write_text(text, encoding="utf-8", errors="surrogatepass")
+    desk = Desk(kept)
+    assert KEPT_NAME in str(desk.notifier.problem)
+    desk.channel.failing()
+    desk.tell(raised())
+    assert Desk(kept).status().queued == 1
+
+
+def test_one_entry_that_cannot_be_read_does_not_cost_the_others(kept: Path) -> None:
+    first = Desk(kept)
+    first.channel.failing()
+    first.tell(raised(), raised("fault", None))
+    document = json.loads(kept.read_text())
+    for field, value in (("ts", "2026-11-25T19:00:00"), ("severity", "loud"), ("count", True)):
+        broken = json.loads(kept.read_text())
+        broken["channels"]["ops"]["waiting"][0][field] = value
+        kept.write_text(json.dumps(broken))
+        desk = Desk(kept)
+        assert (desk.status().queued, desk.notifier.problem is None) == (1, False)
+        kept.write_text(json.dumps(document))
+    assert Desk(kept).notifier.problem is None
+
+
+def test_a_disk_that_takes_nothing_is_said_and_delays_nothing(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    desk = Desk(kept)
+    desk.channel.failing()
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.notify.kept.write_atomically", full)
+        desk.tell(raised())
+        assert desk.status().storage_error == "No space left on device"
+    desk.run(60)
+    assert desk.status().storage_error is None
+    assert Desk(kept).status().queued == 1
+
+
+def test_no_address_and_no_secret_is_in_the_file(kept: Path) -> None:
+    desk = Desk(kept)
+    desk.channel.failing()
+    desk.tell(raised())
+    text = kept.read_text()
+    assert "host.example" not in text
+    assert "https" not in text
+    assert "it fails" not in text
