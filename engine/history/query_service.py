@@ -237,7 +237,7 @@ def _shown(found: ReadSeries, max_points: int) -> Series:
         low=thinned.low,
         high=thinned.high,
         n=int(np.isfinite(full.values).sum()),
-        simulated=full.simulated,
-        imported=full.imported,
+        simulated=full.simulated is not None and bool(full.simulated.any()),
+        imported=full.imported is not None and bool(full.imported.any()),
         statistics=found.statistics,
     )

@@ -203,7 +203,10 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FullSeries:
-    """One series before it is thinned; every array has shape (n,), NaN where not known."""
+    """One series before it is thinned; every array has shape (n,), NaN where not known.
+
+    `simulated` and `imported` say of each value where it came from; None: neither.
+    """
 
     name: SeriesName
     step: Step
@@ -212,8 +215,8 @@ class FullSeries:
     gap_us: int
     low: FloatArray | None = None
     high: FloatArray | None = None
-    simulated: bool = False
-    imported: bool = False
+    simulated: NDArray[np.bool_] | None = None
+    imported: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -157,7 +157,7 @@ def _measured(
 ) -> ReadSeries:
     step = query.resolved_step
     states = columns.texts.get("state")
-    imported = states is not None and bool((states == IMPORTED_STATE).any())
+    imported = np.zeros(columns.ts.size, np.bool_) if states is None else states == IMPORTED_STATE
     grouping = _grouping(columns.ts, step, zone)
     ts, values, low, high = _line(name, query.aggregation, columns, grouping)
     full = FullSeries(
@@ -168,8 +168,8 @@ def _measured(
         gap_us=_gap_us(ts, step),
         low=low,
         high=high,
-        simulated=bool(columns.simulated.any()),
-        imported=imported,
+        simulated=columns.simulated if grouping is None else grouping.any(columns.simulated),
+        imported=imported if grouping is None else grouping.any(imported),
     )
     return ReadSeries(full, _statistics(name, query, columns, now) if query.statistics else None)
 

@@ -24,7 +24,7 @@ def lines(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     return ts, values, draw(st.integers(10, 400))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(lines())
 def test_thinning_keeps_what_the_eye_looks_for(line: tuple[np.ndarray, np.ndarray, int]) -> None:
     ts, values, most = line
