@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import overview
+from pages import monitoring, overview
 
-PAGES: tuple[ModuleType, ...] = (overview,)
+PAGES: tuple[ModuleType, ...] = (overview, monitoring)
 """In the order of the main navigation."""

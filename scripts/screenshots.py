@@ -1,6 +1,7 @@
 """Take screenshots of a running EMS Dash: light, dark and phone width.
 
-Usage: python scripts/screenshots.py [--url URL] [--out FOLDER] [--lang de|en]
+Usage: python scripts/screenshots.py [--url URL] [--path PATH]... [--out FOLDER] [--lang de|en]
+                                     [--only THEME WIDTH]... [--scale N] [--name NAME]
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from itertools import product
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -35,26 +38,43 @@ def main() -> None:
     """Take every shot and report console messages and horizontal overflow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://localhost:5050/")
+    parser.add_argument(
+        "--path", action="append", help="page, for example /monitoring; repeatable; default /"
+    )
+    parser.add_argument(
+        "--only", action="append", nargs=2, metavar=("THEME", "WIDTH"), help="repeatable"
+    )
+    parser.add_argument("--scale", type=float, default=1.5, help="pixels per CSS pixel")
+    parser.add_argument("--name", help="beginning of the file names; default: the page's name")
     parser.add_argument("--out", type=Path, default=Path("build/shots"))
     parser.add_argument("--lang", default="de")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for theme, width in SHOTS:
+    wanted = [(theme, int(width)) for theme, width in arguments.only or SHOTS]
+    pages = arguments.path or ["/"]
+    for path, (theme, width) in product(pages, wanted):
+        url = arguments.url.rstrip("/") + path
+        page = arguments.name or urlsplit(path).path.strip("/").replace("/", "-") or "overview"
         driver = browser()
         try:
             # Chromium's window has a minimum width; the emulated device has none.
             driver.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
-                {"width": width, "height": 900, "deviceScaleFactor": 1.5, "mobile": width < 500},
+                {
+                    "width": width,
+                    "height": 900,
+                    "deviceScaleFactor": arguments.scale,
+                    "mobile": width < 500,
+                },
             )
             driver.execute_cdp_cmd(
                 "Emulation.setEmulatedMedia",
                 {"features": [{"name": "prefers-color-scheme", "value": theme}]},
             )
-            driver.get(arguments.url)
+            driver.get(url)
             driver.add_cookie({"name": "ems_lang", "value": arguments.lang})
-            driver.get(arguments.url)
+            driver.get(url)
             time.sleep(SETTLE_S)
             height = driver.execute_script("return document.documentElement.scrollHeight")
             overflow = driver.execute_script(
@@ -63,14 +83,14 @@ def main() -> None:
             driver.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {
-                    **{"width": width, "height": height, "deviceScaleFactor": 1.5},
+                    **{"width": width, "height": height, "deviceScaleFactor": arguments.scale},
                     "mobile": width < 500,
                 },
             )
             time.sleep(1.0)
-            path = arguments.out / f"overview_{theme}_{width}_{arguments.lang}.png"
-            driver.save_screenshot(str(path))
-            log.info("%s: %d x %d, overflow %d px", path, width, height, max(0, overflow))
+            file = arguments.out / f"{page}_{theme}_{width}_{arguments.lang}.png"
+            driver.save_screenshot(str(file))
+            log.info("%s: %d x %d, overflow %d px", file, width, height, max(0, overflow))
             for entry in driver.get_log("browser"):
                 log.info("  console %s: %s", entry["level"], entry["message"])
         finally:

@@ -1,11 +1,16 @@
-"""Marks of a chart over time: the past, now, and words where there is nothing to draw."""
+"""Marks of a chart over time: the past, now, SoC limits, and words where nothing is."""
 
 from __future__ import annotations
 
 from ems_dash.i18n import t
+from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import Figure
+from engine.domain.site import Site
+
+ROOM_FOR_WORDS_PERCENT = 8.0
+"""Height of a label in the state-of-charge panel."""
 
 
 def now_shapes(window: ChartWindow, theme: str) -> list[Figure]:
@@ -65,3 +70,45 @@ def note(window: ChartWindow, text: str, y: float, theme: str) -> Figure:
         "showarrow": False,
         "font": {"size": 13, "color": th.colour("muted", 1, theme)},
     }
+
+
+def soc_limits(site: Site, theme: str) -> list[Figure]:
+    """Return the dotted lines at the ends of the SoC window, on the second y axis."""
+    return [
+        {
+            "name": "limit:muted:0.9",
+            "type": "line",
+            "xref": "paper",
+            "yref": "y2",
+            "x0": 0,
+            "x1": 1,
+            "y0": level,
+            "y1": level,
+            "line": {"width": 1, "dash": "dot", "color": th.colour("muted", 0.9, theme)},
+        }
+        for level in (site.battery.soc_min_percent, site.battery.soc_max_percent)
+    ]
+
+
+def soc_limit_labels(site: Site, window: ChartWindow, lang: str, theme: str) -> list[Figure]:
+    """Return the words at the limits: outside the window, where the curve seldom is."""
+    low, high = site.battery.soc_min_percent, site.battery.soc_max_percent
+    return [
+        {
+            "name": "limit:muted:1",
+            "text": t(key, lang, level=fmt.percent(level, lang)),
+            "x": window.x(window.start),
+            "xref": "x",
+            "xanchor": "left",
+            "xshift": 4,
+            "y": level,
+            "yref": "y2",
+            "yanchor": anchor,
+            "showarrow": False,
+            "font": {"size": 11, "color": th.colour("muted", 1, theme)},
+        }
+        for key, level, anchor in (
+            ("chart.soc_min", low, "top" if low >= ROOM_FOR_WORDS_PERCENT else "bottom"),
+            ("chart.soc_max", high, "bottom" if high <= 100 - ROOM_FOR_WORDS_PERCENT else "top"),
+        )
+    ]

@@ -18,6 +18,7 @@ from engine.domain.quarter_hour import quarter_start
 PAST = timedelta(hours=6)
 LEAST_PAST = timedelta(hours=1)
 FUTURE = timedelta(hours=24)
+TICK = timedelta(hours=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +51,41 @@ class ChartWindow:
         """Return where `ts` (aware) lies on the axis."""
         return round(ts.timestamp() * 1000) + self.offset_ms
 
-    def x_axis(self, lang: str, *, narrow: bool = False) -> dict[str, Any]:
-        """Return the Plotly layout of the time axis; `narrow` spaces the ticks for a phone."""
-        hours_apart = 6 if narrow else 3
+    def x_axis(self, lang: str, *, narrow: bool = False, tick: timedelta = TICK) -> dict[str, Any]:
+        """Return the Plotly layout of the time axis.
+
+        Args:
+            lang: ``"de"`` or ``"en"``.
+            narrow: True on a phone: half the ticks.
+            tick: Distance of the ticks, a divisor of a day.
+        """
+        tick = 2 * tick if narrow else tick
         axis: dict[str, Any] = {
             "type": "date",
             "range": [self.x(self.start), self.x(self.end)],
             "autorange": False,
             "hoverformat": "%a %H:%M",
             "tick0": 0,
-            "dtick": hours_apart * 3_600_000,
+            "dtick": tick // timedelta(milliseconds=1),
             "tickformat": "%H:%M\n%a, %d.%m." if lang == "de" else "%H:%M\n%a, %-d %b",
         }
         if self.clock_changes:
             offset_hours = self.offset_ms // 3_600_000
             axis["hoverformat"] = f"%H:%M (UTC{offset_hours:+d})"
-            ticks = list(self._local_ticks(hours_apart))
+            ticks = list(self._local_ticks(tick))
             axis["tickmode"] = "array"
             axis["tickvals"] = [self.x(tick) for tick in ticks]
             axis["ticktext"] = [self._tick_text(tick, lang) for tick in ticks]
         return axis
 
-    def _local_ticks(self, hours_apart: int) -> list[datetime]:
+    def _local_ticks(self, tick: timedelta) -> list[datetime]:
         out = []
-        step = timedelta(minutes=15)
+        step = min(tick, timedelta(minutes=15))
         ts = quarter_start(self.start)
         while ts <= self.end:
             local = ts.astimezone(self.tz)
-            if ts >= self.start and local.minute == 0 and local.hour % hours_apart == 0:
+            since_midnight = timedelta(hours=local.hour, minutes=local.minute)
+            if ts >= self.start and since_midnight % tick == timedelta(0):
                 out.append(ts)
             ts += step
         return out

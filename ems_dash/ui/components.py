@@ -64,7 +64,8 @@ def kpi_card(
     """Return a card with one big value.
 
     Args:
-        name: Stem of its fields: ``<name>-v`` value, ``<name>-p`` pill.
+        name: Stem of its fields: ``<name>-v`` value, ``<name>-p`` pill, ``<name>-u`` a unit that
+            changes.
         label: What the value is.
         icon_name: Icon beside the label.
         unit: Unit behind the value, or empty.
@@ -75,7 +76,9 @@ def kpi_card(
         wordy: True when the value is a word rather than a figure.
     """
     value = [live(html.Span, f"{name}-v", fields, "kpi-number")]
-    if unit:
+    if f"{name}-u" in fields:
+        value.append(live(html.Span, f"{name}-u", fields, "unit"))
+    elif unit:
         value.append(html.Span(unit, className="unit"))
     pill = [mark_pill(f"{name}-p", fields)] if f"{name}-p" in fields else []
     return live(
@@ -202,6 +205,72 @@ def device(entry: ListEntry) -> Component:
         ],
         className="row-item row-compact",
         title=entry.hint,
+    )
+
+
+def segment(
+    store: str,
+    label: str,
+    options: Sequence[tuple[str, str]],
+    chosen: str,
+    *,
+    parameter: str = "",
+) -> Component:
+    """Return a row of buttons of which one is chosen; `assets/live.js` serves them.
+
+    Args:
+        store: Id of the `dcc.Store` that is told the value chosen.
+        label: What is chosen, for those who do not see it.
+        options: Value and text of each button.
+        chosen: Value chosen now.
+        parameter: Name under which the address of the page keeps the choice; empty for none.
+    """
+    return html.Div(
+        [
+            html.Button(
+                text,
+                className="segment-button",
+                type="button",
+                **{
+                    "data-choice": store,
+                    "data-value": value,
+                    "data-parameter": parameter,
+                    "aria-pressed": "true" if value == chosen else "false",
+                },
+            )
+            for value, text in options
+        ],
+        className="segment",
+        role="group",
+        **{"aria-label": label},
+    )
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[Component], class_name: str = ""
+) -> Component:
+    """Return a table with a caption for those who do not see it; wide ones scroll sideways.
+
+    Args:
+        caption: What it lists.
+        columns: Heads of the columns; an empty one is a column of buttons.
+        rows: Its rows, each an `html.Tr`.
+        class_name: Further class.
+    """
+    heads = [html.Th(text, scope="col") if text else html.Td() for text in columns]
+    return html.Div(
+        html.Table(
+            [
+                html.Caption(caption, className="visually-hidden"),
+                html.Thead(html.Tr(heads)),
+                html.Tbody(list(rows)),
+            ],
+            className=f"data-table {class_name}".strip(),
+        ),
+        className="table-scroll",
+        tabIndex="0",
+        role="region",
+        **{"aria-label": caption},
     )
 
 

@@ -135,6 +135,13 @@ def day_label(ts: datetime, tz: tzinfo, lang: str) -> str:
     return str(format_date(ts.astimezone(tz).date(), pattern, locale=lang))
 
 
+def when(ts: datetime, now: datetime, tz: tzinfo, lang: str) -> str:
+    """Return the time of day of `ts`, with seconds when it is today, with the day when not."""
+    if ts.astimezone(tz).date() == now.astimezone(tz).date():
+        return clock_time(ts, tz, seconds=True)
+    return f"{day_label(ts, tz, lang)} {clock_time(ts, tz)}"
+
+
 def age(seconds: float) -> str:
     """Return how long ago something was: ``14 s``, ``3 min``, ``2 h``, ``5 d``."""
     whole = max(0, round(seconds))

@@ -81,7 +81,7 @@ def _kpi_power(moment: Moment, out: Fields) -> None:
     out["pow-v"] = fmt.number(power.value, 1, lang, signed=True)
     out["pow-p"], out["pow-p.title"] = power.mark, power.reason
     out["pow.className"] = _card_class(power.muted)
-    out["pow-b.style"] = _bar_from_middle(power.value, snapshot.site)
+    out["pow-b.style"] = bar_from_middle(power.value, snapshot.site)
     out["pow-s"] = f"{battery_word(power, lang)} · {limit_text(snapshot, power.value, lang)}"
 
 
@@ -184,7 +184,7 @@ def why_no_plan(snapshot: EngineSnapshot, lang: str) -> str:
     return t("plan.first_running", lang)
 
 
-def _bar_from_middle(power_kw: float | None, site: Site) -> dict[str, str]:
+def bar_from_middle(power_kw: float | None, site: Site) -> dict[str, str]:
     """Return left and width of a bar that grows from the middle: right discharge, left charge."""
     if power_kw is None:
         return {"left": "50%", "width": "0%"}
@@ -373,7 +373,7 @@ class ListEntry:
 _SAID_BY = {"prices": ("prices", "price_history"), "weather": ("weather",)}
 """Background jobs whose failure a remark about the same thing explains already."""
 
-_SEVERITY = {"info": "info", "warning": "warn", "alarm": "alarm"}
+SEVERITY_KIND = {"info": "info", "warning": "warn", "alarm": "alarm"}
 
 
 def first_sentence(text: str) -> str:
@@ -388,7 +388,7 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         ListEntry(
             title=label("notice", notice.code, lang),
             text=notice.detail or "",
-            kind=_SEVERITY.get(notice.severity, "warn"),
+            kind=SEVERITY_KIND.get(notice.severity, "warn"),
             word=label("severity", notice.severity, lang),
         )
         for notice in snapshot.notices
@@ -462,7 +462,7 @@ def _gave_way(name: str, amount: float, lang: str) -> ListEntry:
     )
 
 
-_LINK_KIND = {"online": "ok", "connecting": "info", "degraded": "warn", "offline": "alarm"}
+LINK_KIND = {"online": "ok", "connecting": "info", "degraded": "warn", "offline": "alarm"}
 
 
 def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
@@ -474,7 +474,7 @@ def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
             ListEntry(
                 title=link.name,
                 text=link.reason if link.reason and link.state != "online" else " · ".join(facts),
-                kind=_LINK_KIND.get(link.state, "warn"),
+                kind=LINK_KIND.get(link.state, "warn"),
                 word=label("link", link.state, lang),
                 hint=" · ".join([link.endpoint, *facts]),
             )

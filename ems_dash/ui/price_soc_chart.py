@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ems_dash.i18n import t
-from ems_dash.ui import format as fmt
-from ems_dash.ui import theme as th
-from ems_dash.ui.chart_marks import note, now_label, now_shapes
+from ems_dash.ui.chart_marks import note, now_label, now_shapes, soc_limit_labels, soc_limits
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import (
     Figure,
@@ -23,9 +21,6 @@ from ems_dash.ui.price_bars import CENTS, PriceBar, price_traces
 from engine.domain.plan import Plan
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
-
-ROOM_FOR_WORDS_PERCENT = 8.0
-"""Height of a label in the state-of-charge panel."""
 
 PRICE_DOMAIN = (0.53, 1.0)
 SOC_DOMAIN = (0.0, 0.45)
@@ -74,10 +69,10 @@ def price_soc_figure(
     }
     layout["hoversubplots"] = "axis"
     layout["meta"] = {"offset_ms": window.offset_ms, "y": [0, 104], "live": "soc"}
-    layout["shapes"] = [*now_shapes(window, theme), *_soc_limits(site, theme)]
+    layout["shapes"] = [*now_shapes(window, theme), *soc_limits(site, theme)]
     layout["annotations"] = [
         now_label(window, lang, theme),
-        *_soc_limit_labels(site, window, lang, theme),
+        *soc_limit_labels(site, window, lang, theme),
     ]
     if not shown:
         middle = sum(PRICE_DOMAIN) / 2
@@ -126,44 +121,3 @@ def _soc_planned(ahead: Ahead, site: Site, past: Past, *, theme: str, lang: str)
     )
     trace.update(yaxis="y2", hovertemplate="%{y:.0f} %")
     return trace
-
-
-def _soc_limits(site: Site, theme: str) -> list[Figure]:
-    return [
-        {
-            "name": "limit:muted:0.9",
-            "type": "line",
-            "xref": "paper",
-            "yref": "y2",
-            "x0": 0,
-            "x1": 1,
-            "y0": level,
-            "y1": level,
-            "line": {"width": 1, "dash": "dot", "color": th.colour("muted", 0.9, theme)},
-        }
-        for level in (site.battery.soc_min_percent, site.battery.soc_max_percent)
-    ]
-
-
-def _soc_limit_labels(site: Site, window: ChartWindow, lang: str, theme: str) -> list[Figure]:
-    """Return the words at the limits: outside the window, where the curve seldom is."""
-    low, high = site.battery.soc_min_percent, site.battery.soc_max_percent
-    return [
-        {
-            "name": "limit:muted:1",
-            "text": t(key, lang, level=fmt.percent(level, lang)),
-            "x": window.x(window.start),
-            "xref": "x",
-            "xanchor": "left",
-            "xshift": 4,
-            "y": level,
-            "yref": "y2",
-            "yanchor": anchor,
-            "showarrow": False,
-            "font": {"size": 11, "color": th.colour("muted", 1, theme)},
-        }
-        for key, level, anchor in (
-            ("chart.soc_min", low, "top" if low >= ROOM_FOR_WORDS_PERCENT else "bottom"),
-            ("chart.soc_max", high, "bottom" if high <= 100 - ROOM_FOR_WORDS_PERCENT else "top"),
-        )
-    ]

@@ -1,0 +1,1 @@
+"""The parts of the monitoring page: pure functions from the state of the engine to components."""
