@@ -66,7 +66,7 @@ class RegisterReading:
 
 
 def register_readings(scan: Scan, samples: Mapping[str, Sample]) -> tuple[RegisterReading, ...]:
-    """Return every value of a device, in order of function and address.
+    """Return every value of a device, alarms last, in order of function and address.
 
     Derived signals have no register of their own and are left out.
 
@@ -78,7 +78,7 @@ def register_readings(scan: Scan, samples: Mapping[str, Sample]) -> tuple[Regist
     found = [_value(scan, signal, samples.get(signal)) for signal in scan.layout.registers]
     for alarm in scan.layout.alarms:
         found += _alarm(scan, alarm, samples.get("alarm_bits"))
-    return tuple(sorted(found, key=lambda r: (r.function, r.address, r.name)))
+    return tuple(sorted(found, key=lambda r: (r.kind == "alarm", r.function, r.address)))
 
 
 def _words(scan: Scan, slot: Slot) -> tuple[tuple[int, ...] | None, datetime | None]:

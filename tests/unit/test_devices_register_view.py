@@ -46,7 +46,8 @@ def test_raw_words_stand_beside_the_scaled_value() -> None:
     assert row(rows, "charge_prohibited").value == 1.0
     assert row(rows, "system_fault").value == 0.0
     assert len(row(rows, "current_a").words or ()) == 2
-    assert [(r.function, r.address) for r in rows] == sorted((r.function, r.address) for r in rows)
+    assert [r.kind for r in rows] == ["value"] * 11 + ["alarm"] * 5
+    assert [r.address for r in rows] == [0, 1, 2, 3, 5, 6, 7, 8, 10, 12, 14, 0, 1, 2, 3, 4]
 
 
 def test_after_a_failed_poll_the_old_words_stay_with_their_age_and_no_value() -> None:
