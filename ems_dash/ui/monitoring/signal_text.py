@@ -9,7 +9,7 @@ from datetime import datetime
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
 from engine.domain.sample import Quality, Sample
-from engine.domain.signals import ALARMS, SIGNALS, Kind
+from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, SIGNALS, Kind
 from engine.domain.snapshot import EngineSnapshot
 
 DECIMALS = {"%": 1, "kW": 1, "kWh": 1, "V": 1, "A": 1, "°C": 1, "kΩ": 0, "Hz": 2}
@@ -66,6 +66,8 @@ def figure(signal: str, value: float | None, lang: str) -> fmt.Quantity:
         return fmt.Quantity(_alarms(value, lang), "")
     if signal == "status_code":
         return fmt.Quantity(f"{value:.0f} · {status_word(value, lang)}", "")
+    if signal == EXTERNAL_CONTACT:
+        return fmt.Quantity(t(f"signals.contact_{'closed' if value else 'open'}", lang), "")
     if known is not None and known.kind is Kind.CODE:
         return fmt.Quantity(f"{value:.0f}", unit)
     return number(value, unit, lang, signed=signal in SIGNED)
