@@ -146,6 +146,8 @@
     }
     if (delta.panel) {
       panel = next.panel = delta.panel;
+    } else if (delta.made) {
+      next.panel = delta.made.key;
     }
     var raw = none;
     var due = Date.now() - rawAt >= RAW_EVERY_MS;

@@ -64,7 +64,7 @@ class _Monitoring:
         *,
         tick: int,
         state: dict[str, Any],
-        made: str | None,
+        made: dict[str, str] | None,
         span_key: str,
         tab: str,
         device: str,
@@ -107,12 +107,13 @@ class _Monitoring:
 
     def panel(
         self, _key: str, tab: str, device: str, chosen: str, held: str, lang: str
-    ) -> tuple[Any, str]:
+    ) -> tuple[Any, dict[str, str]]:
         moment = self._moment(lang)
         look = Look.of({"tab": tab, "device": device, "event_filter": chosen, "hold_raw": held})
-        fields = panel_state(self._services, moment, look).fields
-        made = panel(self._services, moment, look, fields, allowed=is_local_page(request))
-        return made, f"{tab}|{device}|{moment.snapshot.seq}"
+        state = panel_state(self._services, moment, look)
+        made = panel(self._services, moment, look, state.fields, allowed=is_local_page(request))
+        key = live.panel_key(look, state)
+        return made, {"id": f"{key}|{moment.snapshot.seq}", "key": key}
 
     def raw(self, _due: int, lang: str) -> str:
         return raw.raw_text(self._moment(lang))

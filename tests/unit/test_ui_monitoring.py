@@ -408,7 +408,12 @@ def test_a_new_panel_gets_all_its_texts_and_an_alarm_a_new_table() -> None:
     shown_texts = ShownTexts()
     now = live.shown_now(_Plant(), moment(), Look())  # type: ignore[arg-type]
     state = live.first_state(moment(), now, [], shown_texts)
-    assert live.delta(state, moment(), now, [], shown_texts, made="events|8")["set"] == now.fields
+    made = {"id": "new|8", "key": now.panel}
+    update = live.delta(state, moment(), now, [], shown_texts, made=made)
+    assert update["set"] == now.fields
+    assert "panel" not in update
+    told = {**state, "token": update["token"], "made": made}
+    assert "set" not in live.delta(told, moment(), now, [], shown_texts, made=made)
     raised = moment(alarms=(alarm(),))
     now = live.shown_now(_Plant(), raised, Look())  # type: ignore[arg-type]
     update = live.delta(state, raised, now, [], shown_texts)

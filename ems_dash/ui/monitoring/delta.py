@@ -46,14 +46,19 @@ class Shown:
 
 def shown_now(services: Services, moment: Moment, look: Look) -> Shown:
     """Return what the page shows at `moment` to one who looks at `look`."""
-    state: Panel = panel_state(services, moment, look)
+    panel = panel_state(services, moment, look)
     span = span_of(look.span, moment.snapshot.time_factor)
     return Shown(
-        fields={**page_fields(moment), **state.fields},
+        fields={**page_fields(moment), **panel.fields},
         charts=charts_key(span, moment),
         alarms=alarms_key(services, moment),
-        panel=_short(f"{look.tab}|{look.device}|{state.key}"),
+        panel=panel_key(look, panel),
     )
+
+
+def panel_key(look: Look, panel: Panel) -> str:
+    """Return a name for a panel and its rows."""
+    return _short(f"{look.tab}|{look.device}|{panel.key}")
 
 
 def page_fields(moment: Moment) -> Fields:
@@ -97,7 +102,7 @@ def delta(
     points: Sequence[MeasuredPoint],
     shown: ShownTexts,
     *,
-    made: str | None = None,
+    made: Mapping[str, str] | None = None,
 ) -> Delta:
     """Return what the browser must change.
 
@@ -108,16 +113,16 @@ def delta(
         now: What is to be shown.
         points: Points the browser has not drawn.
         shown: The texts lately shown.
-        made: The panel the browser has; another one than its texts belong to makes them
-            worthless, so all are sent.
+        made: ``id`` and ``key`` of the panel the browser has, None for the one the page came
+            with; another one than its texts belong to makes them worthless, so all are sent.
 
     Returns:
         ``seq``, ``token``, ``now`` (ms) and ``made`` always; ``set`` (changed texts), ``add``
         (new points), ``charts``, ``alarms`` and ``panel`` (new names) only when there is
         something.
     """
-    if state.get("made") != made:
-        state = {**state, "token": None}
+    if made is not None and state.get("made") != made:
+        state = {**state, "token": None, "panel": made.get("key")}
     out = text_delta(state, moment, now.fields, shown)
     out["made"] = made
     charts = now.charts
