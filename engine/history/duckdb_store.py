@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -18,28 +15,26 @@ import duckdb
 from engine.domain.clock import Clock, SystemClock
 from engine.domain.errors import EmsError, HistoryError
 from engine.domain.records import EventRow
-from engine.history.checks import check_batch, check_time
+from engine.history.checks import check_batch
+from engine.history.compaction import compact_copy, is_loose
 from engine.history.file_lock import FileLock
-from engine.history.files import free_disk_bytes, size_of
+from engine.history.files import free_disk_bytes, rename_synced, size_of
 from engine.history.inserts import insert_batch
-from engine.history.instance import InstanceSettings, is_fatal, wal_path
-from engine.history.queries import period
+from engine.history.instance import InstanceSettings, cold_path, is_fatal, wal_path
 from engine.history.read_limit import interruptible
 from engine.history.reads import DuckDbReads
 from engine.history.recovery import RecoveryLadder
-from engine.history.roll_ups import STRETCH, make, pending_sites, roll_up_stretch
-from engine.history.rows import naive_utc
+from engine.history.retention import Retention
 from engine.history.sample_source import SampleSource
 from engine.history.schema import CATALOG, migrate
 from engine.history.snapshot import Snapshotter
-from engine.history.spans import Span, first_of, floor_to, widened
 from engine.history.store import INSTALLATION_SITE_ID, Batch
 from engine.history.thinning import thin_forecasts
+from engine.history.upkeep import DuckDbUpkeep
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_ROLL_UP_SECONDS = 2.0
 _FREE_RESERVE_BYTES = 200_000_000
 _RETRY_SECONDS = 60.0
 _READERS_GONE_SECONDS = 30.0
@@ -47,7 +42,7 @@ _THIN_SECONDS = 86_400.0
 _LEVEL = {"info": logging.INFO, "warning": logging.WARNING, "alarm": logging.ERROR}
 
 
-class DuckDbHistory(DuckDbReads):
+class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
     """A `HistoryStore` in the DuckDB file `path`.
 
     Beside the file live its write-ahead log (``.wal``), the snapshot of the last
@@ -63,6 +58,7 @@ class DuckDbHistory(DuckDbReads):
         checkpoint_wal_bytes: A WAL of this size triggers a checkpoint.
         checkpoint_seconds: A checkpoint is due at the latest after this time.
         free_bytes: Free disk space of a folder.
+        retention: How long what is kept.
         on_event: Told at once of repairs and refused checkpoints; they are stored as well,
             under `INSTALLATION_SITE_ID`.
 
@@ -82,18 +78,20 @@ class DuckDbHistory(DuckDbReads):
         checkpoint_wal_bytes: int = 8 << 20,
         checkpoint_seconds: float = 3600.0,
         free_bytes: Callable[[Path], int] = free_disk_bytes,
+        retention: Retention | None = None,
         on_event: Callable[[EventRow], None] | None = None,
     ) -> None:
+        super().__init__()
         self._path = path
         self._clock = clock or SystemClock()
         self._checkpoint_wal_bytes = checkpoint_wal_bytes
         self._checkpoint_seconds = checkpoint_seconds
         self._free_bytes = free_bytes
         self._on_event = on_event
-        self._ladder = RecoveryLadder(
-            path, InstanceSettings(memory_limit_mb, threads), self._clock, self._tell
-        )
-        self._source = SampleSource(path.parent / "cold")
+        self._settings = InstanceSettings(memory_limit_mb, threads)
+        self._ladder = RecoveryLadder(path, self._settings, self._clock, self._tell)
+        self._source = SampleSource(cold_path(path))
+        self._retention = retention or Retention()
         self._query_slots = threading.BoundedSemaphore(concurrent_queries)
         self._write_lock = threading.RLock()
         self._readers = threading.Condition()
@@ -163,45 +161,6 @@ class DuckDbHistory(DuckDbReads):
                     raise _failed("written", second) from second
             self._after_commit()
 
-    def roll_up(self, now: datetime) -> int:
-        """Make the roll-ups of minutes that are over; see `SeriesStore.roll_up`.
-
-        After `_ROLL_UP_SECONDS` the rest is left for the next call, so that rows to be stored
-        do not wait for long.
-        """
-        check_time(now, "now")
-        over = floor_to(naive_utc(now), timedelta(minutes=1))
-        stop = time.perf_counter() + _ROLL_UP_SECONDS
-        made, more = 0, True
-        while more and time.perf_counter() < stop:
-            more = False
-            for site_id in self._changing("rolled up", pending_sites):
-                stretch = partial(roll_up_stretch, source=self._source, site_id=site_id, over=over)
-                count, waits = self._changing("rolled up", stretch)
-                made += count
-                more = more or waits
-        return made
-
-    def rebuild_roll_ups(self, site_id: str, since: datetime, until: datetime) -> int:
-        """Make all roll-ups of a period again; see `SeriesStore.rebuild_roll_ups`."""
-        start, end = period(since, until)
-        step = timedelta(minutes=15)
-        (span,) = widened([(start, max(end, start + step))], step)
-        spans, made = [span], 0
-        while spans:
-            stretch, spans = first_of(spans, STRETCH)
-            rebuild = partial(self._rebuild, site_id=site_id, spans=stretch)
-            made += self._changing("rolled up", rebuild)
-        return made
-
-    def _rebuild(
-        self, cursor: duckdb.DuckDBPyConnection, site_id: str, spans: Sequence[Span]
-    ) -> int:
-        cursor.execute("BEGIN")
-        made = make(cursor, self._source, site_id, spans, again=True)
-        cursor.execute("COMMIT")
-        return made
-
     def _changing(self, verb: str, action: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """Run `action` with a writing cursor; an error undoes what it did not commit."""
         with self._write_lock:
@@ -262,6 +221,7 @@ class DuckDbHistory(DuckDbReads):
             # data never shares a WAL with DDL, whose replay has had bugs
             self._try_checkpoint()
         self._refresh_snapshot()
+        self._adopt_archive()
         self._store_pending_events()
 
     def _disconnect(self) -> None:
@@ -391,6 +351,27 @@ class DuckDbHistory(DuckDbReads):
         self._refresh_snapshot()
         return True
 
+    def _compact_when_loose(self) -> None:
+        with self._write_lock:
+            if not self._changing("measured", is_loose) or not self.checkpoint():
+                return
+            before = size_of(self._path)
+            self._disconnect()
+            try:
+                rename_synced(compact_copy(self._path, self._settings), self._path)
+            except (duckdb.Error, EmsError, OSError) as error:
+                self._report("history_compaction_failed", "warning", _first_line(error))
+            else:
+                wal_path(self._path).unlink(missing_ok=True)
+                self._report(
+                    "history_compacted",
+                    "info",
+                    f"The history file was written anew: {before // 1_000_000} MB became "
+                    f"{size_of(self._path) // 1_000_000} MB.",
+                )
+            finally:
+                self._open()
+
     def _enough_disk(self) -> bool:
         needed = 2 * size_of(self._path) + _FREE_RESERVE_BYTES
         free = self._free_bytes(self._path.parent)
@@ -432,6 +413,9 @@ class DuckDbHistory(DuckDbReads):
 
     def _event(self, code: str, severity: str, message: str) -> EventRow:
         return EventRow(self._clock.now(), INSTALLATION_SITE_ID, severity, code, message)
+
+    def _report(self, code: str, severity: str, message: str) -> None:
+        self._tell(self._event(code, severity, message))
 
     def _tell(self, event: EventRow) -> None:
         _log.log(_LEVEL[event.severity], "%s: %s", event.code, event.message)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.domain.forecast import PRICE_SIGNAL, FloatArray, Forecast
 from engine.domain.quarter_hour import STEP
 from engine.history.checks import check_forecast_signal, check_time
+from engine.history.columns import ColumnKey, Resolution
 from engine.history.forecast_rows import (
     HEADER_COLUMNS,
     VALUE_COLUMNS,
@@ -19,7 +20,10 @@ from engine.history.forecast_rows import (
     header_from_row,
 )
 from engine.history.queries import period
+from engine.history.roll_up_columns import roll_up_column
 from engine.history.rows import naive_utc, utc, utc_microseconds
+from engine.history.sample_source import SampleSource
+from engine.history.series_queries import Wanted, one_moment, roll_up_relation
 from engine.history.store import MIN_GOOD_MINUTES, ForecastHeader, ForecastPairs
 
 _STEP_US = STEP // timedelta(microseconds=1)
@@ -63,6 +67,7 @@ def forecast(
 
 def forecast_pairs(
     cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
     site_id: str,
     signal: str,
     model: str,
@@ -89,7 +94,7 @@ def forecast_pairs(
     wanted = ~steps["known"] & (lead >= 0) & (target >= first) & (target < last)
     if lead_steps is not None:
         wanted &= np.isin(lead, list(lead_steps))
-    came = _what_came(cursor, site_id, signal, first - _WEEK_STEPS, max(first, last))
+    came = _what_came(cursor, source, site_id, signal, (first - _WEEK_STEPS, max(first, last)))
     index = np.where(wanted, target - first, 0)
     actual = came[index + _WEEK_STEPS] if last > first else np.full(index.shape, np.nan)
     wanted &= np.isfinite(actual)
@@ -108,9 +113,14 @@ def forecast_pairs(
 
 
 def _what_came(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, signal: str, first: int, last: int
+    cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
+    site_id: str,
+    signal: str,
+    quarters: tuple[int, int],
 ) -> FloatArray:
     """Return what came in the quarter-hours [first, last), counted since 1970; NaN for gaps."""
+    first, last = quarters
     start, end = _instant(first), _instant(last)
     out = np.full(last - first, np.nan)
     if signal == PRICE_SIGNAL:
@@ -125,15 +135,17 @@ def _what_came(
             stop = begin + minutes * 60_000_000 // _STEP_US
             out[max(0, begin) : max(0, stop)] = spot
         return out
-    means = cursor.execute(
-        f"""SELECT quarter, avg(minute_mean) AS mean FROM (
-              SELECT epoch_us(time_bucket(INTERVAL 15 MINUTE, ts)) AS quarter,
-                     avg("{signal}") AS minute_mean
-              FROM h.samples WHERE site_id = ? AND ts >= ? AND ts < ? AND "{signal}" IS NOT NULL
-              GROUP BY quarter, time_bucket(INTERVAL 1 MINUTE, ts))
-            GROUP BY quarter HAVING count(*) >= ?""",
-        [site_id, start, end, MIN_GOOD_MINUTES],
-    ).fetchnumpy()
+    mean = roll_up_column(ColumnKey(signal))
+    with one_moment(cursor):
+        wanted = Wanted(site_id, [mean])
+        minutes = roll_up_relation(cursor, source, wanted, (start, end), Resolution.MINUTE)
+        means = cursor.execute(
+            f"""SELECT epoch_us(time_bucket(INTERVAL 15 MINUTE, ts)) AS quarter,
+                       avg({mean.name}) AS mean
+                FROM ({minutes}) WHERE {mean.name} IS NOT NULL
+                GROUP BY quarter HAVING count(*) >= ?""",
+            [MIN_GOOD_MINUTES],
+        ).fetchnumpy()
     out[means["quarter"] // _STEP_US - first] = means["mean"]
     return out
 

@@ -65,7 +65,10 @@ def _insert_samples(
 ) -> None:
     samples = _first_of(rows, lambda r: (r.site_id, r.ts))
     window = _window(samples)
-    _insert_new(connection, "samples", to_arrow.samples_table(samples), ("site_id", "ts"), window)
+    stored = source.sites_between(connection, {row.site_id for row in samples}, window)
+    key = ("site_id", "ts")
+    arrow = to_arrow.samples_table(samples)
+    _insert_new(connection, "samples", arrow, key, window, stored=stored)
     mark_pending(connection, samples, source.gap_seconds)
 
 
@@ -136,13 +139,15 @@ def _insert_new(
     window: tuple[datetime, datetime],
     *,
     time: str = "ts",
+    stored: str | None = None,
 ) -> None:
     columns = ", ".join(key)
+    before = stored or f"h.{table}"
     # the window as parameters: as subqueries, they would not prune what is read
     with _batch(connection, arrow):
         connection.execute(
             f"INSERT INTO h.{table} BY NAME SELECT batch.* FROM batch "
-            f"ANTI JOIN (SELECT {columns} FROM h.{table} WHERE {time} BETWEEN ? AND ?) "
+            f"ANTI JOIN (SELECT {columns} FROM {before} WHERE {time} BETWEEN ? AND ?) "
             f"USING ({columns})",
             list(window),
         )

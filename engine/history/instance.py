@@ -35,12 +35,17 @@ def wal_path(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
 
 
+def cold_path(path: Path) -> Path:
+    """Return the folder of the archive that belongs to the database file `path`."""
+    return path.parent.resolve() / "cold"
+
+
 def open_instance(
     path: Path, settings: InstanceSettings, *, create: bool = False
 ) -> duckdb.DuckDBPyConnection:
     """Attach `path` as `CATALOG` to a new in-memory instance and return its connection.
 
-    The configuration is locked afterwards: queries cannot reach other files, load
+    The configuration is locked afterwards: queries cannot reach files outside the archive, load
     extensions or change settings. Checkpoints run only when asked for.
 
     Args:
@@ -66,6 +71,8 @@ def open_instance(
             "PRAGMA disable_checkpoint_on_shutdown",
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
+            "SET parquet_metadata_cache = true",
+            f"SET allowed_directories = [{_literal(cold_path(path))}]",
             f"ATTACH {_literal(path)} AS {CATALOG}"
             + (f" (STORAGE_VERSION '{STORAGE_VERSION}')" if create else ""),
             "SET enable_external_access = false",
@@ -76,6 +83,49 @@ def open_instance(
         connection.close()
         raise
     return connection
+
+
+def copy_database(path: Path, new: Path, settings: InstanceSettings) -> list[str]:
+    """Write what the closed file `path` holds into `new`, without free space, and compare.
+
+    Returns:
+        Tables whose rows are not the same in both; none when all is well.
+
+    Raises:
+        duckdb.Error: One of them cannot be read or written.
+    """
+    connection = duckdb.connect(":memory:")
+    try:
+        for statement in (
+            f"SET memory_limit = '{settings.memory_limit_mb}MB'",
+            f"SET threads = {settings.threads}",
+            f"SET temp_directory = {_literal(path.parent / 'tmp')}",
+            f"SET wal_autocheckpoint = '{_NEVER}'",
+            f"ATTACH {_literal(path)} AS {CATALOG} (READ_ONLY)",
+            f"ATTACH {_literal(new)} AS n (STORAGE_VERSION '{STORAGE_VERSION}')",
+            f"COPY FROM DATABASE {CATALOG} TO n",
+            "CHECKPOINT n",
+        ):
+            connection.execute(statement)
+        before, after = _table_sums(connection, CATALOG), _table_sums(connection, "n")
+        return sorted(t for t in before.keys() | after if before.get(t) != after.get(t))
+    finally:
+        connection.close()
+
+
+def _table_sums(
+    connection: duckdb.DuckDBPyConnection, catalog: str
+) -> dict[str, tuple[object, ...]]:
+    """Return table to its number of rows and a checksum that does not depend on their order."""
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [catalog]
+    ).fetchall()
+    return {
+        table: connection.execute(
+            f'SELECT count(*), bit_xor(hash(row_read)) FROM {catalog}."{table}" AS row_read'
+        ).fetchall()[0]
+        for (table,) in tables
+    }
 
 
 def is_fatal(error: duckdb.Error) -> bool:
@@ -99,13 +149,7 @@ def verify(connection: duckdb.DuckDBPyConnection) -> None:
     Raises:
         duckdb.Error: A block does not match its checksum.
     """
-    tables = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [CATALOG]
-    ).fetchall()
-    for (table,) in tables:
-        connection.execute(
-            f'SELECT count(*), bit_xor(hash(row_read)) FROM {CATALOG}."{table}" AS row_read'
-        ).fetchall()
+    _table_sums(connection, CATALOG)
 
 
 def _literal(path: Path) -> str:

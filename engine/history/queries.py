@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 
 import duckdb
 
-from engine.domain.errors import HistoryError
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP_S
 from engine.domain.records import (
@@ -21,8 +19,7 @@ from engine.domain.records import (
     SavingsRow,
     TariffRow,
 )
-from engine.domain.series import MeasuredPoint
-from engine.domain.signals import SIGNALS, Kind
+from engine.domain.signals import SIGNALS
 from engine.domain.strategy import Selection
 from engine.history.checks import check_time
 from engine.history.plan_rows import (
@@ -31,8 +28,8 @@ from engine.history.plan_rows import (
     header_from_row,
     plan_from_rows,
 )
-from engine.history.roll_up_columns import DECISION_COLUMNS
 from engine.history.rows import RUN_COLUMNS, SAVINGS_COLUMNS, naive_utc, utc
+from engine.history.sample_source import SampleSource
 from engine.history.schema import TABLES
 from engine.history.selection_rows import (
     CANDIDATE_COLUMNS,
@@ -44,14 +41,17 @@ from engine.history.store import COVERED_SECONDS, INSTALLATION_SITE_ID, PlanHead
 _PERIOD = "site_id = ? AND ts >= ? AND ts < ?"
 
 
-def latest_sample(cursor: duckdb.DuckDBPyConnection, site_id: str) -> SampleRow | None:
+def latest_sample(
+    cursor: duckdb.DuckDBPyConnection, source: SampleSource, site_id: str
+) -> SampleRow | None:
     """Return the newest sample of `site_id`."""
+    samples = source.newest(cursor, site_id)
     signals = list(SIGNALS)
     names = ", ".join(f'"{name}"' for name in signals)
     rows = cursor.execute(
         "SELECT ts, unusable, setpoint_kw, charge_limit_kw, discharge_limit_kw, binding, "
-        f"decided_by, state, simulated, {names} FROM h.samples WHERE site_id = ? "
-        "AND ts = (SELECT max(ts) FROM h.samples WHERE site_id = ?) LIMIT 1",
+        f"decided_by, state, simulated, {names} FROM {samples} WHERE site_id = ? "
+        f"AND ts = (SELECT max(ts) FROM {samples} WHERE site_id = ?) LIMIT 1",
         [site_id, site_id],
     ).fetchall()
     if not rows:
@@ -70,32 +70,6 @@ def latest_sample(cursor: duckdb.DuckDBPyConnection, site_id: str) -> SampleRow 
         state=state,
         simulated=simulated,
     )
-
-
-def interval_means(
-    cursor: duckdb.DuckDBPyConnection,
-    site_id: str,
-    signals: Sequence[str],
-    since: datetime,
-    until: datetime,
-    *,
-    seconds: int,
-) -> list[MeasuredPoint]:
-    """Return points of `seconds` (a divisor of a day), as `HistoryStore.minute_means` defines."""
-    names = list(dict.fromkeys(signals))
-    means = [_mean(name) for name in names]
-    start, end = period(since, until)
-    bucket = f"time_bucket(INTERVAL {int(seconds)} SECOND, ts)"
-    rows = cursor.execute(
-        f"SELECT {', '.join([f'{bucket} AS bucket', *means])} FROM h.samples "
-        f"WHERE site_id = ? AND ts >= time_bucket(INTERVAL {int(seconds)} SECOND, ?::TIMESTAMP) "
-        "AND ts < ? GROUP BY bucket ORDER BY bucket",
-        [site_id, start, end],
-    ).fetchall()
-    return [
-        MeasuredPoint(utc(ts), seconds, dict(zip(names, values, strict=True)))
-        for ts, *values in rows
-    ]
 
 
 def ledger(
@@ -274,22 +248,13 @@ def metrics(
 def counts(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Return the number of rows per table."""
     selects = ", ".join(f"(SELECT count(*) FROM h.{table})" for table in TABLES)
-    rows = cursor.execute(f"SELECT {selects}").fetchall()
-    return dict(zip(TABLES, rows[0], strict=True))
-
-
-def _mean(name: str) -> str:
-    signal = SIGNALS.get(name)
-    if name in DECISION_COLUMNS or (signal is not None and signal.kind is Kind.GAUGE):
-        return f'avg("{name}")'
-    if signal is None:
-        raise HistoryError(
-            f"{name} is no signal of the history.",
-            field="signals",
-            value=name,
-            hint="Use a name of engine.domain.signals.SIGNALS.",
-        )
-    return f'arg_max("{name}", ts)'
+    rows = cursor.execute(
+        f"SELECT {selects}, (SELECT coalesce(sum(sample_rows), 0)::BIGINT FROM h.archived_days)"
+    ).fetchall()
+    *hot, archived = rows[0]
+    found = dict(zip(TABLES, hot, strict=True))
+    found["samples"] += archived
+    return found
 
 
 def period(since: datetime, until: datetime) -> tuple[datetime, datetime]:

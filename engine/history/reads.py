@@ -104,7 +104,7 @@ class DuckDbReads(ABC):
     def latest_sample(self, site_id: str) -> SampleRow | None:
         """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
         with self._cursor() as cursor:
-            return queries.latest_sample(cursor, site_id)
+            return queries.latest_sample(cursor, self._source, site_id)
 
     def columns(
         self,
@@ -134,14 +134,30 @@ class DuckDbReads(ABC):
     ) -> list[MeasuredPoint]:
         """Return one point per full minute that has samples; see `HistoryStore.minute_means`."""
         with self._cursor() as cursor:
-            return queries.interval_means(cursor, site_id, signals, since, until, seconds=60)
+            return series_queries.interval_means(
+                cursor,
+                self._source,
+                site_id,
+                signals,
+                Resolution.MINUTE,
+                since=since,
+                until=until,
+            )
 
     def quarter_hour_means(
         self, site_id: str, signals: Sequence[str], since: datetime, until: datetime
     ) -> list[MeasuredPoint]:
         """Return one point per quarter-hour that has samples, as `minute_means` does."""
         with self._cursor() as cursor:
-            return queries.interval_means(cursor, site_id, signals, since, until, seconds=900)
+            return series_queries.interval_means(
+                cursor,
+                self._source,
+                site_id,
+                signals,
+                Resolution.QUARTER_HOUR,
+                since=since,
+                until=until,
+            )
 
     def ledger(self, site_id: str, since: datetime, until: datetime) -> list[LedgerRow]:
         """Return booked quarter-hours that start in the period, oldest first."""
@@ -200,7 +216,14 @@ class DuckDbReads(ABC):
         """Return what `model` forecast beside what came; see `HistoryStore.forecast_pairs`."""
         with self._cursor() as cursor:
             return forecast_queries.forecast_pairs(
-                cursor, site_id, signal, model, since=since, until=until, lead_steps=lead_steps
+                cursor,
+                self._source,
+                site_id,
+                signal,
+                model,
+                since=since,
+                until=until,
+                lead_steps=lead_steps,
             )
 
     def selections(self, site_id: str, since: datetime, until: datetime) -> list[Selection]:

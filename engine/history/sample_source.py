@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,34 @@ class SampleSource:
         """
         reach = timedelta(seconds=self.gap_seconds)
         wide = [(start, end + reach) for start, end in spans]
-        files = archived_files(cursor, site_id, wide)
+        return self._joined(archived_files(cursor, site_id, wide))
+
+    def newest(self, cursor: duckdb.DuckDBPyConnection, site_id: str) -> str:
+        """Return a relation that holds the newest sample of one site, if there is any."""
+        rows = cursor.execute(
+            f"SELECT max(ts), (SELECT max(day) FROM h.archived_days WHERE site_id = ?) "
+            f"FROM {_HOT} WHERE site_id = ?",
+            [site_id, site_id],
+        ).fetchall()
+        hot, cold_day = rows[0]
+        if cold_day is None or (hot is not None and hot.date() > cold_day):
+            return _HOT
+        start = datetime(cold_day.year, cold_day.month, cold_day.day)  # noqa: DTZ001
+        return self._joined(archived_files(cursor, site_id, [(start, start + timedelta(days=1))]))
+
+    def sites_between(
+        self, cursor: duckdb.DuckDBPyConnection, sites: Collection[str], window: Span
+    ) -> str:
+        """Return a relation that holds all samples of `sites` in `window`, ends included."""
+        start, end = window
+        files = {
+            file
+            for site_id in sites
+            for file in archived_files(cursor, site_id, [(start, end + timedelta(seconds=1))])
+        }
+        return self._joined(sorted(files))
+
+    def _joined(self, files: Sequence[str]) -> str:
         if not files:
             return _HOT
         paths = ", ".join(text(str(self.cold / name)) for name in files)

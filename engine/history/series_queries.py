@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.forecast import FloatArray
+from engine.domain.series import MeasuredPoint
+from engine.domain.signals import SIGNALS, Kind
+from engine.history.checks import check_time
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.history.queries import period
 from engine.history.roll_up_columns import (
@@ -31,9 +35,10 @@ from engine.history.roll_up_sql import (
     with_parts,
 )
 from engine.history.roll_ups import pending
+from engine.history.rows import naive_utc, utc
 from engine.history.sample_source import SampleSource, text
 from engine.history.schema import MINUTES, QUARTER_HOURS
-from engine.history.spans import Span, ceil_to, clipped, widened
+from engine.history.spans import Span, ceil_to, clipped, floor_to, widened
 
 _MINUTE = timedelta(seconds=MINUTE_S)
 _QUARTER = timedelta(seconds=QUARTER_HOUR_S)
@@ -81,6 +86,43 @@ def columns(
         simulated=np.asarray(found["simulated"]).astype(np.bool_),
         texts={word: _words(found[word]) for word in words},
     )
+
+
+def interval_means(
+    cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
+    site_id: str,
+    signals: Sequence[str],
+    resolution: Resolution,
+    *,
+    since: datetime,
+    until: datetime,
+) -> list[MeasuredPoint]:
+    """Return points of a minute or a quarter-hour, as `HistoryStore.minute_means` defines."""
+    names = list(dict.fromkeys(signals))
+    step = _MINUTE if resolution is Resolution.MINUTE else _QUARTER
+    check_time(since, "since")
+    found = columns(
+        cursor,
+        source,
+        site_id,
+        [ColumnKey(name) for name in names],
+        resolution,
+        since=utc(floor_to(naive_utc(since), step)),
+        until=until,
+        texts=(),
+    )
+    values = [_numbers(name, found.values[ColumnKey(name)]) for name in names]
+    return [
+        MeasuredPoint(utc(ts), int(step.total_seconds()), dict(zip(names, row, strict=True)))
+        for ts, *row in zip(found.ts.tolist(), *values, strict=True)
+    ]
+
+
+def _numbers(name: str, values: FloatArray) -> list[float | None]:
+    signal = SIGNALS.get(name)
+    whole = signal is not None and signal.kind is Kind.CODE
+    return [None if math.isnan(v) else int(v) if whole else v for v in values.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

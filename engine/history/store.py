@@ -335,6 +335,17 @@ class HistoryStore(SeriesStore, Protocol):
         """
         ...
 
+    def tidy(self, now: datetime) -> bool:
+        """Move to the archive, and delete, what is kept in quick storage no longer.
+
+        A call takes a few seconds at most; what it moves stays readable all the time.
+
+        Returns:
+            False when more is due, so that the next call should follow soon; True when
+            everything was done, then once a day is enough.
+        """
+        ...
+
     def close(self) -> None:
         """Release the store; closing twice is harmless."""
         ...

@@ -47,6 +47,7 @@ from engine.history.checks import (
     check_tariff,
 )
 from engine.history.store import Batch, HistoryStore, SiteForecast
+from engine.history.upkeep_schedule import Upkeep
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +67,10 @@ class WriterStatus:
         rows_rejected: Rows refused since start because they cannot be stored at all.
         last_commit_at: Time of the last successful commit, UTC; None before the first.
         commit_ms: Duration of the last successful commit.
+        rolled_up_at: When roll-ups were last made, UTC; None before the first time.
+        tidied_at: When archive and retention were last up to date, UTC; None before the first time.
+        upkeep_error: Why roll-ups or archive could not be made the last time; None when they
+            were. Storing goes on meanwhile.
         failures: Commits that failed in a row; 0 when all is well.
         last_error: Why the last commit failed or the last row was refused; None when the
             last commit succeeded and no row was refused since.
@@ -80,6 +85,9 @@ class WriterStatus:
     commit_ms: float | None
     failures: int
     last_error: str | None
+    rolled_up_at: datetime | None = None
+    tidied_at: datetime | None = None
+    upkeep_error: str | None = None
 
 
 class HistoryWriter:
@@ -126,6 +134,7 @@ class HistoryWriter:
         self._commit_ms: float | None = None
         self._failures = 0
         self._last_error: str | None = None
+        self._upkeep = Upkeep(store, clock, self.add_event)
 
     # Handing rows over
 
@@ -225,6 +234,9 @@ class HistoryWriter:
                 commit_ms=self._commit_ms,
                 failures=self._failures,
                 last_error=self._last_error,
+                rolled_up_at=self._upkeep.rolled_up_at,
+                tidied_at=self._upkeep.tidied_at,
+                upkeep_error=self._upkeep.error,
             )
 
     def stop(self, timeout_s: float = 10.0) -> bool:
@@ -261,6 +273,8 @@ class HistoryWriter:
             with self._state:
                 ticket = self._flush_requested
             stored = self._commit_all()
+            if stored and not self._stopping.is_set():
+                self._upkeep.do_what_is_due()
             delay = self._batch_seconds if stored else self._retry_delay()
             with self._state:
                 self._flush_served = ticket
