@@ -113,6 +113,14 @@ forecasts:
   holidays_country: AT
   # holidays_subdivision: "9"     # code of the federal state, where holidays differ
 
+# How long what is kept (docs/operation/history.md). Quarter-hours are kept for ever.
+history:
+  raw_days: 14                    # samples in quick storage; older ones move to the archive
+  minute_days: 1825               # minutes: five years
+  archive_months: 24              # samples in the archive; null keeps them for ever
+  batch_seconds: 10               # between two commits: most that a power cut can cost
+  # backup_folder: /mnt/usb/ems   # where a backup may be written to while the program runs
+
 # Who is told of alarms, and how (docs/control/notifications.md). Secrets never stand in this file.
 notifications:
   language: de                    # or en

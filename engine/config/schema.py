@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from engine.config.control import ControlConfig, LimitsConfig
+from engine.config.history import HistoryConfig
 from engine.config.notify import NotificationsConfig
 from engine.config.planning import (
     ForecastsConfig,
@@ -287,6 +288,7 @@ class Config(Section):
     weather: WeatherConfig = Field(default_factory=WeatherConfig)
     pv: PvConfig = Field(default_factory=PvConfig)
     forecasts: ForecastsConfig = Field(default_factory=ForecastsConfig)
+    history: HistoryConfig = Field(default_factory=HistoryConfig)
     notifications: NotificationsConfig = Field(default_factory=NotificationsConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)

@@ -25,6 +25,7 @@ from engine.history.read_limit import interruptible
 from engine.history.reads import DuckDbReads
 from engine.history.recovery import RecoveryLadder
 from engine.history.retention import Retention
+from engine.history.roll_up_columns import GAP_SECONDS
 from engine.history.sample_source import SampleSource
 from engine.history.schema import CATALOG, migrate
 from engine.history.snapshot import Snapshotter
@@ -59,6 +60,7 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
         checkpoint_seconds: A checkpoint is due at the latest after this time.
         free_bytes: Free disk space of a folder.
         retention: How long what is kept.
+        gap_seconds: A sample that is followed later than this stands for no time.
         on_event: Told at once of repairs and refused checkpoints; they are stored as well,
             under `INSTALLATION_SITE_ID`.
 
@@ -79,6 +81,7 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
         checkpoint_seconds: float = 3600.0,
         free_bytes: Callable[[Path], int] = free_disk_bytes,
         retention: Retention | None = None,
+        gap_seconds: float = GAP_SECONDS,
         on_event: Callable[[EventRow], None] | None = None,
     ) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
         self._on_event = on_event
         self._settings = InstanceSettings(memory_limit_mb, threads)
         self._ladder = RecoveryLadder(path, self._settings, self._clock, self._tell)
-        self._source = SampleSource(cold_path(path))
+        self._source = SampleSource(cold_path(path), gap_seconds)
         self._retention = retention or Retention()
         self._query_slots = threading.BoundedSemaphore(concurrent_queries)
         self._write_lock = threading.RLock()

@@ -30,14 +30,20 @@ class Upkeep:
     Args:
         store: The store.
         clock: Schedule.
+        site_clock: Time of the samples; of a demo it may run ahead or faster.
         add_event: Takes an event when something fails, and when it works again.
     """
 
     def __init__(
-        self, store: HistoryStore, clock: Clock, add_event: Callable[[EventRow], None]
+        self,
+        store: HistoryStore,
+        clock: Clock,
+        site_clock: Clock,
+        add_event: Callable[[EventRow], None],
     ) -> None:
         self._store = store
         self._clock = clock
+        self._site_clock = site_clock
         self._add_event = add_event
         now_s = clock.monotonic()
         self._due_s = {"roll_up": now_s + ROLL_UP_SECONDS, "tidy": now_s + FIRST_TIDY_SECONDS}
@@ -61,11 +67,11 @@ class Upkeep:
         return self._clock.monotonic() >= self._due_s[what]
 
     def _roll_up(self) -> None:
-        self._store.roll_up(self._clock.now() - SETTLED)
+        self._store.roll_up(self._site_clock.now() - SETTLED)
         self.rolled_up_at = self._clock.now()
 
     def _tidy(self) -> None:
-        if self._store.tidy(self._clock.now()):
+        if self._store.tidy(self._site_clock.now()):
             self.tidied_at = self._clock.now()
         else:
             self._due_s["tidy"] = self._clock.monotonic()

@@ -99,6 +99,8 @@ class HistoryWriter:
         store: Where rows go; the writer owns it from `start` on and closes it in `stop`.
         clock: Schedule of commits and time of `last_commit_at`.
         batch_seconds: Time between commits; at most this much is lost in a power cut.
+        site_clock: Time of the samples, where it is not `clock`: decides what is rolled up and
+            archived.
         max_rows: Rows of each kind that may wait (at most 500 plans and selections and 3,000
             forecasts); one hour of 2-s samples is 1,800 rows per site.
     """
@@ -109,6 +111,7 @@ class HistoryWriter:
         clock: Clock,
         *,
         batch_seconds: float = 10.0,
+        site_clock: Clock | None = None,
         max_rows: int = 20_000,
     ) -> None:
         if batch_seconds <= 0:
@@ -134,7 +137,7 @@ class HistoryWriter:
         self._commit_ms: float | None = None
         self._failures = 0
         self._last_error: str | None = None
-        self._upkeep = Upkeep(store, clock, self.add_event)
+        self._upkeep = Upkeep(store, clock, site_clock or clock, self.add_event)
 
     # Handing rows over
 

@@ -40,6 +40,7 @@ from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.forecast_archive import ForecastArchive
+from engine.runtime.history_setup import open_history
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
@@ -159,7 +160,7 @@ def build_engine(
     """
     check_buildable(config)
     # Opening the store first makes this process the owner of the folder and so of the devices.
-    store = DuckDbHistory(data_dir / DATABASE_NAME)
+    store = open_history(config, data_dir / DATABASE_NAME)
     undo: list[Callable[[], None]] = [store.close]
     try:
         counts = JsonWriteCounts(data_dir / WRITE_COUNTS_NAME)
@@ -190,7 +191,9 @@ def _assemble(
     recording = Recording(timezone=site.timezone)
     tariff = TariffBook(config.tariff, zone)
     # The disk lives in real time, whatever the demo clock does.
-    writer = HistoryWriter(store, SystemClock())
+    writer = HistoryWriter(
+        store, SystemClock(), batch_seconds=config.history.batch_seconds, site_clock=clock
+    )
     if config.demo:
         soc = last.values.get("soc_percent") if last and last.simulated else None
         plant = plant or make_demo_plant(config, recording, clock, soc)

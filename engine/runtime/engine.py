@@ -507,10 +507,10 @@ class Engine:
         history = self._parts.history.status()
         stored = StepHealth(
             name="history",
-            ok=history.failures == 0,
+            ok=history.failures == 0 and history.upkeep_error is None,
             last_success=history.last_commit_at,
             failures=history.failures,
-            last_error=history.last_error,
+            last_error=history.last_error or history.upkeep_error,
         )
         records = [
             self._control.health(),
