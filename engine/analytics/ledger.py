@@ -101,6 +101,11 @@ class Ledger:
         """Add one cycle and return the quarter-hours that are booked now, ascending."""
         closed: list[LedgerRow] = []
         previous = self._previous
+        if previous is not None and image.ts < previous.ts and self._open is not None:
+            # The clock was set back: what is open ends with what was measured of it.
+            self._waiting.append(self._open)
+            self._open = None
+            closed += self._book_waiting()
         if previous is not None and image.ts > previous.ts:
             increments = {f: self._increment(f, previous, image) for f in _FLOWS}
             watched = (image.ts - previous.ts).total_seconds() <= WATCHED_GAP_S

@@ -6,6 +6,11 @@ the power further, up to the limits. A reading cannot stay the same to the last 
 battery and PV together change by a twentieth of the battery's nameplate, unless the load changes
 by just as much in just that moment. So it counts as missing from then until it changes. Only
 fresh samples count: one reading that is merely used for several cycles has not been repeated.
+
+It takes `STUCK_AFTER_S` because many meters renew their registers only every few seconds, some
+every 5 s or more, whatever they are polled with: such a meter repeats itself two or three times
+beside a battery that ramps, and is well. Until then a frozen meter misleads the battery, up to
+what the battery's own limits and a limit on its power from outside allow.
 """
 
 from __future__ import annotations

@@ -44,9 +44,13 @@ _NOTICES: dict[str, tuple[str, AlarmSeverity]] = {
     "disk_full": ("disk_full", "alarm"),
 }
 _STANDING = frozenset(
-    {"demo_plant", "recorded_prices", "monitor_mode", "strategy_forgotten", "forecast_poor"}
+    {
+        *("demo_plant", "recorded_prices", "monitor_mode", "strategy_forgotten", "forecast_poor"),
+        "time_repeats",
+    }
 )
-"""Notices about how the site is set up or planned; the page shows them, nobody is woken."""
+"""Notices the page shows without waking anybody: how the site is set up or planned, and what
+follows from a clock that jumped, which is an alarm of its own."""
 
 _NO_SPACE = ("no space left", "errno 28", "disk quota")
 

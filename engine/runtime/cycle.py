@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from engine.analytics.ledger import Ledger
@@ -22,7 +22,7 @@ from engine.domain.records import EventRow, LedgerRow, SampleRow
 from engine.domain.sample import ProcessImage, Sample
 from engine.domain.signals import ALARMS, EXTERNAL_CONTACT, FAULT_ALARMS, SIGNALS
 from engine.domain.site import Site
-from engine.domain.snapshot import PriceNow
+from engine.domain.snapshot import Notice, PriceNow
 from engine.market.recorded_prices import SOURCE as RECORDED
 from engine.telemetry.image import build_image
 from engine.telemetry.minute_ring import MinuteRing
@@ -46,6 +46,9 @@ REASON_STATES: dict[str, EngineState] = {
     BATTERY_FAULT: EngineState.FAULT,
 }
 """Engine state by reason of the setpoint; any other reason is automatic operation."""
+
+REPEATED_AT_MOST = timedelta(hours=24)
+"""Time that a clock set back repeats is not stored twice; one set back by more was wrong."""
 
 PLAN_LIMITS = ("status", "alarm", "temperature", "nameplate", "bms_power", "bms_current")
 """Limits of the battery itself, which a plan must know: the others follow from the moment."""
@@ -155,6 +158,7 @@ class ControlCycle:
         self._cost_by_quarter: dict[datetime, float] = {}
         self._last_ts: datetime | None = None
         self._running_saved: datetime | None = None
+        self._repeats_until: datetime | None = None
 
     def preload_costs(self, rows: list[LedgerRow]) -> None:
         """Take over quarter-hours booked before a restart; the newest may still be open."""
@@ -252,6 +256,19 @@ class ControlCycle:
             costs.append(running.cost_eur)
         return sum(costs) if costs else None
 
+    def notices(self) -> tuple[Notice, ...]:
+        """Say that the clock was set back and what is measured is not stored a second time."""
+        until = self._repeats_until
+        if until is None:
+            return ()
+        return (Notice("time_repeats", "warning", f"{until:%Y-%m-%d %H:%M} UTC"),)
+
+    def _end_of_repetition(self, ts: datetime) -> datetime | None:
+        last = self._last_ts
+        if last is None or not last - REPEATED_AT_MOST <= ts <= last:
+            return None
+        return last
+
     def record(self, result: CycleResult, state: EngineState) -> None:
         """Hand a cycle to the history, the minute means and the ledger.
 
@@ -261,8 +278,14 @@ class ControlCycle:
         """
         image, limits, setpoint = result.image, result.limits, result.setpoint
         # A clock that jumps back must not write a second truth for the same time.
-        if self._last_ts is not None and image.ts <= self._last_ts:
+        self._repeats_until = self._end_of_repetition(image.ts)
+        if self._repeats_until is not None:
             return
+        if self._last_ts is not None and image.ts < self._last_ts:
+            # Money of a future that was none is no money of today.
+            self._cost_by_quarter = {
+                ts: cost for ts, cost in self._cost_by_quarter.items() if ts <= image.ts
+            }
         self._last_ts = image.ts
         values = {name: image.value(name) for name in SIGNALS}
         self._rows.add_sample(

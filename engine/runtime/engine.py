@@ -417,6 +417,7 @@ class Engine:
             health=self._health(),
             notices=(
                 *self._parts.notices,
+                *self._parts.cycle.notices(),
                 *self._parts.market.notices(),
                 *self._parts.accuracy.notices(),
             ),

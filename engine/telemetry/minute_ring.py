@@ -37,6 +37,9 @@ class MinuteRing:
         with self._lock:
             if self._minute is not None and minute != self._minute:
                 self._close()
+            while self._points and self._points[-1].ts > minute:
+                # The clock was set back: what lies ahead of it was measured at a wrong time.
+                self._points.pop()
             self._minute = minute
             for name in _AVERAGED:
                 value = image.value(name)

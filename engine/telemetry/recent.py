@@ -75,13 +75,15 @@ class RecentRing:
         self._lock = threading.Lock()
 
     def add(self, image: ProcessImage) -> None:
-        """Add one cycle; a cycle that is not newer than the last one is ignored."""
+        """Add one cycle; a clock that was set back replaces what lies ahead of it."""
         names = tuple(image.samples)
         samples = image.samples.values()
         values = array("d", [math.nan if s.value is None else s.value for s in samples])
         qualities = bytes(_QUALITIES.index(s.quality) for s in samples)
         with self._lock:
-            if self._cycles and image.ts <= self._cycles[-1].ts:
+            while self._cycles and image.ts < self._cycles[-1].ts:
+                self._cycles.pop()
+            if self._cycles and image.ts == self._cycles[-1].ts:
                 return
             if names != self._names:
                 self._names = names

@@ -460,7 +460,28 @@ def test_a_clock_that_is_set_by_an_hour_disturbs_a_cycle_at_most(
     assert site.battery_kw == pytest.approx(site.setpoint.power_kw, abs=1.0)
     assert len(site.plans) - plans <= 2
     assert "clock_jumped" in {alarm.name for alarm in site.snapshot.alarms}
+    said = [n.detail for n in site.snapshot.notices if n.code == "time_repeats"]
+    assert said == ([f"{START:%Y-%m-%d %H}:00 UTC"] if seconds < 0 else []), "until when"
     assert_stored_as_seen(site)
+
+
+def test_a_clock_that_was_years_ahead_is_stored_at_the_right_time_at_once(build: Build) -> None:
+    """The battery of the machine's clock was empty, or a time server told nonsense for a while."""
+    site = build(start=START + timedelta(days=730)).settle(cycles=12)
+    ahead = dict(site.seen)
+    site.clock.jump(-730 * 86_400.0)
+    site.run(3)
+    assert site.state == (AUTOMATIC, None), site.states
+    assert not [n for n in site.snapshot.notices if n.code == "time_repeats"]
+    site.run(5)
+    assert site.snapshot.energy_cost_today_eur == pytest.approx(0.0, abs=1.0)
+    assert [c.ts for c in site.engine.recent(START - timedelta(hours=1))][-1] == site.clock.now()
+    site.engine.stop()
+    stored = site.stored()
+    right = {ts for ts in stored if ts < START + timedelta(days=1)}
+    assert stored.keys() - right == ahead.keys()
+    first = START + timedelta(seconds=13 * CYCLE_S)
+    assert right == {first + timedelta(seconds=i * CYCLE_S) for i in range(8)}
 
 
 def test_values_of_a_future_that_was_set_back_do_not_stay_fresh(

@@ -39,6 +39,7 @@ CODES = {
         *("recorded_prices", "demo_plant", "monitor_mode", "strategy_forgotten", "forecast_poor"),
         "limits_forgotten",
         "messages_forgotten",
+        "time_repeats",
         *(f"prices_{state}" for state in ("cached", "late", "outage", "none")),
         *(f"weather_{state}" for state in ("cached", "outage", "none")),
     ],

@@ -94,6 +94,20 @@ def test_a_reset_or_jumping_register_is_replaced_by_power(jump: float) -> None:
     assert row.method == "integrated"
 
 
+def test_a_clock_that_was_years_ahead_books_nothing_on_its_future() -> None:
+    book = ledger()
+    wrong = 400 * 86_400.0
+    counted = [(30.0 * i, {"grid_import_kwh": 0.1 * i, "grid_export_kwh": 0.0}) for i in range(62)]
+    rows = feed(book, [(wrong + at, values) for at, values in counted[:15]])
+    rows += feed(book, counted[15:])
+    ahead, *right = rows
+    assert ahead.ts == NOW + timedelta(days=400)
+    assert ahead.import_kwh == pytest.approx(1.4)
+    assert [row.ts for row in right] == [NOW, NOW + timedelta(minutes=15)]
+    assert right[0].import_kwh == pytest.approx(1.5)
+    assert right[1].import_kwh == pytest.approx(3.0)
+
+
 def test_without_any_measurement_nothing_is_booked() -> None:
     rows = feed(ledger(), [(30.0 * i, {"bad": ("grid_kw",)}) for i in range(40)])
     assert rows == []

@@ -12,6 +12,7 @@ from engine.domain.signals import ALARMS
 from engine.domain.site import Site
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.debounce import AnalogDebounce
+from engine.telemetry.minute_ring import MinuteRing
 from engine.telemetry.recent import RecentRing
 from tests.support.build import NOW, image
 
@@ -131,11 +132,23 @@ def test_the_last_hour_is_kept_with_quality_and_nothing_older() -> None:
         ring.since(NOW, limit=-1)
 
 
-def test_the_ring_is_bounded_and_ignores_a_clock_that_jumps_back() -> None:
+def test_the_ring_is_bounded_and_follows_a_clock_that_is_set_back() -> None:
     ring = RecentRing(capacity=3)
-    for second in (0, 1, 2, 3, 2):
+    for second in (0, 1, 2, 3, 3):
         ring.add(image(NOW + timedelta(seconds=second)))
     assert [(c.ts - NOW).seconds for c in ring.since(NOW - timedelta(hours=1))] == [1, 2, 3]
+    for second in (1.5, 2.5):
+        ring.add(image(NOW + timedelta(seconds=second)))
+    shown = [(c.ts - NOW).total_seconds() for c in ring.since(NOW - timedelta(hours=1))]
+    assert shown == [1.0, 1.5, 2.5], "what happens now is seen now"
+
+
+def test_minute_means_follow_a_clock_that_is_set_back() -> None:
+    ring = MinuteRing()
+    for minute in (0, 1, 2, -1000, -999, -998):
+        ring.add(image(NOW + timedelta(minutes=minute), grid_kw=float(minute)))
+    points = ring.between(NOW - timedelta(days=2))
+    assert [p.values["grid_kw"] for p in points] == [-1000.0, -999.0]
 
 
 def test_stale_values_are_shown_and_not_used() -> None:
