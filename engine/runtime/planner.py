@@ -141,6 +141,7 @@ class Planner:
         self._planned_at: datetime | None = None
         self._planned_prices: DayAheadPrices | None = None
         self._planned_with = NO_LIMITS
+        self._planned_at_kw: float | None = None
 
     def resume(self, plan: Plan | None) -> None:
         """Take over what the newest stored plan held energy to be worth."""
@@ -253,6 +254,8 @@ class Planner:
         self._planned_at = now
         self._planned_with = battery
         self._planned_prices = prices
+        minutes = self._net_load_minutes(now) if trigger == "net_load" else []
+        self._planned_at_kw = minutes[-1] if minutes else None
         return MadePlan(plan, selection, prices, forecasts.by_signal(), problem)
 
     def _published(self, now: datetime) -> DayAheadPrices | None:
@@ -307,17 +310,26 @@ class Planner:
         if step is None or (now - NET_LOAD_OVER) < plan.start + step * STEP:
             # Minutes of another step say nothing about this one.
             return False
-        seen = [
+        seen = self._net_load_minutes(now)
+        if len(seen) < NET_LOAD_MINUTES:
+            return False
+        mean_kw = sum(seen) / len(seen)
+        planned_kw = float(plan.load_kw[step] - plan.pv_kw[step] + plan.curtailed_kw[step])
+        battery = self._site.battery
+        band_kw = NET_LOAD_BAND * max(battery.power_charge_max_kw, battery.power_discharge_max_kw)
+        if self._planned_at_kw is not None and abs(mean_kw - self._planned_at_kw) <= band_kw:
+            # The newest plan was made for this net load. Its running step is a mean with what
+            # was before; planning again would tell next to nothing new.
+            return False
+        return abs(mean_kw - planned_kw) > band_kw
+
+    def _net_load_minutes(self, now: datetime) -> list[float]:
+        """Return the measured net load of each of the last minutes, kW, newest last."""
+        return [
             load - (point.values.get("pv_kw") or 0.0)
             for point in self._inputs.minute_means(now - NET_LOAD_OVER, now)
             if (load := point.values.get("load_kw")) is not None
         ]
-        if len(seen) < NET_LOAD_MINUTES:
-            return False
-        planned_kw = float(plan.load_kw[step] - plan.pv_kw[step] + plan.curtailed_kw[step])
-        battery = self._site.battery
-        band_kw = NET_LOAD_BAND * max(battery.power_charge_max_kw, battery.power_discharge_max_kw)
-        return abs(sum(seen) / len(seen) - planned_kw) > band_kw
 
     def _deviates(self, plan: Plan, image: ProcessImage, now: datetime) -> bool:
         soc, step = image.value("soc_percent"), plan.step_at(now)

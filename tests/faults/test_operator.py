@@ -491,6 +491,25 @@ def test_a_state_of_charge_off_the_plan_is_planned_from_once(build: Build) -> No
     assert plan.soc_start_kwh == pytest.approx(84.0, abs=4.0)
 
 
+def test_a_load_off_the_plan_is_planned_with_once(build: Build) -> None:
+    """Measured over Modbus, through the minute means, to a plan that knows the load of now."""
+    site = build(start=START + timedelta(seconds=30))
+    site.run(2)
+    before = site.snapshot.plan
+    assert before is not None
+    planned_kw = float(before.load_kw[0])
+    site.load_kw = planned_kw
+    site.run(118)
+    assert triggers(site) == ["start"]
+    site.load_kw = planned_kw + 40.0
+    site.run_until(lambda: len(site.plans) > 1, 200)
+    site.run(80)
+    assert triggers(site) == ["start", "net_load"], "and not every two minutes"
+    after = site.snapshot.plan
+    assert after is not None
+    assert float(after.load_kw[0]) > planned_kw + 5.0, "it knows what was measured since"
+
+
 def test_a_chosen_strategy_is_planned_with_at_once(build: Build) -> None:
     site = build().settle(cycles=12)
     until = site.clock.now() + timedelta(seconds=60)
