@@ -51,6 +51,11 @@ _FLOWS: dict[str, tuple[str, str, float]] = {
 }
 
 
+FLOW_SIGNALS: tuple[str, ...] = tuple(
+    dict.fromkeys(name for register, power, _ in _FLOWS.values() for name in (register, power))
+)
+"""Registers and powers that quarter-hours are booked from."""
+
 _BILLED = ("import_kwh", "export_kwh")
 
 
