@@ -110,9 +110,15 @@ class BaselineBattery:
         self.energy_kwh = energy_kwh
 
     def step(
-        self, wanted_kw: float, net_kw: float, *, import_limit_kw: float, export_limit_kw: float
+        self,
+        wanted_kw: float,
+        net_kw: float,
+        *,
+        import_limit_kw: float,
+        export_limit_kw: float,
+        hours: float = MINUTE_HOURS,
     ) -> float:
-        """Run one minute and return the AC power that was possible, + discharge.
+        """Run one step and return the AC power that was possible, + discharge.
 
         A wish is cut to nameplate, energy window and grid connection (as far as the battery can
         help it). Standby comes out of the store; at the lower end of the window it is made up
@@ -120,22 +126,23 @@ class BaselineBattery:
 
         Args:
             wanted_kw: The wish, + discharge.
-            net_kw: Net load of the minute.
+            net_kw: Net load of the step.
             import_limit_kw: Most the site may import.
             export_limit_kw: Most the site may export.
+            hours: Length of the step.
         """
         battery = self._battery
-        standby_kwh = battery.standby_loss_kw * MINUTE_HOURS
+        standby_kwh = battery.standby_loss_kw * hours
         left_kwh = self.energy_kwh - standby_kwh
         floor_kwh = min(battery.energy_min_kwh, self.energy_kwh)
         room_kwh = max(0.0, battery.energy_max_kwh - left_kwh)
-        per_kw = battery.efficiency_charge * MINUTE_HOURS
+        per_kw = battery.efficiency_charge * hours
         most_charge = min(
             battery.power_charge_max_kw, room_kwh / per_kw, max(0.0, import_limit_kw - net_kw)
         )
         most_discharge = min(
             battery.power_discharge_max_kw,
-            max(0.0, left_kwh - floor_kwh) * battery.efficiency_discharge / MINUTE_HOURS,
+            max(0.0, left_kwh - floor_kwh) * battery.efficiency_discharge / hours,
             max(0.0, export_limit_kw + net_kw),
         )
         power_kw = min(most_discharge, max(-most_charge, wanted_kw))
@@ -143,7 +150,7 @@ class BaselineBattery:
         if missing_kwh > 0.0:
             power_kw = min(power_kw, -min(most_charge, missing_kwh / per_kw))
         moved_kwh = (
-            -power_kw * MINUTE_HOURS / battery.efficiency_discharge
+            -power_kw * hours / battery.efficiency_discharge
             if power_kw > 0.0
             else -power_kw * per_kw
         )

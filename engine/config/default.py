@@ -121,6 +121,15 @@ history:
   batch_seconds: 10               # between two commits: most that a power cut can cost
   # backup_folder: /mnt/usb/ems   # where a backup may be written to while the program runs
 
+# What savings are measured against, besides no battery, self-consumption and perfect foresight.
+analytics:
+  timer:                          # local times of a battery that follows the clock
+    charge_from: "01:00"
+    charge_until: "05:00"
+    discharge_from: "17:00"
+    discharge_until: "22:00"
+  # co2_g_per_kwh: 110            # emission factor of imported energy; left out: no CO2 is shown
+
 # Who is told of alarms, and how (docs/control/notifications.md). Secrets never stand in this file.
 notifications:
   language: de                    # or en

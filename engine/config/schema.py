@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.config.analytics import AnalyticsConfig
 from engine.config.control import ControlConfig, LimitsConfig
 from engine.config.history import HistoryConfig
 from engine.config.notify import NotificationsConfig
@@ -289,6 +290,7 @@ class Config(Section):
     pv: PvConfig = Field(default_factory=PvConfig)
     forecasts: ForecastsConfig = Field(default_factory=ForecastsConfig)
     history: HistoryConfig = Field(default_factory=HistoryConfig)
+    analytics: AnalyticsConfig = Field(default_factory=AnalyticsConfig)
     notifications: NotificationsConfig = Field(default_factory=NotificationsConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)
