@@ -216,6 +216,8 @@ class DayBooks:
         books.sink.add_metrics(
             [MetricRow(day, books.site.site_id, key, value) for key, value in figures.items()]
         )
+        if len(self._pending) == 1:
+            books.sink.flush()
         self._carry = carry
         following = day_after(day)
         if self._next is None or following > self._next:

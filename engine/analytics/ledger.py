@@ -102,6 +102,14 @@ class Ledger:
         quarter.energy = {field: getattr(row, field) for field in _FLOWS}
         self._open = quarter
 
+    def follow(self, image: ProcessImage) -> None:
+        """Go on from the last cycle before a restart; call it after `resume`.
+
+        What the registers counted meanwhile is then spread over the time in between like any
+        gap in communication, and no energy is lost.
+        """
+        self._previous = image
+
     def add(self, image: ProcessImage) -> list[LedgerRow]:
         """Add one cycle and return the quarter-hours that are booked now, ascending."""
         closed: list[LedgerRow] = []

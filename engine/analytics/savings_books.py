@@ -33,12 +33,12 @@ LONGEST_WAIT = timedelta(days=7)
 SETTLING = timedelta(minutes=2)
 """A quarter-hour is looked at so long after its end, when its samples are stored."""
 
-SOME_SAMPLES_S = 30.0
-"""Below so many seconds with samples a quarter-hour is not worth waiting for."""
+FEWEST_SAMPLES = 2
+"""A quarter-hour with fewer samples cannot be booked, so nothing waits for it."""
 
 _KEPT = (ACTUAL, *CAUSAL_BASELINES)
 _LOOK_BACK_DAYS = (2, 35, 400)
-_COVERED = ColumnKey("covered_s")
+_SAMPLES = ColumnKey("samples")
 
 
 class SavingsBooks:
@@ -93,6 +93,7 @@ class SavingsBooks:
     def _resume(self, now: datetime) -> bool:
         """Find out where the books end; False while nothing is booked at all."""
         books, site_id = self._books, self._books.site.site_id
+        books.sink.flush()
         for days in _LOOK_BACK_DAYS:
             since = now - timedelta(days=days)
             kept: dict[str, dict[datetime, SavingsRow]] = {side: {} for side in _KEPT}
@@ -121,12 +122,12 @@ class SavingsBooks:
     def _book_late(self, since: datetime, until: datetime, now: datetime) -> datetime | None:
         """Book what has samples but no row; return the first quarter-hour that still waits."""
         books = self._books
-        covered = books.store.columns(
-            books.site.site_id, (_COVERED,), since, until, Resolution.QUARTER_HOUR
+        seen = books.store.columns(
+            books.site.site_id, (_SAMPLES,), since, until, Resolution.QUARTER_HOUR
         )
         booked = {row.ts for row in books.ledger(since, until)}
-        has_samples = covered.values[_COVERED] >= SOME_SAMPLES_S
-        seconds = covered.ts.astype("datetime64[s]").astype("int64")
+        has_samples = seen.values[_SAMPLES] >= FEWEST_SAMPLES
+        seconds = seen.ts.astype("datetime64[s]").astype("int64")
         missing = [
             ts
             for at, some in zip(seconds.tolist(), has_samples.tolist(), strict=True)
@@ -175,6 +176,8 @@ class SavingsBooks:
             self._stored_kwh[baseline] = made[-1].soc_kwh
             rows += made
         books.sink.add_savings(rows)
+        # Readable before anybody is told that the books are kept so far.
+        books.sink.flush()
         self._last = quarters[-1].ts
 
 

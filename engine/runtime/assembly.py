@@ -36,6 +36,7 @@ from engine.notify.kept import KEPT_NAME, KeptMessages
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
+from engine.runtime.analytics_setup import build_analytics
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
@@ -46,6 +47,7 @@ from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
+from engine.runtime.setup_records import record_setup
 from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.telemetry.alarms import AlarmTracker
@@ -315,7 +317,23 @@ def _assemble(
         )
     )
     midnight = datetime.combine(now.astimezone(zone).date(), wall_time(0), zone).astimezone(UTC)
-    cycle.preload_costs(store.ledger(site.site_id, midnight, quarter_start(now) + _QUARTER))
+    # What a demo plant counted has nothing to do with what a real one counts.
+    before = last if last is not None and last.simulated == config.demo else None
+    since = midnight if before is None else min(midnight, quarter_start(before.ts))
+    cycle.preload_costs(store.ledger(site.site_id, since, quarter_start(now) + _QUARTER), before)
+    record_setup(config, connected.devices.assets.members, store=store, writer=writer, now=now)
+    analytics = build_analytics(
+        config,
+        site,
+        clock,
+        store=store,
+        writer=writer,
+        tariff=tariff,
+        prices=market.prices,
+        max_power_kw=largest_kw,
+        booked=planning.peaks.add,
+        configured=configured,
+    )
     engine = Engine(
         EngineParts(
             site=site,
@@ -329,6 +347,7 @@ def _assemble(
             planner=planning.planner,
             forecasts=planning.forecasts,
             accuracy=AccuracyService(store, site.site_id, clock, zone),
+            analytics=analytics,
             archive=ForecastArchive(store, site.site_id, market),
             desk=planning.desk,
             operator=operator,

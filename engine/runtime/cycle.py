@@ -31,6 +31,9 @@ BATTERY_BLOCKED = "battery_blocked"
 BATTERY_FAULT = "battery_fault"
 CONTACT_MISSING = "contact_missing"
 
+LONGEST_DOWNTIME = timedelta(days=7)
+"""What the meter counted while the program was down is booked after at most so long."""
+
 STATUS_FAULT = 8
 """Status code of a battery that has failed."""
 
@@ -160,12 +163,21 @@ class ControlCycle:
         self._running_saved: datetime | None = None
         self._repeats_until: datetime | None = None
 
-    def preload_costs(self, rows: list[LedgerRow]) -> None:
-        """Take over quarter-hours booked before a restart; the newest may still be open."""
-        current = quarter_start(self._clock.now())
+    def preload_costs(self, rows: list[LedgerRow], last: SampleRow | None = None) -> None:
+        """Take over quarter-hours booked before a restart; the newest may still be open.
+
+        Args:
+            rows: Booked quarter-hours from the one of `last` on, ascending.
+            last: Newest sample before the restart; None when there is none to go on from.
+        """
+        now = self._clock.now()
+        follows = last is not None and timedelta(0) < now - last.ts <= LONGEST_DOWNTIME
+        opened = quarter_start(last.ts if last is not None and follows else now)
         for row in rows:
-            if row.ts == current:
+            if row.ts == opened:
                 self._ledger.resume(row)
+                if last is not None and follows:
+                    self._ledger.follow(_stored_image(last))
             else:
                 self._cost_by_quarter[row.ts] = row.cost_eur
 
@@ -316,6 +328,12 @@ class ControlCycle:
         if len(self._cost_by_quarter) > 400:
             for ts in sorted(self._cost_by_quarter)[:-200]:
                 del self._cost_by_quarter[ts]
+
+
+def _stored_image(row: SampleRow) -> ProcessImage:
+    known = {name: value for name, value in row.values.items() if value is not None}
+    samples = {name: Sample(value, row.ts, "history") for name, value in known.items()}
+    return ProcessImage(row.site_id, row.ts, samples, row.simulated)
 
 
 def _blocked_by_battery(limits: PowerLimits) -> bool:

@@ -23,7 +23,7 @@ from engine.domain.clock import Clock
 from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoint, StepHealth
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
-from engine.domain.records import EventRow, PriceRow
+from engine.domain.records import EventRow, PriceRow, RunRow
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
@@ -36,6 +36,7 @@ from engine.market.tariff import TariffBook
 from engine.notify.desk import AlarmDesk
 from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
+from engine.runtime.analytics_service import BUSY_S, IDLE_S, AnalyticsService
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_archive import ForecastArchive
@@ -44,6 +45,7 @@ from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import OperatorDesk
 from engine.runtime.planner import BatteryLimits, Planner
+from engine.runtime.run_records import failed_run, published_run
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.alarms import AlarmTracker
@@ -99,6 +101,7 @@ class EngineParts:
         planner: Planner.
         forecasts: Forecasts of the newest plan.
         accuracy: How good earlier forecasts were.
+        analytics: Savings, key figures and data quality.
         archive: Earlier forecasts beside what came.
         desk: Choice of the strategy.
         operator: Orders by hand and limits from outside.
@@ -125,6 +128,7 @@ class EngineParts:
     planner: Planner
     forecasts: ForecastService
     accuracy: AccuracyService
+    analytics: AnalyticsService
     archive: ForecastArchive
     desk: StrategyDesk
     operator: OperatorDesk
@@ -173,6 +177,7 @@ class Engine:
             timestep_s=parts.timestep_s,
         )
         self._to_tell = self._snapshot
+        self._analysing = SupervisedStep("analytics", self._analytics_step, self._clock)
         self._telling = SupervisedStep("alarms", self._tell_watchers, self._clock, self._where)
 
     # What the web application asks for (`ems_dash.services.Services`).
@@ -280,6 +285,11 @@ class Engine:
         """Earlier forecasts beside what came, and the weather behind PV."""
         return self._parts.archive
 
+    @property
+    def analytics(self) -> AnalyticsService:
+        """Savings, key figures and data quality."""
+        return self._parts.analytics
+
     # Running.
 
     def start(self) -> None:
@@ -290,7 +300,11 @@ class Engine:
         self._parts.devices.start()
         self._parts.mqtt.start()
         self._parts.market.start()
-        for name, loop in (("control", self._control_loop), ("planning", self._planning_loop)):
+        for name, loop in (
+            ("control", self._control_loop),
+            ("planning", self._planning_loop),
+            ("analytics", self._analytics_loop),
+        ):
             thread = threading.Thread(target=loop, name=f"ems-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -390,6 +404,16 @@ class Engine:
             # A plan is looked for every real half second: cheap, and prompt at any clock speed.
             self._stop.wait(max(0.5, self._planning.retry_delay_s()))
 
+    def _analytics_loop(self) -> None:
+        while not self._stop.is_set():
+            done = self._analysing.run()
+            pause_s = BUSY_S if done else max(IDLE_S, self._analysing.retry_delay_s())
+            self._stop.wait(pause_s)
+
+    def _analytics_step(self) -> bool:
+        """Do one piece of bookkeeping; False when there is none."""
+        return not self._stop.is_set() and self._parts.analytics.step()
+
     def _control_step(self) -> None:
         result = self._parts.cycle.run(self._plan)
         self._result = result
@@ -472,9 +496,15 @@ class Engine:
         trigger = self._parts.planner.due(result.image, battery)
         if trigger is None:
             return False
-        made = self._parts.planner.make(result.image, trigger, battery)
+        began, ts = time.perf_counter(), self._clock.now()
+        try:
+            made = self._parts.planner.make(result.image, trigger, battery)
+        except Exception as exc:
+            self._record_run(failed_run(exc, ts, self._parts.site.site_id, trigger), began)
+            raise
         plan, prices = made.plan, made.prices
         self._plan = plan
+        self._record_run(published_run(plan, ts), began)
         history = self._parts.history
         history.add_plan(plan)
         history.add_selection(made.selection)
@@ -495,6 +525,10 @@ class Engine:
             plan.solve_ms,
         )
         return True
+
+    def _record_run(self, run: RunRow, began: float) -> None:
+        duration_ms = (time.perf_counter() - began) * 1000.0
+        self._parts.history.add_run(replace(run, duration_ms=duration_ms))
 
     def _tell_choice(self, selection: Selection) -> None:
         before, after = selection.previous, selection.active
@@ -519,8 +553,9 @@ class Engine:
             self._planning.health(),
             stored,
         ]
-        if self._telling.health().failures:
-            records.append(self._telling.health())
+        records += [
+            step.health() for step in (self._telling, self._analysing) if step.health().failures
+        ]
         records += self._parts.market.health()
         if self._parts.devices.commandable:
             records.append(_command_health(self._parts.devices.command_state()))
