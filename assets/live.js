@@ -234,6 +234,31 @@
     return [next, extendPlan, extendPrice, charts, lists];
   }
 
+  // --- pages whose charts are drawn anew rather than extended -------------------------------
+
+  function applyTexts(delta, state) {
+    if (!delta) {
+      return [noUpdate(), noUpdate()];
+    }
+    if (delta.set) {
+      applyFields(delta.set);
+    }
+    var next = Object.assign({}, state, { seq: delta.seq, token: delta.token });
+    if (delta.charts) {
+      next.charts = delta.charts;
+    }
+    return [next, delta.charts || noUpdate()];
+  }
+
+  // Kept in the address, not in the history: every step back would else be one of a slider.
+  function writeAddress(address) {
+    if (address) {
+      var query = new URLSearchParams(address).toString();
+      window.history.replaceState(window.history.state, "", "?" + query);
+    }
+    return noUpdate();
+  }
+
   // --- header ----------------------------------------------------------------------------
 
   function toggleTheme(clicks, current) {
@@ -332,6 +357,8 @@
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     ems: {
       applyDelta: applyDelta,
+      applyTexts: applyTexts,
+      writeAddress: writeAddress,
       toggleTheme: toggleTheme,
       repaint: repaint,
       switchLanguage: switchLanguage,

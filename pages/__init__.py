@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import monitoring, overview
+from pages import forecasts, monitoring, overview
 
-PAGES: tuple[ModuleType, ...] = (overview, monitoring)
+PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts)
 """In the order of the main navigation."""

@@ -20,6 +20,9 @@ LEAST_PAST = timedelta(hours=1)
 FUTURE = timedelta(hours=24)
 TICK = timedelta(hours=3)
 
+LONG = timedelta(hours=36)
+"""Windows longer than this have half as many ticks per hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChartWindow:
@@ -51,14 +54,18 @@ class ChartWindow:
         """Return where `ts` (aware) lies on the axis."""
         return round(ts.timestamp() * 1000) + self.offset_ms
 
-    def x_axis(self, lang: str, *, narrow: bool = False, tick: timedelta = TICK) -> dict[str, Any]:
+    def x_axis(
+        self, lang: str, *, narrow: bool = False, tick: timedelta | None = None
+    ) -> dict[str, Any]:
         """Return the Plotly layout of the time axis.
 
         Args:
             lang: ``"de"`` or ``"en"``.
             narrow: True on a phone: half the ticks.
-            tick: Distance of the ticks, a divisor of a day.
+            tick: Distance of the ticks, a divisor of a day; None lets the window decide.
         """
+        if tick is None:
+            tick = 2 * TICK if self.end - self.start > LONG else TICK
         tick = 2 * tick if narrow else tick
         axis: dict[str, Any] = {
             "type": "date",

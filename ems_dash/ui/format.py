@@ -6,6 +6,7 @@ their width and a hyphen is never mistaken for a sign.
 
 from __future__ import annotations
 
+import datetime as calendar
 import math
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -125,8 +126,13 @@ def time_range(start: datetime, end: datetime, tz: tzinfo) -> str:
 
 def date(ts: datetime, tz: tzinfo, lang: str) -> str:
     """Return weekday and date of `ts` in zone `tz`: ``Mo, 23.11.2026`` or ``Mon, 23 Nov 2026``."""
+    return date_of_day(ts.astimezone(tz).date(), lang)
+
+
+def date_of_day(day: calendar.date, lang: str) -> str:
+    """Return weekday and date of a local day, as `date` does."""
     pattern = "ccc, dd.MM.yyyy" if lang == "de" else "EEE, d MMM yyyy"
-    return str(format_date(ts.astimezone(tz).date(), pattern, locale=lang))
+    return str(format_date(day, pattern, locale=lang))
 
 
 def day_label(ts: datetime, tz: tzinfo, lang: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from ems_dash.i18n import t
 from ems_dash.ui import theme as th
-from ems_dash.ui.chart_window import ChartWindow
+from ems_dash.ui.chart_window import LONG, ChartWindow
 from ems_dash.ui.figure_parts import Figure, bar_trace
 from engine.domain.plan import Plan
 
@@ -74,11 +74,13 @@ def _price_trace(
     *,
     hatched: bool,
 ) -> Figure:
+    # Gaps between bars would flicker where many share few pixels.
+    share = 1.0 if window.end - window.start > LONG else 0.86
     halves = [timedelta(minutes=b.minutes / 2) for b in bars]
     trace = bar_trace(
         [window.x(b.ts + half) for b, half in zip(bars, halves, strict=True)],
         [round(b.spot_eur_per_kwh * CENTS, 3) for b in bars],
-        widths=[round(b.minutes * 60_000 * 0.86) for b in bars],
+        widths=[round(b.minutes * 60_000 * share) for b in bars],
         role="price",
         opacity=opacity,
         theme=theme,

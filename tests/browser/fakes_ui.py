@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from fakes_forecasts import FakeArchive, forecast_at, made_up_accuracy
 from scipy.optimize import linprog
 
 from engine.domain.control import (
@@ -34,7 +35,8 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import EngineSnapshot, PriceNow
 from engine.domain.strategy import ChoiceReason, StrategyKey, StrategyState
-from tests.support.build import forecast, selection, strategy_state
+from engine.runtime.accuracy_service import ModelAccuracy
+from tests.support.build import selection, strategy_state
 
 STEP = timedelta(minutes=15)
 START = datetime(2026, 6, 22, 11, 24, 8, tzinfo=UTC)
@@ -88,6 +90,12 @@ def pv_kw(ts: datetime) -> float:
     clear = 78 * max(0.0, math.cos((h - 13.2) / 7.4 * math.pi / 2)) ** 1.4 if 5.9 < h < 20.5 else 0
     cloud = 0.22 * max(0.0, math.sin(h * 2.1)) * math.exp(-(((h - 15.5) / 1.6) ** 2))
     return clear * (1 - cloud)
+
+
+def truth(signal: str, ts: datetime) -> float:
+    """What comes, quarter-hour by quarter-hour, in the unit of the signal."""
+    curve = {"spot_eur_per_kwh": spot, "load_kw": load_kw, "pv_kw": pv_kw}[signal]
+    return curve(ts)
 
 
 class Day:
@@ -248,6 +256,7 @@ class FakeServices:
         self.heartbeat_s = 0.4
         self._manual: tuple[StrategyKey, datetime] | None = None
         self.order: ManualOrder | None = None
+        self.archive = FakeArchive(truth, self.now)
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""
@@ -305,7 +314,20 @@ class FakeServices:
         return True
 
     def forecasts(self) -> dict[str, Forecast]:
-        return {signal: forecast(signal) for signal in FORECAST_SIGNALS}
+        return {
+            signal: replace(
+                forecast_at(truth, signal, self._plan.created_at),
+                method="median of three models",
+            )
+            for signal in FORECAST_SIGNALS
+        }
+
+    def forecast_accuracy(self, days: int) -> tuple[ModelAccuracy, ...]:
+        return made_up_accuracy(days, self._now)
+
+    @property
+    def forecast_archive(self) -> FakeArchive:
+        return self.archive
 
     def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
         first = since.replace(second=0, microsecond=0) + timedelta(minutes=1)

@@ -11,11 +11,19 @@ import pytest
 
 from engine.domain.clock import ManualClock
 from engine.domain.errors import HistoryError
-from engine.domain.forecast import LOAD_SIGNAL, MODEL_RUN, PV_SIGNAL, Forecast
+from engine.domain.forecast import (
+    LOAD_SIGNAL,
+    MODEL_RUN,
+    PRICE_SIGNAL,
+    PV_SIGNAL,
+    Forecast,
+)
 from engine.domain.records import SampleRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch, SiteForecast
 from engine.runtime.accuracy_service import KEPT_FOR, WATCHED_EVERY, AccuracyService
+from engine.runtime.forecast_archive import ForecastArchive
+from engine.runtime.market_service import MarketService
 from tests.support.build import forecast
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -171,3 +179,26 @@ def test_a_history_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptur
     store.on_strike = False
     service.watch()
     assert service.scores() == ()
+
+
+def test_errors_are_told_by_local_day_beside_last_weeks(service: AccuracyService) -> None:
+    (poor,) = [entry for entry in service.scores(7) if entry.model == "poor"]
+    assert sum(day.n for day in poor.by_day) == poor.overall.n
+    assert all(day.mae == pytest.approx(25.0) for day in poor.by_day)
+    assert poor.by_day[0].naive_mae == pytest.approx(10.0, rel=0.05)
+    assert poor.mean_actual == pytest.approx(46.5, abs=6.0)
+
+
+def test_the_archive_gives_what_was_planned_with_and_what_came(store: DuckDbHistory) -> None:
+    archive = ForecastArchive(store, "site-1", MarketService(prices=None))  # type: ignore[arg-type]
+    made = archive.vintages(LOAD_SIGNAL, NOW - timedelta(days=5), NOW)
+    assert {header.model for header in made} == {"perfect", "poor"}
+    told_then = archive.vintage(LOAD_SIGNAL, made[0].issued_at, made[0].model)
+    assert told_then is not None
+    came = archive.came(LOAD_SIGNAL, told_then.start, told_then.end)
+    assert came.at(told_then.start, told_then.n_steps) == pytest.approx(told_then.p50)
+    later = archive.came(LOAD_SIGNAL, NOW - STEP, NOW + STEP)
+    assert np.isfinite(later.values).tolist() == [True, False]
+    assert archive.vintage(LOAD_SIGNAL, NOW, "nobody") is None
+    assert archive.weather(NOW) is None
+    assert np.isnan(archive.came(PRICE_SIGNAL, NOW, NOW + STEP).values).all()

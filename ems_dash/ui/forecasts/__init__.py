@@ -1,0 +1,1 @@
+"""The forecasts page: figures, words and layout, all pure functions."""
