@@ -28,7 +28,8 @@ def text(dash_duo: Any, selector: str) -> str:
 def click(dash_duo: Any, selector: str) -> None:
     """Click where the sticky top bar is not in the way."""
     element = dash_duo.find_element(selector)
-    dash_duo.driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    script = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+    dash_duo.driver.execute_script(script, element)
     element.click()
 
 
