@@ -303,4 +303,3 @@ def test_an_hour_that_nobody_watched_has_no_rows_and_a_new_opening(stored: Store
     counted = {row.ts for row in rows_by_side(rows, ACTUAL)}
     for baseline in BASELINES[:3]:
         assert {row.ts for row in rows_by_side(rows, baseline)} == counted
-
