@@ -23,6 +23,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
@@ -72,6 +73,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_modbus_api(server, engine.device_service, config.site.id)
     register_mqtt_api(server, engine.mqtt_service)
     register_planning_api(server, engine)
+    register_analytics_api(server, engine)
     register_control_api(server, engine)
     register_notification_api(server, engine)
     return server, engine

@@ -6,10 +6,12 @@ against the real engine and against a fake in tests alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Protocol
 
+from engine.analytics.quality import QualityReport
+from engine.analytics.savings import SavingsQuarter
 from engine.config.schema import Config, DeviceConfig
 from engine.control.external_limits import ExternalLimit
 from engine.devices.assets import SiteAssets
@@ -23,14 +25,16 @@ from engine.devices.rtc import RtcState
 from engine.devices.spec import DeviceSpec
 from engine.domain.control import ManualOrder
 from engine.domain.forecast import Forecast
-from engine.domain.records import EventRow, PriceRow
+from engine.domain.records import EventRow, PriceRow, RunRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.history.columns import Columns
 from engine.history.store import ForecastHeader
 from engine.notify.notifier import NotifyTest
 from engine.notify.outbox import ChannelStatus
 from engine.runtime.accuracy_service import ModelAccuracy
+from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
 from engine.runtime.forecast_archive import Came, WeatherInputs
 from engine.telemetry.recent import RecentCycle
 
@@ -134,6 +138,11 @@ class Services(Protocol):
         """Orders by hand and limits from outside."""
         ...
 
+    @property
+    def analytics(self) -> AnalyticsServices:
+        """Savings, key figures, attribution and data quality."""
+        ...
+
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return the newest forecast of each series; empty before the first plan."""
         ...
@@ -181,6 +190,50 @@ class ForecastArchiveServices(Protocol):
 
     def weather(self, now: datetime) -> WeatherInputs | None:
         """Return the weather behind PV forecasts; None where no source is configured."""
+        ...
+
+
+class AnalyticsServices(Protocol):
+    """What the web application may ask about savings and data; definitions in docs/analysis.
+
+    Days are local days of the site. Every method may raise `EmsError` when the history cannot be
+    read, and answers from stored figures; only the running day is computed.
+    """
+
+    def savings(self, since: datetime, until: datetime) -> list[SavingsQuarter]:
+        """Return the savings ledger of every booked quarter-hour in ``[since, until)``.
+
+        Raises:
+            EmsError: The period is longer than 35 days.
+        """
+        ...
+
+    def daily(self, days: int) -> list[DayFigures]:
+        """Return the figures of the last `days` local days, today included, ascending."""
+        ...
+
+    def days(self, since: date, until: date) -> list[DayFigures]:
+        """Return the figures of the local days from `since` to before `until`, ascending."""
+        ...
+
+    def summary(self, since: date, until: date) -> PeriodFigures:
+        """Return the figures of the local days from `since` to before `until` as one period."""
+        ...
+
+    def attribution(self, since: date, until: date) -> PeriodAttribution:
+        """Return where the gap to perfect foresight comes from, day by day and together."""
+        ...
+
+    def quality(self, day: date) -> QualityReport:
+        """Return the data quality report of a local day, of today as far as it has come."""
+        ...
+
+    def state_history(self, hours: int) -> Columns:
+        """Return state and powers of the last hours: minutes, beyond two days quarter-hours."""
+        ...
+
+    def runs(self, days: int) -> Sequence[RunRow]:
+        """Return the runs of the optimiser of the last days, also failed ones, ascending."""
         ...
 
 

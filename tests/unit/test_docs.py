@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
@@ -31,6 +32,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     register_modbus_api(server, None, "site-1")  # type: ignore[arg-type]
     register_mqtt_api(server, None)  # type: ignore[arg-type]
     register_planning_api(server, None)  # type: ignore[arg-type]
+    register_analytics_api(server, None)  # type: ignore[arg-type]
     register_control_api(server, None)  # type: ignore[arg-type]
     register_notification_api(server, None)  # type: ignore[arg-type]
     routes = {
