@@ -14,8 +14,9 @@ from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang, request_theme
-from ems_dash.ui.shell import not_found, product_version, register_shell
+from ems_dash.ui.shell import not_found, register_shell
 from ems_dash.ui.theme import PALETTES, register_templates
+from engine.domain.product import product_version
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 

@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.control_routes import register_control_api
+from ems_dash.api.history_routes import register_history_api
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.mqtt_routes import register_mqtt_api
 from ems_dash.api.notification_routes import register_notification_api
@@ -76,6 +77,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_analytics_api(server, engine)
     register_control_api(server, engine)
     register_notification_api(server, engine)
+    register_history_api(server, engine)
     return server, engine
 
 

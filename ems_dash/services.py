@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.analytics.quality import QualityReport
 from engine.analytics.savings import SavingsQuarter
@@ -30,12 +30,16 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
 from engine.history.columns import Columns
+from engine.history.export_request import ExportRequest
+from engine.history.series_query import SeriesAnswer, SeriesQuery
+from engine.history.sql_sandbox import ROW_LIMIT, SqlResult
 from engine.history.store import ForecastHeader
 from engine.notify.notifier import NotifyTest
 from engine.notify.outbox import ChannelStatus
 from engine.runtime.accuracy_service import ModelAccuracy
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
 from engine.runtime.forecast_archive import Came, WeatherInputs
+from engine.runtime.history_desk import ExportState, RunningExport
 from engine.telemetry.recent import RecentCycle
 
 
@@ -141,6 +145,11 @@ class Services(Protocol):
     @property
     def analytics(self) -> AnalyticsServices:
         """Savings, key figures, attribution and data quality."""
+        ...
+
+    @property
+    def history(self) -> HistoryServices:
+        """Series, SQL and exports of everything that is kept."""
         ...
 
     def forecasts(self) -> Mapping[str, Forecast]:
@@ -296,6 +305,51 @@ class OperatorServices(Protocol):
 
     def limits_in_force(self) -> tuple[ExternalLimit, ...]:
         """Return every limit from outside that applies now."""
+        ...
+
+
+class HistoryServices(Protocol):
+    """What the web application may ask about what is kept. Each question has a time limit."""
+
+    @property
+    def timezone(self) -> str:
+        """IANA name of the site's time zone."""
+        ...
+
+    def series(self, query: SeriesQuery) -> SeriesAnswer:
+        """Return series thinned to what a chart can show; see `HistoryQueries.series`.
+
+        Raises:
+            EmsError: A series is unknown, it took too long, or the history cannot answer.
+        """
+        ...
+
+    def sql(self, sql: str, rows: int = ROW_LIMIT) -> SqlResult:
+        """Return the answer to one read-only SELECT; see `SqlSandbox.run`.
+
+        Raises:
+            EmsError: It may not run, took too long, or the history cannot answer.
+        """
+        ...
+
+    def export(self, request: ExportRequest) -> RunningExport:
+        """Start an export and return its bytes; mistakes show before the first byte.
+
+        Raises:
+            EmsError: It cannot be made, or too many run already.
+        """
+        ...
+
+    def about(self, request: ExportRequest) -> dict[str, Any]:
+        """Return what is said about an export, without its rows.
+
+        Raises:
+            EmsError: It cannot be made.
+        """
+        ...
+
+    def exports(self) -> tuple[ExportState, ...]:
+        """Return the exports that run and the newest that have ended, oldest first."""
         ...
 
 

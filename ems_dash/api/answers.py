@@ -17,6 +17,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "control_refused": 400,
     "ems_error": 400,
     "address_refused": 400,
+    "query_invalid": 400,
+    "sql_refused": 400,
     "forbidden": 403,
     "not_found": 404,
     "rate_limited": 429,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import dash
@@ -21,18 +17,7 @@ from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.theme import client_palette
-
-PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
-
-
-@cache
-def product_version() -> str:
-    """Return the version of EMS Dash, from the installed package or else the source tree."""
-    try:
-        return version("ems-dash")
-    except PackageNotFoundError:
-        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
-        return str(project["project"]["version"])
+from engine.domain.product import product_version
 
 
 def shell(services: Services) -> Any:

@@ -118,7 +118,7 @@ def _table_rows(context: ExportContext, request: ExportRequest, limit: ReadLimit
     infos = [table.column(name) for name in dict.fromkeys(names)]
     schema = pa.schema([pa.field(c.name, _ARROW[c.sql_type]) for c in infos])
     zone = ZoneInfo(context.timezone)
-    since, until = _period(request)
+    since, until = _filled(context, request, (table.name,))
     parts = _parts(since, until, _part_days(table), zone)
 
     def read() -> Iterator[Any]:
@@ -166,11 +166,13 @@ def _series_rows(context: ExportContext, request: ExportRequest, limit: ReadLimi
             *(pa.field(flag.name, pa.bool_()) for flag in (_FLAGS if measured else ())),
         ]
     )
-    whole = rounded(_query(request, since, until, step), zone)
+    tables = sorted({table for name in names for table in _TABLES_OF[name.family]})
+    since, until = _filled(context, request, tables)
+    whole = _whole(since, until, step, zone)
     days = {Step.RAW: 1, Step.MINUTE: 7}.get(step, 31)
     # hours are cut in UTC: a local midnight may lie within one
     cut = zone if step is Step.DAY else ZoneInfo("UTC")
-    parts = _parts(whole.since, whole.until, days, cut)
+    parts = _parts(*whole, days, cut)
 
     def read() -> Iterator[Any]:
         for start, end in parts:
@@ -307,6 +309,45 @@ def _unique(schema: Any) -> Any:
         n = taken[item.name]
         fields.append(item if n == 1 else item.with_name(f"{item.name}_{n}"))
     return pa.schema(fields)
+
+
+_TABLES_OF: dict[Family, tuple[str, ...]] = {
+    # roll-ups outlive the samples they were made of
+    Family.MEASURED: ("samples", "quarter_hours"),
+    Family.PRICE: ("prices",),
+    Family.LEDGER: ("ledger",),
+    Family.SAVINGS: ("savings",),
+    Family.PLAN: ("plan_steps",),
+    Family.FORECAST: ("forecast_steps",),
+    Family.METRIC: ("metrics",),
+}
+
+
+def _filled(
+    context: ExportContext, request: ExportRequest, names: Sequence[str]
+) -> tuple[datetime, datetime]:
+    """Return the part of the period that may have rows, to whole days; empty without any."""
+    since, until = _period(request)
+    found = [context.store.extent(table_info(name), request.site_id) for name in names]
+    spans = [span for span in found if span is not None]
+    if not spans:
+        return since, since
+    day = timedelta(days=1)
+    first, last = min(s for s, _ in spans), max(e for _, e in spans)
+    # cut at the period's own rhythm, so that intervals stay where they are
+    lead = max(timedelta(0), first - since - 2 * day) // day * day
+    return since + lead, max(since + lead, min(until, last + 2 * day))
+
+
+def _whole(
+    since: datetime, until: datetime, step: Step, zone: ZoneInfo
+) -> tuple[datetime, datetime]:
+    """Return the period over whole intervals."""
+    if since == until:
+        return since, until
+    probe = SeriesQuery("", ("load_kw",), since, since + timedelta(seconds=1), step=step)
+    end = SeriesQuery("", ("load_kw",), until - timedelta(seconds=1), until, step=step)
+    return rounded(probe, zone).since, rounded(end, zone).until
 
 
 def _part_limit(whole: ReadLimit) -> ReadLimit:

@@ -30,6 +30,11 @@ def as_words(column: Any) -> Any:
     """Return any column that is neither number, flag nor time as texts; lists as JSON."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column.cast(pa.string())
+    if column.type == pa.month_day_nano_interval():
+        return pa.array(
+            [None if value is None else interval_words(value) for value in column.to_pylist()],
+            pa.string(),
+        )
     if pa.types.is_nested(column.type):
         return pa.array([_json(value) for value in column.to_pylist()], pa.string())
     try:
@@ -38,6 +43,11 @@ def as_words(column: Any) -> Any:
         return pa.array(
             [None if value is None else str(value) for value in column.to_pylist()], pa.string()
         )
+
+
+def interval_words(value: Any) -> str:
+    """Return an Arrow interval as an ISO 8601 duration, for example ``P0M1DT5400S``."""
+    return f"P{value.months}M{value.days}DT{value.nanoseconds / 1e9:g}S"
 
 
 def _json(value: Any) -> str | None:

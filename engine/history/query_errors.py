@@ -21,3 +21,9 @@ class QueryStoppedError(HistoryError):
     """A question was given up: it took too long, too much memory, or was cancelled."""
 
     code = "query_stopped"
+
+
+class BusyError(HistoryError):
+    """As many questions of this kind run already as may at once; try again later."""
+
+    code = "rate_limited"

@@ -80,6 +80,11 @@ class DuckDbReads(ABC):
                 samples=self.samples_relation(cursor, site_id, since, until),
             )
 
+    def extent(self, table: TableInfo, site_id: str) -> tuple[datetime, datetime] | None:
+        """Return the first and the last time of the rows of a site; see `TableStore.extent`."""
+        with self._cursor() as cursor:
+            return table_reads.extent(cursor, table, site_id)
+
     def samples_relation(
         self,
         cursor: duckdb.DuckDBPyConnection,

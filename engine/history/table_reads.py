@@ -11,8 +11,9 @@ import duckdb
 
 from engine.history.dictionary import TableInfo, select_list
 from engine.history.queries import period
+from engine.history.rows import utc
 from engine.history.store import INSTALLATION_SITE_ID
-from engine.history.views import source_sql
+from engine.history.views import SAMPLES, source_sql
 
 
 class TableStore(Protocol):
@@ -42,6 +43,37 @@ class TableStore(Protocol):
             HistoryError: A column is unknown, a time is naive, or the store cannot answer.
         """
         ...
+
+    def extent(self, table: TableInfo, site_id: str) -> tuple[datetime, datetime] | None:
+        """Return the first and the last time of the rows of a site, None without any.
+
+        Of tables by local day these are the days' midnights in UTC, which is near enough to
+        leave out years without rows.
+        """
+        ...
+
+
+def extent(
+    cursor: duckdb.DuckDBPyConnection, table: TableInfo, site_id: str
+) -> tuple[datetime, datetime] | None:
+    """Return the first and the last time of the rows; see `TableStore.extent`."""
+    column = f'"{table.time_column}"'
+    found = [
+        f"SELECT min({column})::TIMESTAMP AS first, max({column})::TIMESTAMP AS last "
+        f"FROM ({source_sql(table)}) WHERE site_id IN (?, ?)"
+    ]
+    arguments = [site_id, INSTALLATION_SITE_ID if table.name == "events" else site_id]
+    if table.name == SAMPLES:
+        found.append(
+            "SELECT min(day)::TIMESTAMP, max(day)::TIMESTAMP + INTERVAL 1 DAY "
+            "FROM h.archived_days WHERE site_id = ?"
+        )
+        arguments.append(site_id)
+    rows = cursor.execute(
+        f"SELECT min(first), max(last) FROM ({' UNION ALL '.join(found)})", arguments
+    ).fetchall()
+    first, last = rows[0]
+    return None if first is None else (utc(first), utc(last))
 
 
 def table_rows(

@@ -41,6 +41,7 @@ from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.forecast_archive import ForecastArchive
+from engine.runtime.history_desk import HistoryDesk
 from engine.runtime.history_setup import open_history
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
@@ -354,6 +355,7 @@ def _assemble(
             alarm_desk=alarm_desk,
             market=market,
             history=writer,
+            history_desk=HistoryDesk(store, site.site_id, site.timezone, clock.now),
             events=events,
             ring=ring,
             recent=RecentRing(),

@@ -41,6 +41,7 @@ from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.forecast_service import ForecastService
+from engine.runtime.history_desk import HistoryDesk
 from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import OperatorDesk
@@ -108,6 +109,7 @@ class EngineParts:
         alarm_desk: The engine's own alarms, and who is told of them.
         market: Where prices and weather come from.
         history: History writer.
+        history_desk: Answers what is asked about the history.
         events: The newest events; hands them to the history.
         ring: Minute means.
         recent: Every cycle of the last hour.
@@ -135,6 +137,7 @@ class EngineParts:
     alarm_desk: AlarmDesk
     market: MarketService
     history: HistoryWriter
+    history_desk: HistoryDesk
     events: EventLog
     ring: MinuteRing
     recent: RecentRing
@@ -267,6 +270,11 @@ class Engine:
     def operator(self) -> OperatorDesk:
         """Orders by hand and limits from outside."""
         return self._parts.operator
+
+    @property
+    def history(self) -> HistoryDesk:
+        """Series, SQL and exports of everything that is kept."""
+        return self._parts.history_desk
 
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return signal to the newest forecast; empty before the first plan."""
