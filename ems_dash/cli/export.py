@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write the file; 0 when it is complete."""
-    from ems_dash.cli.history_access import open_history
+    from ems_dash.cli.history_access import opened_history
     from engine.config.load import load_config
     from engine.domain.product import product_version
     from engine.history.export_rows import ExportContext
@@ -84,7 +84,7 @@ def execute(arguments: argparse.Namespace) -> int:
     timezone = config.site.timezone
     show = _Shown(quiet=arguments.json)
     try:
-        with open_history(arguments.data) as store:
+        with opened_history(config, arguments.data) as store:
             sandbox = SqlSandbox(store, config.site.id, timezone)
             context = ExportContext(
                 store, sandbox, timezone, f"EMS Dash {product_version()}", datetime.now(UTC)

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from engine.domain.errors import EmsError, HistoryError
 
 if TYPE_CHECKING:
+    from engine.config.schema import Config
     from engine.history.duckdb_store import DuckDbHistory
 
 DEFAULT_URL = "http://127.0.0.1:5050"
@@ -60,16 +61,16 @@ def existing_database(data_dir: Path) -> Path:
 
 
 @contextmanager
-def open_history(data_dir: Path) -> Iterator[DuckDbHistory]:
-    """Open the history of a data folder.
+def opened_history(config: Config, data_dir: Path) -> Iterator[DuckDbHistory]:
+    """Open the history of a data folder as the program itself would.
 
     Raises:
         AlreadyRunningError: A program has it open.
         HistoryError: There is none, or it cannot be opened.
     """
-    from engine.history.duckdb_store import DuckDbHistory
+    from engine.runtime.history_setup import open_history
 
-    with DuckDbHistory(existing_database(data_dir)) as store:
+    with open_history(config, existing_database(data_dir)) as store:
         yield store
 
 

@@ -238,7 +238,9 @@ def _statistics(
     if name.is_tally:
         return Statistics(low=lowest(values), high=highest(values), total=total(values))
     raw = columns.resolution is Resolution.RAW
-    seconds = held_seconds(columns.ts) if raw else got[_COVERED]
+    seconds = (
+        held_seconds(columns.ts, _gap_us(columns.ts, Step.RAW) / _US) if raw else got[_COVERED]
+    )
     weights = seconds if raw else got.get(ColumnKey(name.column, Aggregate.COUNT), seconds)
     positive_kwh = negative_kwh = None
     if name.is_power:

@@ -9,12 +9,17 @@ from engine.domain.forecast import FloatArray
 from engine.history.roll_up_columns import GAP_SECONDS
 
 
-def held_seconds(ts: NDArray[np.datetime64]) -> FloatArray:
-    """Return the seconds each sample stands for; shape (n,), 0 before gaps and for the last."""
+def held_seconds(ts: NDArray[np.datetime64], gap_seconds: float = GAP_SECONDS) -> FloatArray:
+    """Return the seconds each sample stands for; shape (n,), 0 before gaps and for the last.
+
+    Args:
+        ts: Times, as ``datetime64[us]``, ascending.
+        gap_seconds: Longest distance of neighbours that is no gap.
+    """
     if ts.size == 0:
         return np.zeros(0)
     seconds: FloatArray = np.diff(ts.astype(np.int64)).astype(np.float64) / 1e6
-    return np.append(np.where(seconds <= GAP_SECONDS, seconds, 0.0), 0.0)
+    return np.append(np.where(seconds <= gap_seconds, seconds, 0.0), 0.0)
 
 
 def energies(power_kw: FloatArray, seconds: FloatArray) -> tuple[float, float] | None:
