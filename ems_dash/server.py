@@ -24,6 +24,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.analytics_routes import register_analytics_api
+from ems_dash.api.backup_routes import register_backup_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.history_routes import register_history_api
 from ems_dash.api.modbus_routes import register_modbus_api
@@ -78,6 +79,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_control_api(server, engine)
     register_notification_api(server, engine)
     register_history_api(server, engine)
+    register_backup_api(server, engine.backups)
     return server, engine
 
 

@@ -29,6 +29,7 @@ from engine.domain.records import EventRow, PriceRow, RunRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey, StrategyState
+from engine.history.backup import BackupReport
 from engine.history.columns import Columns
 from engine.history.export_request import ExportRequest
 from engine.history.series_query import SeriesAnswer, SeriesQuery
@@ -396,6 +397,18 @@ class DeviceServices(Protocol):
 
     def test(self, spec: DeviceSpec, address: str | None) -> ConnectionReport:
         """Test one device by reading; takes up to 20 s."""
+        ...
+
+
+class BackupServices(Protocol):
+    """What the web application may ask about backups of the history."""
+
+    def backup(self, folder: str | None = None) -> BackupReport:
+        """Write a backup to `folder`, or to the folder of the configuration.
+
+        Raises:
+            HistoryError: The folder is none that backups may go to, or writing failed.
+        """
         ...
 
 

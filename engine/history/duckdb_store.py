@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,8 +23,8 @@ from engine.history.files import free_disk_bytes, rename_synced, size_of
 from engine.history.inserts import insert_batch
 from engine.history.instance import InstanceSettings, cold_path, is_fatal, wal_path
 from engine.history.read_limit import interruptible
-from engine.history.reads import DuckDbReads
-from engine.history.recovery import RecoveryLadder
+from engine.history.recovery import RecoveryLadder, snapshot_path
+from engine.history.restore import finish_restore
 from engine.history.retention import Retention
 from engine.history.roll_up_columns import GAP_SECONDS
 from engine.history.sample_source import SampleSource
@@ -43,7 +44,7 @@ _THIN_SECONDS = 86_400.0
 _LEVEL = {"info": logging.INFO, "warning": logging.WARNING, "alarm": logging.ERROR}
 
 
-class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
+class DuckDbHistory(DuckDbUpkeep):
     """A `HistoryStore` in the DuckDB file `path`.
 
     Beside the file live its write-ahead log (``.wal``), the snapshot of the last
@@ -120,6 +121,7 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
             ) from error
         self._lock = FileLock(path)
         try:
+            self._finish_restore()
             self._open()
         except BaseException:
             self._disconnect()
@@ -205,6 +207,19 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
             self._lock.release()
 
     # Opening and closing
+
+    def _finish_restore(self) -> None:
+        try:
+            restored = finish_restore(self._path)
+        except (OSError, ValueError, KeyError) as error:
+            raise HistoryError(
+                f"A restore that was interrupted cannot be finished: {error}.",
+                field="data",
+                value=str(self._path.parent),
+                hint="Check the permissions of the data folder and start again.",
+            ) from error
+        if restored:
+            self._report("history_restored", "info", "The history was restored from a backup.")
 
     def _open(self) -> None:
         connection = self._ladder.open()
@@ -353,6 +368,21 @@ class DuckDbHistory(DuckDbUpkeep, DuckDbReads):
         self._last_checkpoint = self._clock.monotonic()
         self._refresh_snapshot()
         return True
+
+    def _linked_snapshot(self) -> tuple[datetime, Path]:
+        with self._write_lock:
+            if not self.checkpoint() or not self._snapshotter or not self._snapshotter.is_current():
+                raise HistoryError(
+                    "The history cannot be backed up: its disk is too full for a checkpoint.",
+                    field="data",
+                    value=str(self._path.parent),
+                    hint="Free some space on the disk of the data folder.",
+                )
+            link = self._path.with_name(self._path.name + ".backup")
+            link.unlink(missing_ok=True)
+            # the snapshot is replaced by renaming, never written to: a second name keeps it
+            link.hardlink_to(snapshot_path(self._path))
+            return self._clock.now(), link
 
     def _compact_when_loose(self) -> None:
         with self._write_lock:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import duckdb
 
 from engine.domain.errors import HistoryError
+from engine.history import queries
 from engine.history.archive import adopt, archive_day, drop_expired, due_day
 from engine.history.archive_files import remove_day
+from engine.history.backup import BackupReport, write_backup
 from engine.history.checks import check_time
 from engine.history.queries import period
+from engine.history.reads import DuckDbReads
 from engine.history.retention import Retention
 from engine.history.roll_ups import STRETCH, make, pending_sites, roll_up_stretch
 from engine.history.rows import naive_utc
-from engine.history.sample_source import SampleSource
 from engine.history.spans import Span, first_of, floor_to, widened
 
 _T = TypeVar("_T")
@@ -27,14 +31,14 @@ _CALL_SECONDS = 2.0
 """After this time the rest is left for the next call, so that rows do not wait for long."""
 
 
-class DuckDbUpkeep(ABC):
+class DuckDbUpkeep(DuckDbReads):
     """Keeps a DuckDB history quick and small; every call holds the write lock in short turns."""
 
-    _source: SampleSource
     _retention: Retention
 
     def __init__(self) -> None:
         self._unneeded_files: list[str] = []
+        self._archive_in_use = threading.Lock()
 
     @abstractmethod
     def _changing(self, verb: str, action: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
@@ -79,9 +83,7 @@ class DuckDbUpkeep(ABC):
         """Archive and delete what is due; see `HistoryStore.tidy`."""
         check_time(now, "now")
         utc_now = now.astimezone(UTC)
-        for file in self._unneeded_files:
-            remove_day(self._source.cold, file)
-        self._unneeded_files.clear()
+        self._remove_unneeded()
         hot_from = self._retention.hot_from(utc_now)
         stop = time.perf_counter() + _CALL_SECONDS
         while time.perf_counter() < stop:
@@ -97,6 +99,47 @@ class DuckDbUpkeep(ABC):
         self._unneeded_files += self._changing("shortened", expire)
         self._compact_when_loose()
         return True
+
+    def backup(self, folder: Path) -> BackupReport:
+        """Write a backup to `folder` while everything goes on; see `write_backup`.
+
+        The hot file is checkpointed and its copy linked under another name; only that holds
+        the write lock. No archive file is removed meanwhile.
+
+        Raises:
+            HistoryError: The disk is too full for a checkpoint, or `folder` cannot be used.
+        """
+        with self._archive_in_use:
+            now, link, cold_files, samples = self._changing("backed up", self._frozen)
+            try:
+                return write_backup(
+                    folder, link, self._source.cold, cold_files, samples=samples, now=now
+                )
+            finally:
+                link.unlink(missing_ok=True)
+
+    def _frozen(self, cursor: duckdb.DuckDBPyConnection) -> tuple[datetime, Path, list[str], int]:
+        """Return time, a copy of the hot file and the archive files it refers to, and samples."""
+        now, link = self._linked_snapshot()
+        files = cursor.execute("SELECT file FROM h.archived_days ORDER BY site_id, day").fetchall()
+        return now, link, [file for (file,) in files], queries.counts(cursor)["samples"]
+
+    @abstractmethod
+    def _linked_snapshot(self) -> tuple[datetime, Path]:
+        """Checkpoint, and return the time and a second name of the snapshot, which stays as it is.
+
+        Raises:
+            HistoryError: The checkpoint was refused or failed.
+        """
+
+    def _remove_unneeded(self) -> None:
+        if self._archive_in_use.acquire(blocking=False):
+            try:
+                for file in self._unneeded_files:
+                    remove_day(self._source.cold, file)
+                self._unneeded_files.clear()
+            finally:
+                self._archive_in_use.release()
 
     def _adopt_archive(self) -> None:
         """Take in archive files the hot file does not know; a failure is reported."""

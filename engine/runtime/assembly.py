@@ -37,6 +37,7 @@ from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
 from engine.runtime.analytics_setup import build_analytics
+from engine.runtime.backup_service import BackupService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
@@ -347,6 +348,7 @@ def _assemble(
             mqtt=mqtt,
             planner=planning.planner,
             forecasts=planning.forecasts,
+            backups=BackupService(store.backup, data_dir, config.history.backup_folder),
             accuracy=AccuracyService(store, site.site_id, clock, zone),
             analytics=analytics,
             archive=ForecastArchive(store, site.site_id, market),

@@ -37,6 +37,7 @@ from engine.notify.desk import AlarmDesk
 from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.analytics_service import BUSY_S, IDLE_S, AnalyticsService
+from engine.runtime.backup_service import BackupService
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_archive import ForecastArchive
@@ -101,6 +102,7 @@ class EngineParts:
         mqtt: Connection to the broker, if one is wanted.
         planner: Planner.
         forecasts: Forecasts of the newest plan.
+        backups: Backups while the program runs.
         accuracy: How good earlier forecasts were.
         analytics: Savings, key figures and data quality.
         archive: Earlier forecasts beside what came.
@@ -129,6 +131,7 @@ class EngineParts:
     mqtt: MqttService
     planner: Planner
     forecasts: ForecastService
+    backups: BackupService
     accuracy: AccuracyService
     analytics: AnalyticsService
     archive: ForecastArchive
@@ -287,6 +290,11 @@ class Engine:
             HistoryError: The history could not be read.
         """
         return self._parts.accuracy.scores(days)
+
+    @property
+    def backups(self) -> BackupService:
+        """Backups of the history while the program runs."""
+        return self._parts.backups
 
     @property
     def forecast_archive(self) -> ForecastArchive:

@@ -1,0 +1,135 @@
+"""``backup`` and ``restore``: the history as a folder, and back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.domain.errors import AlreadyRunningError, HistoryError
+
+if TYPE_CHECKING:
+    from engine.history.backup import BackupReport
+
+_ASK_SECONDS = 3600.0
+
+
+def add_parser(commands: Any) -> None:
+    """Add both commands to the parser."""
+    backup = commands.add_parser(
+        "backup",
+        help="copy the history to a folder",
+        description="Copy the history to FOLDER, also while the program runs: then the program "
+        "itself writes it, to history.backup_folder or below. Again into the same folder, only "
+        "what is new is copied.",
+    )
+    _add_common(backup)
+    backup.add_argument(
+        "--url",
+        default="http://127.0.0.1:5050",
+        help="where the program answers when it runs (default: %(default)s)",
+    )
+    backup.set_defaults(action=_backup)
+    restore = commands.add_parser(
+        "restore",
+        help="put a backup in place of the history",
+        description="Check the backup in FOLDER and put it in place of the present history, "
+        "which is kept in a folder beside it. The program must not run.",
+    )
+    _add_common(restore)
+    restore.set_defaults(action=_restore)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, metavar="FOLDER")
+    command.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
+    )
+    command.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from engine.history.duckdb_store import DuckDbHistory
+    from engine.runtime.assembly import DATABASE_NAME
+
+    path, folder = arguments.data / DATABASE_NAME, arguments.folder.resolve()
+    if not path.exists():
+        raise HistoryError(
+            f"There is no history in {arguments.data}.",
+            field="data",
+            value=str(arguments.data),
+            hint="Name the data folder with --data.",
+        )
+    try:
+        with DuckDbHistory(path) as store:
+            report = asdict(store.backup(folder))
+    except AlreadyRunningError:
+        report = _ask(arguments.url, folder)
+    _tell(report, "written to", as_json=arguments.json)
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from engine.history.restore import restore_backup
+    from engine.runtime.assembly import DATABASE_NAME
+
+    report: BackupReport = restore_backup(
+        arguments.folder.resolve(), arguments.data / DATABASE_NAME, datetime.now(UTC)
+    )
+    _tell(asdict(report), "restored from", as_json=arguments.json)
+    return 0
+
+
+def _ask(url: str, folder: Path) -> dict[str, Any]:
+    """Have the running program write the backup.
+
+    Raises:
+        HistoryError: It cannot be reached at `url`, or refuses.
+    """
+    import requests
+
+    from ems_dash.api.request_guard import REQUEST_HEADER
+
+    try:
+        session = requests.Session()
+        session.trust_env = False  # a proxy has no business between two programs of one machine
+        answer = session.post(
+            f"{url.rstrip('/')}/api/history/backup",
+            json={"folder": str(folder)},
+            headers={REQUEST_HEADER: "1"},
+            timeout=_ASK_SECONDS,
+        )
+        found: dict[str, Any] = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise HistoryError(
+            f"A program has the history open, but none answers at {url}.",
+            field="url",
+            value=url,
+            hint="Name its address with --url, or stop it and try again.",
+        ) from error
+    if answer.status_code != 200:
+        problem = found.get("error", {})
+        raise HistoryError(
+            f"The running program wrote no backup: {problem.get('message', answer.status_code)}",
+            field=problem.get("field"),
+            hint=problem.get("hint"),
+        )
+    return found
+
+
+def _tell(report: dict[str, Any], verb: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report))
+        return
+    print(
+        f"{report['samples']} samples in {report['files']} files ({report['size'] / 1e6:.1f} MB), "
+        f"of {report['made_at']}, {verb} {report['folder']} in {report['seconds']:.1f} s; "
+        f"{report['copied']} files copied.",
+        file=sys.stdout,
+    )
+    if report["aside"] is not None:
+        print(f"The former history is kept in {report['aside']}.")
