@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from ems_dash.api.analytics_routes import register_analytics_api
+from ems_dash.api.backup_routes import register_backup_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.history_routes import register_history_api
 from ems_dash.api.modbus_routes import register_modbus_api
@@ -37,6 +38,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     register_control_api(server, None)  # type: ignore[arg-type]
     register_notification_api(server, None)  # type: ignore[arg-type]
     register_history_api(server, None)  # type: ignore[arg-type]
+    register_backup_api(server, None)  # type: ignore[arg-type]
     routes = {
         rule.rule
         for rule in server.url_map.iter_rules()
