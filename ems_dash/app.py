@@ -12,10 +12,12 @@ import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotl
 
 from ems_dash.i18n import t
 from ems_dash.services import Services
+from ems_dash.ui.branding import set_branding
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.shell import not_found, register_shell
 from ems_dash.ui.theme import PALETTES, register_templates
+from engine.config.branding import BrandingConfig
 from engine.domain.product import product_version
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -72,7 +74,7 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
         return f"{self.get_asset_url(path)}?v={product_version()}"
 
 
-def create_app(services: Services) -> dash.Dash:
+def create_app(services: Services, branding: BrandingConfig | None = None) -> dash.Dash:
     """Return the web application over `services`; its Flask server is ``app.server``.
 
     Blueprints registered on the server afterwards take precedence over Dash's own catch-all
@@ -80,8 +82,10 @@ def create_app(services: Services) -> dash.Dash:
 
     Args:
         services: The seam to the engine.
+        branding: Name and marks of the installation; None for the product's own.
     """
     register_templates()
+    branding = branding or BrandingConfig()
     app = EmsDash(
         "ems_dash",
         assets_folder=str(ASSETS),
@@ -92,7 +96,7 @@ def create_app(services: Services) -> dash.Dash:
         include_pages_meta=False,
         serve_locally=True,
         compress=True,
-        title=t("app.name", "de"),
+        title=branding.product_name,
         update_title=None,
         suppress_callback_exceptions=True,
         external_stylesheets=[f"/assets/{path}?v={product_version()}" for path in STYLE_SHEETS],
@@ -106,9 +110,10 @@ def create_app(services: Services) -> dash.Dash:
             "{window.emsLive&&window.emsLive.resolved(callback,result);}"
         },
     )
+    set_branding(app.server, branding)
     register_shell(app, services)
     # By name, because `pages` stands above `ems_dash` in the order of imports.
     for page in importlib.import_module("pages").PAGES:
         page.register(app, services)
-    add_page(app, "not_found_404", "/404", not_found, title=t("app.name", "de"))
+    add_page(app, "not_found_404", "/404", not_found, title=branding.product_name)
     return app

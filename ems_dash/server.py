@@ -68,8 +68,8 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
         EmsError: When the configuration or the data folder cannot be used.
     """
     config = load_config(options.config_dir)
-    engine = build_engine(config, options.data_dir)
-    dash_app = create_app(engine)
+    engine = build_engine(config, options.data_dir, config_dir=options.config_dir)
+    dash_app = create_app(engine, config.branding)
     server: Flask = dash_app.server
     register_api(server, engine)
     register_modbus_api(server, engine.device_service, config.site.id)

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from engine.analytics.quality import QualityReport
 from engine.analytics.savings import SavingsQuarter
-from engine.config.schema import Config, DeviceConfig
+from engine.config.desk import ConfigDesk
+from engine.config.schema import Config, DeviceConfig, MqttConfig
 from engine.control.external_limits import ExternalLimit
 from engine.devices.assets import SiteAssets
 from engine.devices.command_state import LimitState
@@ -151,6 +152,11 @@ class Services(Protocol):
     @property
     def history(self) -> HistoryServices:
         """Series, SQL and exports of everything that is kept."""
+        ...
+
+    @property
+    def settings(self) -> SettingsServices | None:
+        """Changes of the configuration; None when the program runs without a file."""
         ...
 
     def forecasts(self) -> Mapping[str, Forecast]:
@@ -351,6 +357,29 @@ class HistoryServices(Protocol):
 
     def exports(self) -> tuple[ExportState, ...]:
         """Return the exports that run and the newest that have ended, oldest first."""
+        ...
+
+
+class SettingsServices(Protocol):
+    """What the settings page may ask. What is saved takes effect at the next start."""
+
+    @property
+    def desk(self) -> ConfigDesk:
+        """The file: read, check a draft, save, backups."""
+        ...
+
+    @property
+    def running(self) -> Config:
+        """The configuration the program was started with."""
+        ...
+
+    @property
+    def devices(self) -> DeviceServices:
+        """Tests of device connections."""
+        ...
+
+    def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
+        """Test a broker that need not be the one in use; takes up to 15 s."""
         ...
 
 

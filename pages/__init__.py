@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import forecasts, monitoring, overview
+from pages import forecasts, monitoring, overview, settings
 
-PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts)
+PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts, settings)
 """In the order of the main navigation."""

@@ -17,6 +17,7 @@ from dash import MATCH, ClientsideFunction, Input, Output, State, no_update
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
+from ems_dash.ui.branding import window_title
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.fields import Fields, ShownTexts
 from ems_dash.ui.forecasts import view, words
@@ -366,7 +367,7 @@ def register(app: dash.Dash, services: Services) -> None:
         "forecasts",
         "/forecasts",
         page.layout,
-        title=lambda **_values: f"{t('forecast.title', request_lang())} · EMS Dash",
+        title=lambda **_values: window_title(t("forecast.title", request_lang())),
         nav_key="nav.forecasts",
     )
     app.callback(

@@ -15,6 +15,7 @@ from flask import request
 from ems_dash.api.request_guard import is_local_page, require_local_page
 from ems_dash.i18n import t
 from ems_dash.services import Services
+from ems_dash.ui.branding import window_title
 from ems_dash.ui.fields import ShownTexts
 from ems_dash.ui.live import nothing_new
 from ems_dash.ui.moment import Moment
@@ -162,7 +163,7 @@ def register(app: dash.Dash, services: Services) -> None:
         "monitoring",
         "/monitoring",
         page.layout,
-        title=lambda **_values: f"{t('monitoring.title', request_lang())} · EMS Dash",
+        title=lambda **_values: window_title(t("monitoring.title", request_lang())),
         nav_key="nav.monitoring",
     )
     _register_live(app, page)

@@ -18,6 +18,7 @@ from ems_dash.services import Services
 from ems_dash.ui import hand_view, strategy_model, strategy_view
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_view as view
+from ems_dash.ui.branding import window_title
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
 from ems_dash.ui.fields import ShownTexts
 from ems_dash.ui.live import nothing_new
@@ -204,7 +205,7 @@ def register(app: dash.Dash, services: Services) -> None:
         "overview",
         "/",
         page.layout,
-        title=lambda **_values: f"{t('overview.title', request_lang())} · EMS Dash",
+        title=lambda **_values: window_title(t("overview.title", request_lang())),
         nav_key="nav.overview",
     )
     app.callback(

@@ -11,12 +11,14 @@ from flask import current_app
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
+from ems_dash.ui.branding import branding
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import frame_fields
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.theme import client_palette
+from engine.config.branding import BrandingConfig
 from engine.domain.product import product_version
 
 
@@ -82,6 +84,7 @@ def register_shell(app: dash.Dash, services: Services) -> None:
 
 def _top_bar(lang: str, fields: Fields) -> Any:
     other = "en" if lang == "de" else "de"
+    brand = branding()
     links = [
         dcc.Link(t(entry.key, lang), href=entry.path, className="nav-item")
         for entry in app_pages(current_app).nav
@@ -91,8 +94,8 @@ def _top_bar(lang: str, fields: Fields) -> Any:
             [
                 dcc.Link(
                     [
-                        html.Img(src=dash.get_asset_url("logo.svg"), alt="", className="logo"),
-                        html.Span(t("app.name", lang), className="brand-name"),
+                        _logo(brand),
+                        html.Span(brand.product_name, className="brand-name"),
                     ],
                     href="/",
                     className="brand",
@@ -138,9 +141,16 @@ def _top_bar(lang: str, fields: Fields) -> Any:
     )
 
 
+def _logo(brand: BrandingConfig) -> Any:
+    if brand.logo_text is not None:
+        return html.Span(brand.logo_text, className="logo logo-text", **{"aria-hidden": "true"})
+    return html.Img(src=dash.get_asset_url("logo.svg"), alt="", className="logo")
+
+
 def _footer(lang: str, fields: Fields) -> Any:
     return html.Footer(
         [
+            html.Span(copyright_text) if (copyright_text := branding().copyright) else None,
             html.Span(t("footer.version", lang, version=product_version())),
             html.Span(t("footer.licence", lang)),
             ui.live(html.Span, "ftr-data", fields, "attribution"),

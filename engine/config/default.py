@@ -206,4 +206,10 @@ demo_plant:
   speed: 1.0                      # above 1 the demo's clock runs faster
   soc_start_percent: 50.0
   pv_peak_kw: 160.0
+
+# What the pages call themselves.
+branding:
+  product_name: EMS Dash
+  # logo_text: AB                 # one to three characters in place of the logo
+  # copyright: © Example GmbH     # in the footer
 """

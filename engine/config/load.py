@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from engine.config.default import DEFAULT_EMS_YAML
+from engine.config.masking import is_secret
 from engine.config.planning import COUNTRY_PATTERN, ENV_NAME_PATTERN, WEB_ADDRESS_PATTERN
 from engine.config.schema import Config
 from engine.domain.errors import ConfigError
@@ -37,6 +38,34 @@ class ConfigProblems(ConfigError):
         self.problems = tuple(problems)
 
 
+class FieldProblem(ConfigError):
+    """One mistake at one key.
+
+    Args:
+        message: What is wrong, one sentence.
+        kind: Machine-readable kind, so that a page can say it in another language; empty for a
+            rule of its own, whose words are only in the message.
+        params: What the words of `kind` are filled with.
+        loc: Dotted place in the data, with the index of list items.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "",
+        params: Mapping[str, str] | None = None,
+        loc: str = "",
+        field: str | None = None,
+        value: Any = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, field=field, value=value, hint=hint)
+        self.kind = kind
+        self.params = dict(params or {})
+        self.loc = loc
+
+
 def parse_config(text: str, source: str = FILE_NAME) -> Config:
     """Parse and validate the text of an ``ems.yaml``.
 
@@ -46,6 +75,15 @@ def parse_config(text: str, source: str = FILE_NAME) -> Config:
 
     Raises:
         ConfigProblems: When anything is wrong; every mistake names key, value and remedy.
+    """
+    return config_from(read_yaml(text, source), source)
+
+
+def read_yaml(text: str, source: str = FILE_NAME) -> dict[Any, Any]:
+    """Return what the text of an ``ems.yaml`` holds, not validated; empty for an empty file.
+
+    Raises:
+        ConfigProblems: It is no YAML, or no keys and values.
     """
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -61,6 +99,15 @@ def parse_config(text: str, source: str = FILE_NAME) -> Config:
             hint="Start it with a line such as 'bess:'.",
         )
         raise ConfigProblems(source, [problem])
+    return data
+
+
+def config_from(data: Mapping[Any, Any], source: str = FILE_NAME) -> Config:
+    """Return the validated configuration that `data` describes.
+
+    Raises:
+        ConfigProblems: When anything is wrong; each problem is a `FieldProblem`.
+    """
     try:
         return Config.model_validate(_tidy_sections(data, Config))
     except ValidationError as exc:
@@ -80,36 +127,57 @@ def load_config(directory: Path) -> Config:
         if not path.exists():
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(path, DEFAULT_EMS_YAML)
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
+    return parse_config(read_text(path), source=str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a configuration file.
+
+    Raises:
+        ConfigError: It cannot be read, is no UTF-8 text, or is larger than 1 MB.
+    """
+    try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(
                 "The file is larger than 1 MB.",
                 field=FILE_NAME,
                 hint="A configuration is a few kB; is this the right file?",
             )
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
         raise ConfigError(
             "The file is not UTF-8 text.", field=FILE_NAME, hint="Save it as UTF-8."
         ) from exc
     except OSError as exc:
-        raise ConfigError(
-            f"The file cannot be read or created: {exc.strerror}.",
-            field=FILE_NAME,
-            value=str(path),
-            hint="Check the folder given with --config and its permissions.",
-        ) from exc
-    return parse_config(text, source=str(path))
+        raise _unreadable(path, exc) from exc
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a crash leaves the old file or the new one, never a mix."""
+def _unreadable(path: Path, exc: OSError) -> ConfigError:
+    return ConfigError(
+        f"The file cannot be read or created: {exc.strerror}.",
+        field=FILE_NAME,
+        value=str(path),
+        hint="Check the folder given with --config and its permissions.",
+    )
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write `text` to `path` so that a crash leaves the old file or the new one, never a mix.
+
+    Args:
+        path: The file.
+        text: Its content.
+        mode: Its permissions.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -155,6 +223,17 @@ _REMEDIES = {
     "dict_type": "Indent its keys below it.",
 }
 
+_KINDS = {
+    "float_type": "number",
+    "float_parsing": "number",
+    "int_type": "whole",
+    "int_from_float": "whole",
+    "bool_type": "switch",
+    "string_type": "text",
+    "string_too_short": "too_short",
+    "string_too_long": "too_long",
+}
+"""Kind of a problem by pydantic's own, for those that a page translates."""
 
 _NAME_REMEDY = "Use lower-case letters, digits, '-' and '_', at most 40 characters."
 
@@ -164,21 +243,35 @@ _PATTERN_REMEDIES = {
 }
 
 
-def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> ConfigError:
+def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> FieldProblem:
     loc = [str(part) for part in error["loc"] if part != "[key]"]
     field = ".".join(loc)
     value = error.get("input")
     kind = error["type"]
     context = error.get("ctx", {})
+
+    def problem(
+        message: str, hint: str | None, kind: str = "", *, shown: bool = True, **params: str
+    ) -> FieldProblem:
+        return FieldProblem(
+            message,
+            kind=kind,
+            params={"value": _shown(value), **params} if shown else params,
+            loc=field,
+            field=field,
+            value=value if shown else None,
+            hint=hint,
+        )
+
     if kind == "value_error":
         text = str(context.get("error", error["msg"]))
         if text.count("|") == 2:
             where, message, hint = text.split("|")
-            shown = _lookup(data, where)
-            named = shown is None or f"{shown}" in message
-            suffix = "" if named else f" The value is {shown!r}."
-            return ConfigError(message + suffix, field=where, value=shown, hint=hint)
-        return ConfigError(text, field=field, value=value)
+            found = _lookup(data, where)
+            named = found is None or f"{found}" in message
+            suffix = "" if named else f" The value is {found!r}."
+            return FieldProblem(message + suffix, loc=field, field=where, value=found, hint=hint)
+        return FieldProblem(text, loc=field, field=field, value=value)
     if kind == "extra_forbidden":
         known = _known_keys(loc[:-1])
         near = difflib.get_close_matches(loc[-1], known, n=1)
@@ -187,18 +280,15 @@ def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> ConfigError:
             if near
             else f"Known keys here: {', '.join(sorted(known))}."
         )
-        return ConfigError(
-            f"Unknown key (value {_shown(value)}).", field=field, value=value, hint=hint
-        )
+        if is_secret(loc[-1]):
+            return problem("Unknown key.", hint, "unknown_key", shown=False)
+        return problem(f"Unknown key (value {_shown(value)}).", hint, "unknown_key")
     if kind == "missing":
-        return ConfigError("This key is missing.", field=field, hint="Add it.")
+        return problem("This key is missing.", "Add it.", "missing", shown=False)
     if kind == "literal_error":
-        return ConfigError(
-            f"{_shown(value)} is not possible here.",
-            field=field,
-            value=value,
-            hint=f"Use {context['expected']}.",
-        )
+        expected = str(context["expected"])
+        message = f"{_shown(value)} is not possible here."
+        return problem(message, f"Use {expected}.", "choice", expected=expected)
     bounds = {
         "greater_than_equal": ("at least", "ge"),
         "greater_than": ("greater than", "gt"),
@@ -207,33 +297,33 @@ def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> ConfigError:
     }
     if kind in bounds:
         words, key = bounds[kind]
-        return ConfigError(
+        return problem(
             f"{_shown(value)} is not possible here.",
-            field=field,
-            value=value,
-            hint=f"Give a value of {words} {context[key]:g}.",
+            f"Give a value of {words} {context[key]:g}.",
+            key,
+            bound=f"{context[key]:g}",
         )
     if kind == "string_pattern_mismatch" and context.get("pattern") == WEB_ADDRESS_PATTERN:
         # Not repeated: it may hold a password, which belongs in the environment.
-        return ConfigError(
+        return problem(
             "This address is not possible here.",
-            field=field,
-            hint="Give one such as https://host.example, without user, query or fragment.",
+            "Give one such as https://host.example, without user, query or fragment.",
+            "address",
+            shown=False,
         )
     if kind == "string_pattern_mismatch":
-        return ConfigError(
+        pattern = str(context.get("pattern"))
+        return problem(
             f"{_shown(value)} is not possible here.",
-            field=field,
-            value=value,
-            hint=_PATTERN_REMEDIES.get(str(context.get("pattern")), _NAME_REMEDY),
+            _PATTERN_REMEDIES.get(pattern, _NAME_REMEDY),
+            {ENV_NAME_PATTERN: "env_name", COUNTRY_PATTERN: "country"}.get(pattern, "name"),
         )
     remedy = _REMEDIES.get(kind)
     detail = "" if remedy else f": {error['msg']}"
-    return ConfigError(
+    return problem(
         f"{_shown(value)} is not possible here{detail}.",
-        field=field,
-        value=value,
-        hint=remedy or "See the comments in the default ems.yaml.",
+        remedy or "See the comments in the default ems.yaml.",
+        _KINDS.get(kind, ""),
     )
 
 

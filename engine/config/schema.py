@@ -6,12 +6,14 @@ are errors: a misspelt limit must never be ignored.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
 from engine.config.analytics import AnalyticsConfig
+from engine.config.branding import BrandingConfig
 from engine.config.control import ControlConfig, LimitsConfig
 from engine.config.history import HistoryConfig
 from engine.config.notify import NotificationsConfig
@@ -25,6 +27,12 @@ from engine.config.planning import (
 )
 from engine.config.section import Efficiency, Percent, Port, PowerKw, Section, TopicLevel
 from engine.config.tariff import TariffConfig
+
+
+@cache
+def known_timezones() -> frozenset[str]:
+    """Return the IANA names of all time zones; read from disk once, which takes a while."""
+    return frozenset(available_timezones())
 
 
 class BessConfig(Section):
@@ -80,7 +88,7 @@ class SiteConfig(Section):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in known_timezones():
             raise ValueError(
                 "site.timezone|"
                 "This is not a known time zone.|Use an IANA name such as Europe/Vienna."
@@ -296,6 +304,7 @@ class Config(Section):
     modbus: ModbusConfig = Field(default_factory=ModbusConfig)
     devices: list[DeviceConfig] = Field(default_factory=list)
     demo_plant: DemoPlantConfig = Field(default_factory=DemoPlantConfig)
+    branding: BrandingConfig = Field(default_factory=BrandingConfig)
 
     @model_validator(mode="after")
     def _never_simulated_beside_real(self) -> Config:

@@ -49,6 +49,7 @@ from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
+from engine.runtime.settings_service import SettingsService
 from engine.runtime.setup_records import record_setup
 from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
 from engine.runtime.strategy_desk import StrategyDesk
@@ -148,6 +149,7 @@ def build_engine(
     data_dir: Path,
     clock: Clock | None = None,
     plant: DemoPlant | None = None,
+    config_dir: Path | None = None,
 ) -> Engine:
     """Assemble an engine; it owns the data folder until it is stopped.
 
@@ -156,6 +158,7 @@ def build_engine(
         data_dir: Folder of the database; created when absent.
         clock: Time; None for the clock the configuration asks for.
         plant: Demo plant to connect to; None makes one where the configuration wants it.
+        config_dir: Folder of ``ems.yaml``, which the settings page changes; None for none.
 
     Raises:
         ConfigError: When the configuration asks for what this version cannot run.
@@ -169,12 +172,22 @@ def build_engine(
     try:
         counts = JsonWriteCounts(data_dir / WRITE_COUNTS_NAME)
         engine = _assemble(
-            config, store, clock, plant, undo, data_dir=data_dir, write_counts=counts
+            config,
+            store,
+            clock,
+            plant,
+            undo,
+            data_dir=data_dir,
+            write_counts=counts,
         )
     except (EmsError, OSError):
         for action in reversed(undo):
             action()
         raise
+    if config_dir is not None:
+        engine.settings = SettingsService(
+            config_dir, config, engine.device_service, check_buildable, tell=engine.record
+        )
     return engine
 
 

@@ -48,6 +48,7 @@ from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import OperatorDesk
 from engine.runtime.planner import BatteryLimits, Planner
 from engine.runtime.run_records import failed_run, published_run
+from engine.runtime.settings_service import SettingsService
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.supervision import SupervisedStep
 from engine.telemetry.alarms import AlarmTracker
@@ -153,11 +154,16 @@ class EngineParts:
 
 
 class Engine:
-    """Runs one site; implements the web application's `Services`."""
+    """Runs one site; implements the web application's `Services`.
+
+    Attributes:
+        settings: Changes the configuration; None when the program runs without a file.
+    """
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         parts.operator.tell = self._event
+        self.settings: SettingsService | None = None
         self._clock = parts.clock
         self._zone = ZoneInfo(parts.site.timezone)
         self._stop = threading.Event()
@@ -611,6 +617,10 @@ class Engine:
             self._parts.devices.command_power(SAFE_POWER_KW)
         except Exception:
             log.exception("the safe setpoint could not be handed over")
+
+    def record(self, severity: str, code: str, message: str) -> None:
+        """Remember something that happened outside of the engine, for example a changed file."""
+        self._event(severity, code, message)
 
     def _event(self, severity: str, code: str, message: str) -> None:
         self._parts.events.add(

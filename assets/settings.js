@@ -1,0 +1,104 @@
+/* Browser half of the settings: the section in the address, and what binds an input to its help
+   and message for those who do not see the page. */
+(function () {
+  "use strict";
+
+  function wire(root) {
+    root.querySelectorAll(".set-field[data-error]").forEach(function (field) {
+      var input = field.querySelector("input, select, textarea");
+      var error = document.getElementById(field.dataset.error);
+      if (!input || !error) {
+        return;
+      }
+      var wrong = error.textContent !== "";
+      var described = [field.dataset.help, wrong ? field.dataset.error : ""].filter(Boolean);
+      if (described.length) {
+        input.setAttribute("aria-describedby", described.join(" "));
+      } else {
+        input.removeAttribute("aria-describedby");
+      }
+      if (wrong) {
+        input.setAttribute("aria-invalid", "true");
+      } else {
+        input.removeAttribute("aria-invalid");
+      }
+      field.classList.toggle("has-error", wrong);
+    });
+  }
+
+  var waiting = false;
+
+  function soon() {
+    if (waiting) {
+      return;
+    }
+    waiting = true;
+    window.requestAnimationFrame(function () {
+      waiting = false;
+      var form = document.getElementById("set-form");
+      if (form) {
+        wire(form);
+      }
+    });
+  }
+
+  new MutationObserver(soon).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+  });
+
+  // A link of the navigation changes the section here; in another tab it is a link like any other.
+  document.addEventListener(
+    "click",
+    function (event) {
+      var link = event.target.closest ? event.target.closest(".set-nav-item") : null;
+      if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+        event.preventDefault();
+      }
+    },
+    true
+  );
+
+  // Leaving with unsaved changes asks first, also when the page is only reloaded.
+  window.addEventListener("beforeunload", function (event) {
+    var save = document.getElementById("set-save");
+    if (save && !save.disabled) {
+      event.preventDefault();
+    }
+  });
+
+  function showSection(section) {
+    document.querySelectorAll(".set-nav-item").forEach(function (link) {
+      if (new URL(link.href).searchParams.get("section") === section) {
+        link.setAttribute("aria-current", "true");
+        if (link.parentNode.scrollWidth > link.parentNode.clientWidth) {
+          link.parentNode.scrollLeft = link.offsetLeft - 16;
+        }
+      } else {
+        link.removeAttribute("aria-current");
+      }
+    });
+    var address = new URL(window.location.href);
+    if (address.pathname === "/settings" && address.searchParams.get("section") !== section) {
+      address.searchParams.set("section", section);
+      window.history.replaceState(window.history.state, "", address);
+      window.scrollTo(0, 0);
+    }
+    return "set-nav";
+  }
+
+  function applyFrame(delta) {
+    if (!delta) {
+      return window.emsLive.noUpdate();
+    }
+    if (delta.set) {
+      window.emsLive.applyFields(delta.set);
+    }
+    return { seq: delta.seq, token: delta.token };
+  }
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    settings: { showSection: showSection, applyFrame: applyFrame },
+  });
+})();

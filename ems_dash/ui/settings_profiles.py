@@ -1,0 +1,67 @@
+"""Device profiles as the forms need them: by key, and a register as the file would state it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, RegisterDef
+
+_PLAIN: Final = {
+    "function": 4,
+    "type": "uint16",
+    "scale": 1.0,
+    "offset": 0.0,
+    "inverted": False,
+    "unit": "",
+    "description": "",
+}
+"""What a register that is not the profile's has unless it is stated."""
+
+
+def profile_named(key: Any) -> DeviceProfile | None:
+    """Return the profile of that key, None when there is none."""
+    return MODBUS_PROFILES[key] if isinstance(key, str) and key in MODBUS_PROFILES else None
+
+
+def register_document(register: RegisterDef) -> dict[str, Any]:
+    """Return a profile's register as the file would state it."""
+    order = register.word_order
+    document: dict[str, Any] = {
+        "address": register.address,
+        "function": register.function,
+        "type": register.type.value,
+        "scale": register.scale,
+        "offset": register.offset,
+        "unit": register.unit or "",
+        "description": register.description,
+        "positive_means": register.positive_means.value if register.positive_means else None,
+        "word_order": order.value if order is not None else None,
+        "bit": register.bit,
+        "inverted": register.inverted,
+        "sentinel": register.sentinel,
+        "min": register.min,
+        "max": register.max,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def register_default(profile_key: Any, signal: str, key: str) -> Any:
+    """Return what holds for a key of a register that the file does not state.
+
+    Args:
+        profile_key: Key of the device's profile, as stated.
+        signal: Signal of the register.
+        key: Key of the register, for example ``"scale"``.
+    """
+    profile = profile_named(profile_key)
+    if profile is not None and signal in profile.registers:
+        return register_document(profile.registers[signal]).get(key)
+    return _PLAIN.get(key)
+
+
+def profile_options() -> list[tuple[str, str]]:
+    """Return key and name of every profile, by name."""
+    return sorted(
+        ((p.key, f"{p.manufacturer} · {p.label}") for p in MODBUS_PROFILES.values()),
+        key=lambda pair: pair[1].lower(),
+    )

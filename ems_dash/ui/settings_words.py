@@ -1,0 +1,83 @@
+"""Names of keys, options, problems and changes as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ems_dash.i18n import catalogue, label, t
+from ems_dash.ui.settings_fields import NONE, number_text
+from engine.config.changes import Change
+from engine.config.load import FieldProblem
+
+_DROPPED = frozenset({"versions"})
+_NAMED = frozenset({"registers", "devices", "channels"})
+"""After these stands the name of an item rather than a key."""
+
+
+def general(path: str) -> str:
+    """Return a dotted key without numbers of items, versions and names of registers."""
+    parts = path.split(".")
+    kept: list[str] = []
+    for index, part in enumerate(parts):
+        before = parts[index - 1] if index else ""
+        if part.isdigit() or part in _DROPPED or before in _NAMED:
+            continue
+        kept.append(part)
+    return ".".join(kept)
+
+
+def name_of(path: str, lang: str) -> str:
+    """Return what a key is called; its own name where the catalogue has none."""
+    key = general(path)
+    known = catalogue(lang)
+    leaf = path.rpartition(".")[2]
+    found = known.get(f"set.f.{key}") or known.get(f"set.f.*.{leaf}")
+    return found if found is not None else leaf.replace("_", " ")
+
+
+def option_label(leaf: str, value: str, lang: str) -> str:
+    """Return what an option is called; the option itself where the catalogue has none."""
+    known = catalogue(lang)
+    if leaf in ("manual_strategy",):
+        return label("strategy", value, lang)
+    if value == NONE:
+        return known.get(f"set.o.{leaf}.none", t("set.o.none", lang))
+    found = known.get(f"set.o.{leaf}.{value}") or known.get(f"set.o.*.{value}")
+    return found if found is not None else value
+
+
+def problem_text(problem: FieldProblem, lang: str) -> str:
+    """Return a problem in words: what is wrong, and the remedy."""
+    found = catalogue(lang).get(f"set.p.{problem.kind}") if problem.kind else None
+    if found is not None:
+        return found.format(**problem.params)
+    text = problem.message.removesuffix(".") + "."
+    return f"{text} {problem.hint}" if problem.hint else text
+
+
+def value_text(value: Any, lang: str, path: str = "") -> str:
+    """Return a value of a change in words; `path` names the keys of a whole section."""
+    if value is None:
+        return t("set.nothing", lang)
+    if isinstance(value, bool):
+        return t("set.yes" if value else "set.no", lang)
+    if isinstance(value, Mapping):
+        parts = (
+            f"{name_of(f'{path}.{key}', lang)}: {value_text(item, lang, f'{path}.{key}')}"
+            for key, item in value.items()
+        )
+        return ", ".join(parts)
+    if isinstance(value, list):
+        return ", ".join(value_text(item, lang, path) for item in value) or t("set.nothing", lang)
+    if isinstance(value, (int, float)):
+        return number_text(value, 0, lang)
+    return str(value)
+
+
+def change_name(change: Change, lang: str) -> str:
+    """Return what a changed key is called; with the item it belongs to."""
+    parts = change.path.split(".")
+    items = [parts[i] for i in range(1, len(parts)) if parts[i - 1] in _NAMED]
+    name = name_of(change.path, lang)
+    return " · ".join([name, *(item for item in items if not item.isdigit())])

@@ -1,0 +1,373 @@
+"""Change ``ems.yaml`` safely: check a draft, show what changes, save with a backup, go back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from engine.config.changes import Change, changes
+from engine.config.edit import edited, plain
+from engine.config.load import (
+    FILE_NAME,
+    ConfigProblems,
+    FieldProblem,
+    config_from,
+    parse_config,
+    read_text,
+    read_yaml,
+    write_atomically,
+)
+from engine.config.schema import Config
+from engine.domain.errors import ConfigError, EmsError
+
+BACKUP_FOLDER: Final = "backups"
+MAX_BACKUPS: Final = 200
+"""Older backups are removed when a new one is made."""
+
+_BACKUP_NAME = re.compile(r"ems-(\d{8}T\d{6})Z(?:-(\d{1,3}))?\.yaml")
+
+
+class ConfigChangedError(ConfigError):
+    """The file is no longer the one a change was made for."""
+
+    code = "config_changed"
+
+
+class UnknownBackupError(EmsError):
+    """There is no such backup."""
+
+    code = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The file as it is now.
+
+    Attributes:
+        revision: Changes with every byte of the file.
+        values: What it states, as JSON; keys left to their default are absent.
+        config: What it means; None when it has mistakes.
+        problems: Its mistakes.
+    """
+
+    revision: str
+    values: dict[str, Any]
+    config: Config | None
+    problems: tuple[FieldProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Values that are not saved yet, checked.
+
+    Attributes:
+        config: What they mean; None when they have mistakes.
+        problems: Their mistakes, with `place` to find each in the values.
+        changes: What would change against the file; empty while there are mistakes.
+    """
+
+    config: Config | None
+    problems: tuple[FieldProblem, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A change that is on disk.
+
+    Attributes:
+        file: The file after it.
+        backup: Name of the backup of the file before it.
+        changes: What changed.
+    """
+
+    file: ConfigFile
+    backup: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The file as it was until a change.
+
+    Attributes:
+        name: Name of the backup.
+        ts: When the change was made, UTC.
+        changes: What that change was; empty when it cannot be said.
+        problem: Why it cannot be put back, or None.
+    """
+
+    name: str
+    ts: datetime
+    changes: tuple[Change, ...] = ()
+    problem: str | None = None
+
+
+def _anything(_config: Config) -> None:
+    """Accept every valid configuration."""
+
+
+def _nobody(_who: str, _changes: tuple[Change, ...]) -> None:
+    """Tell nobody."""
+
+
+class ConfigDesk:
+    """Changes one ``ems.yaml``; safe to call from several threads.
+
+    Args:
+        directory: Folder of the file; backups lie in a folder below it.
+        now: Current time, UTC; dates the backups.
+        check: Refuses, with a `ConfigError`, what the schema allows but nothing could run with.
+        tell: Told of every change: who made it, and what it was (never a secret).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        now: Callable[[], datetime],
+        check: Callable[[Config], None] = _anything,
+        tell: Callable[[str, tuple[Change, ...]], None] = _nobody,
+    ) -> None:
+        self._path = directory / FILE_NAME
+        self._backups = directory / BACKUP_FOLDER
+        self._now = now
+        self._check = check
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._parsed: dict[str, Config | None] = {}
+        self._newest: tuple[str, ConfigFile] | None = None
+
+    def read(self) -> ConfigFile:
+        """Return the file as it is now.
+
+        Raises:
+            ConfigProblems: It is no YAML.
+            ConfigError: It cannot be read.
+        """
+        text, newest = read_text(self._path), self._newest
+        if newest is not None and newest[0] == text:
+            return newest[1]
+        file = self._file(text)
+        self._newest = (text, file)
+        return file
+
+    def check(self, values: Mapping[str, Any]) -> Draft:
+        """Check values that are not saved yet.
+
+        Args:
+            values: Everything the file should state, as in `ConfigFile.values`.
+
+        Raises:
+            ConfigError: The file itself cannot be read.
+        """
+        config, problems = self._judged(values)
+        if config is None:
+            return Draft(None, problems)
+        before = self.read().config
+        return Draft(config, (), () if before is None else changes(before, config))
+
+    def save(self, values: Mapping[str, Any], revision: str, who: str) -> Saved:
+        """Write values into the file; comments and everything that does not change stay.
+
+        Args:
+            values: Everything the file should state.
+            revision: Revision the values were made from.
+            who: Who changes it, for the record.
+
+        Raises:
+            ConfigProblems: The values have mistakes; nothing was written.
+            ConfigChangedError: Somebody else changed the file; nothing was written.
+            ConfigError: The file could not be written.
+        """
+        config, problems = self._judged(values)
+        if config is None:
+            raise ConfigProblems(FILE_NAME, problems)
+        with self._lock:
+            text = self._unchanged(revision)
+            return self._replace(text, edited(text, values), who)
+
+    def restore(self, name: str, revision: str, who: str) -> Saved:
+        """Put a backup back in place of the file, which is backed up itself.
+
+        Args:
+            name: Name of the backup.
+            revision: Revision of the file as the caller knows it.
+            who: Who changes it.
+
+        Raises:
+            UnknownBackupError: There is no such backup.
+            ConfigProblems: The backup has mistakes; nothing was written.
+            ConfigChangedError: Somebody else changed the file; nothing was written.
+            ConfigError: The file could not be written.
+        """
+        if _BACKUP_NAME.fullmatch(name) is None or not (self._backups / name).is_file():
+            raise UnknownBackupError(
+                "There is no such backup.",
+                field="backup",
+                value=name[:80],
+                hint="Reload the list.",
+            )
+        text = read_text(self._backups / name)
+        self._check(parse_config(text, name))
+        with self._lock:
+            return self._replace(self._unchanged(revision), text, who)
+
+    def backups(self, limit: int = 30) -> tuple[Backup, ...]:
+        """Return the newest backups, newest first, each with what was changed after it.
+
+        Raises:
+            ConfigError: A file could not be read.
+        """
+        names = self._names()[:limit]
+        out: list[Backup] = []
+        try:
+            after = self._config_of(read_text(self._path), "")
+        except ConfigProblems:
+            after = None
+        for name in names:
+            before = self._config_of(read_text(self._backups / name), name)
+            known = before is not None and after is not None
+            out.append(
+                Backup(
+                    name,
+                    _dated(name),
+                    changes(before, after) if before and after and known else (),
+                    None if before is not None else "It has mistakes and cannot be put back.",
+                )
+            )
+            after = before
+        return tuple(out)
+
+    def _judged(self, values: Mapping[str, Any]) -> tuple[Config | None, tuple[FieldProblem, ...]]:
+        try:
+            config = config_from(values)
+            self._check(config)
+        except ConfigProblems as exc:
+            return None, tuple(_as_field_problem(problem) for problem in exc.problems)
+        except ConfigError as exc:
+            return None, (_as_field_problem(exc),)
+        return config, ()
+
+    def _file(self, text: str) -> ConfigFile:
+        values = plain(read_yaml(text))
+        config, problems = self._judged(values)
+        return ConfigFile(_revision(text), values, config, problems)
+
+    def _unchanged(self, revision: str) -> str:
+        text = read_text(self._path)
+        if _revision(text) != revision:
+            raise ConfigChangedError(
+                "The file was changed by somebody else in the meantime.",
+                field=FILE_NAME,
+                hint="Load it again; what you typed stays until you do.",
+            )
+        return text
+
+    def _replace(self, old_text: str, new_text: str, who: str) -> Saved:
+        after = self._file(new_text)
+        if after.config is None:
+            raise ConfigProblems(FILE_NAME, after.problems)
+        before = self._config_of(old_text, "")
+        made = () if before is None else changes(before, after.config)
+        target = self._path.resolve()
+        try:
+            mode = target.stat().st_mode & 0o777
+            self._backups.mkdir(exist_ok=True)
+            name = self._free_name()
+            write_atomically(self._backups / name, old_text, mode)
+            write_atomically(target, new_text, mode)
+            for old in self._names()[MAX_BACKUPS:]:
+                (self._backups / old).unlink(missing_ok=True)
+        except OSError as exc:
+            raise ConfigError(
+                f"The file cannot be written: {exc.strerror}.",
+                field=FILE_NAME,
+                hint="Check the permissions of its folder and the free space.",
+            ) from exc
+        self._tell(who, made)
+        return Saved(after, name, made)
+
+    def _free_name(self) -> str:
+        stem = f"ems-{self._now().astimezone(UTC):%Y%m%dT%H%M%S}Z"
+        names = (f"{stem}.yaml", *(f"{stem}-{i}.yaml" for i in range(1, 1000)))
+        return next(name for name in names if not (self._backups / name).exists())
+
+    def _names(self) -> list[str]:
+        if not self._backups.is_dir():
+            return []
+        found = [p.name for p in self._backups.iterdir() if _BACKUP_NAME.fullmatch(p.name)]
+        return sorted(found, key=_order, reverse=True)
+
+    def _config_of(self, text: str, name: str) -> Config | None:
+        """Return what a text means, None when it has mistakes; backups never change."""
+        if name in self._parsed:
+            return self._parsed[name]
+        try:
+            config: Config | None = parse_config(text, name or FILE_NAME)
+        except ConfigProblems:
+            config = None
+        if name:
+            self._parsed[name] = config
+        return config
+
+
+def place(values: Mapping[str, Any], problem: FieldProblem) -> str:
+    """Return where in `values` a problem belongs: a dotted key, list items by their number.
+
+    Some rules name a list item by its name, as a person does.
+    """
+    named = _numbered(values, problem.field or "")
+    if named is None:
+        return problem.loc or problem.field or ""
+    return named if len(named) >= len(problem.loc) else problem.loc
+
+
+def _numbered(values: Any, field: str) -> str | None:
+    """Return `field` with the numbers of list items for their names; None when one is missing."""
+    out: list[str] = []
+    node = values
+    for part in field.split("."):
+        if isinstance(node, list):
+            names = [
+                str(index)
+                for index, item in enumerate(node)
+                if part == str(index) or (isinstance(item, Mapping) and item.get("name") == part)
+            ]
+            if not names:
+                return None
+            out.append(names[-1])
+            node = node[int(names[-1])]
+        else:
+            out.append(part)
+            node = node.get(part) if isinstance(node, Mapping) else None
+    return ".".join(out)
+
+
+def _as_field_problem(problem: ConfigError) -> FieldProblem:
+    if isinstance(problem, FieldProblem):
+        return problem
+    return FieldProblem(
+        problem.message, field=problem.field, value=problem.value, hint=problem.hint
+    )
+
+
+def _revision(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _dated(name: str) -> datetime:
+    match = _BACKUP_NAME.fullmatch(name)
+    stamp = match[1] if match else "19700101T000000"
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+def _order(name: str) -> tuple[datetime, int]:
+    match = _BACKUP_NAME.fullmatch(name)
+    return _dated(name), int(match[2] or 0) if match else 0

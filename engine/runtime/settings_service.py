@@ -1,0 +1,81 @@
+"""What the settings page may ask: the file, checks of a draft, tests of values not yet saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from engine.config.changes import Change
+from engine.config.desk import ConfigDesk
+from engine.config.schema import Config, MqttConfig
+from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
+from engine.devices.mqtt.inputs import compile_inputs
+from engine.domain.clock import SystemClock
+from engine.runtime.device_service import DeviceService
+
+KEYS_NAMED: Final = 12
+"""Most keys one entry of the event log names."""
+
+
+class SettingsService:
+    """Changes the configuration of a running site; it takes effect at the next start.
+
+    Args:
+        directory: Folder of ``ems.yaml``.
+        running: Configuration the program was started with.
+        devices: Tests device connections.
+        buildable: Refuses, with a `ConfigError`, what the schema allows but cannot run.
+        tell: Records an event: severity, code, message.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        running: Config,
+        devices: DeviceService,
+        buildable: Callable[[Config], None],
+        *,
+        tell: Callable[[str, str, str], None],
+    ) -> None:
+        # Files and brokers live in real time, whatever the demo clock does.
+        self._clock = SystemClock()
+        self._running = running
+        self._devices = devices
+        self._buildable = buildable
+        self._tell = tell
+        self._desk = ConfigDesk(
+            directory, now=self._clock.now, check=self._check, tell=self._changed
+        )
+
+    @property
+    def desk(self) -> ConfigDesk:
+        """The file: read, check, save, backups."""
+        return self._desk
+
+    @property
+    def running(self) -> Config:
+        """The configuration the program was started with."""
+        return self._running
+
+    @property
+    def devices(self) -> DeviceService:
+        """Tests device connections."""
+        return self._devices
+
+    def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
+        """Test a broker that need not be the one in use; takes up to 15 s."""
+        return check_broker(config, site_id, self._clock, environment=os.environ)
+
+    def _check(self, config: Config) -> None:
+        self._buildable(config)
+        if config.mqtt.enabled:
+            compile_inputs(config.mqtt)
+
+    def _changed(self, who: str, changes: tuple[Change, ...]) -> None:
+        # Keys only: some values are nobody's business, and the backup has them all.
+        keys = [change.path for change in changes]
+        more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
+        named = ", ".join(keys[:KEYS_NAMED]) or "comments only"
+        self._tell("info", "config_changed", f"{who} changed ems.yaml: {named}{more}.")

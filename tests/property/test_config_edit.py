@@ -1,0 +1,67 @@
+"""Whatever is changed in a configuration's text: the values are right, the remarks are kept."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from engine.config.default import DEFAULT_EMS_YAML
+from engine.config.edit import edited, plain
+from engine.config.load import read_yaml
+
+KEYS = st.text("abcdefgh_", min_size=1, max_size=5)
+TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Co", "Cn", "Zl", "Zp"]), max_size=12)
+SCALARS = st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-1e6, 1e6) | TEXTS
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=5)
+
+
+@given(old=DOCUMENTS, new=DOCUMENTS, flow=st.sampled_from([None, False, True]))
+@settings(max_examples=60)
+def test_any_text_becomes_any_values(old: Any, new: Any, flow: bool | None) -> None:
+    out = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = flow
+    yaml.dump(old, out)
+    assert plain(read_yaml(edited(out.getvalue(), new))) == plain(new)
+
+
+DEFAULTS = plain(read_yaml(DEFAULT_EMS_YAML))
+LEAVES = [
+    (section, key)
+    for section, values in DEFAULTS.items()
+    if isinstance(values, dict)
+    for key in values
+]
+
+
+@given(
+    changed=st.lists(st.tuples(st.sampled_from(LEAVES), VALUES), min_size=1, max_size=6),
+    removed=st.lists(st.sampled_from(LEAVES), max_size=3),
+    devices=st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=3),
+)
+@settings(max_examples=12)
+def test_every_remark_of_the_default_file_stays_but_those_of_removed_keys(
+    changed: Any, removed: Any, devices: Any
+) -> None:
+    values = {k: dict(v) if isinstance(v, dict) else v for k, v in DEFAULTS.items()}
+    for (section, key), value in changed:
+        values[section][key] = value
+    for section, key in removed:
+        values[section].pop(key, None)
+    values["devices"] = devices
+    text = edited(DEFAULT_EMS_YAML, values)
+    assert plain(read_yaml(text)) == values
+    gone = {key for _, key in removed}
+    for line in DEFAULT_EMS_YAML.splitlines():
+        words, _, remark = line.partition("#")
+        if remark and words.partition(":")[0].strip() not in gone:
+            assert f"#{remark}" in text
