@@ -26,6 +26,7 @@ from ems_dash.ui.monitoring.series import (
     points_of,
     span_of,
     table_rows,
+    with_holes,
 )
 from ems_dash.ui.monitoring.tiles import tile_fields
 from ems_dash.ui.theme import PALETTES
@@ -151,6 +152,30 @@ def test_active_alarms_come_first_then_what_is_over_since_yesterday() -> None:
         "12:34:08",
     )
     assert alarms.count_active(rows) == (2, 2)
+
+
+def test_what_is_over_but_not_seen_is_listed_once_with_its_button() -> None:
+    log = [
+        event(90, "alarm_raised", "system_fault", "alarm"),
+        event(80, "alarm_cleared", "system_fault"),
+        event(20, "alarm_raised", "system_fault", "alarm"),
+        event(10, "alarm_cleared", "system_fault"),
+    ]
+    # The log is written a moment later than the cycle it tells of.
+    over = alarm("system_fault", 20.1, subject=None, severity="alarm", message=None)
+    over = replace(over, active=False, cleared_at=NOW - timedelta(minutes=10.1))
+    rows = alarms.alarm_rows(moment(alarms=(over,)), log)
+    assert [(bool(row.id), row.raised) for row in rows] == [(True, "13:04:02"), (False, "11:54:08")]
+
+
+def test_a_failing_link_does_not_make_every_update_large() -> None:
+    def lost(seconds: float) -> Fields:
+        reason = f"unit 1: nothing listens there, next attempt in {seconds} s"
+        bad = {n: Sample(None, NOW, "bms", Quality.BAD, reason) for n in samples()}
+        return signals.signal_fields(moment(image=ProcessImage("site-1", NOW, bad)))
+
+    assert lost(2.0) == lost(1.5)
+    assert lost(2.0)["sig-soc_percent-a"] == "–"
 
 
 def test_an_acknowledged_alarm_says_when_and_by_whom_and_has_no_button() -> None:
@@ -449,3 +474,11 @@ def test_the_axis_reads_local_time_and_is_drawn_anew_when_the_clock_changes() ->
 def test_an_address_with_nonsense_shows_the_usual_page() -> None:
     look = Look.of({"tab": "nothing", "range": "9y", "event_filter": "x"})
     assert (look.tab, look.event_filter) == ("signals", "all")
+
+
+def test_minutes_from_before_a_restart_are_joined_and_fine_points_are_not_over_a_hole() -> None:
+    minutes = [MeasuredPoint(NOW + timedelta(minutes=i), 60, {}) for i in range(3)]
+    fine = [MeasuredPoint(NOW + timedelta(minutes=2, seconds=60 + 5 * i), 5, {}) for i in range(2)]
+    late = MeasuredPoint(NOW + timedelta(minutes=5), 5, {})
+    drawn = with_holes([*minutes, *fine, late], 10.0)
+    assert [p.seconds for p in drawn] == [60, 60, 60, 5, 5, 0, 5]

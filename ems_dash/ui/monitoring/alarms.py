@@ -68,15 +68,15 @@ def alarm_rows(moment: Moment, events: Sequence[EventRow]) -> list[AlarmRow]:
         events: Events of at least the last `RECENT`, in which those that are over are found.
     """
     listed = moment.snapshot.alarms
-    on_list = {(view.id, view.raised_at) for view in listed}
     since = moment.now - RECENT
-    over = [
-        view
-        for view in ended_alarms(events)
-        if view.cleared_at is not None
-        and view.cleared_at >= since
-        and (view.id, view.raised_at) not in on_list
-    ]
+    # What is over but not seen is on the list still, and the newest of its name in the log.
+    on_list = {view.id for view in listed if not view.active}
+    over = []
+    for view in ended_alarms(events):
+        if view.id in on_list:
+            on_list.remove(view.id)
+        elif view.cleared_at is not None and view.cleared_at >= since:
+            over.append(view)
     ordered = sorted(listed, key=lambda v: v.raised_at, reverse=True)
     ordered.sort(key=lambda v: (not v.active, v.acknowledged, -severity_rank(v.severity)))
     rows = [_row(view, moment, can_be_seen=not view.acknowledged) for view in ordered]
@@ -88,7 +88,7 @@ def _row(view: AlarmView, moment: Moment, *, can_be_seen: bool) -> AlarmRow:
     title = label("alarm", view.name, lang)
     if view.subject is not None:
         title = f"{title}: {view.subject}"
-    detail = [view.message] if view.message else []
+    detail = [message(view.message, lang)] if view.message else []
     if view.flapping:
         detail.append(t("alarm.flapping", lang))
     if view.count > 1:
@@ -122,6 +122,11 @@ def _seen(view: AlarmView, moment: Moment) -> str:
     if view.acknowledged_by is None:
         return at
     return t("alarms.seen", lang, time=at, by=who(view.acknowledged_by, lang))
+
+
+def message(text: str, lang: str) -> str:
+    """Return what was said of an alarm: a reason of the engine in words, all else as it is."""
+    return catalogue(lang).get(f"reason.{text}", text)
 
 
 def who(name: str, lang: str) -> str:
@@ -179,7 +184,7 @@ def alarm_table(rows: Sequence[AlarmRow], lang: str, *, allowed: bool) -> Any:
 
 
 def _table_row(row: AlarmRow, columns: Sequence[str], lang: str, *, allowed: bool) -> Any:
-    state = ["is-active" if row.active else "is-over"]
+    state = ["is-active" if row.active else "is-over", f"is-{row.severity}"]
     if row.id:
         state.append("is-open")
     cells = [

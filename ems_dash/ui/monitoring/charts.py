@@ -218,6 +218,8 @@ def _layout(window: ChartWindow, span: Span, theme: str, lang: str, *, narrow: b
         axis["tickformat"] = "%H:%M"
         axis["hoverformat"] = "%H:%M:%S" if fine else "%a %H:%M"
     layout["xaxis"] = axis
+    if not window.clock_changes:
+        layout["margin"] = {"b": 24}  # no second line of days
     return layout
 
 

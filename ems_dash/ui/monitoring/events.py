@@ -13,7 +13,7 @@ from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
-from ems_dash.ui.monitoring.alarms import severity, who
+from ems_dash.ui.monitoring.alarms import message, severity, who
 from engine.domain.records import EventRow
 
 BACK = timedelta(days=7)
@@ -48,6 +48,7 @@ def _alarm_text(found: re.Match[str], lang: str) -> str:
     said = found["text"] or ""
     if said.startswith("by "):
         said = t("alarm.by", lang, name=who(said.removeprefix("by "), lang))
+    said = message(said, lang)
     return f"{title} – {said}" if said else title
 
 
@@ -104,7 +105,9 @@ def _row(row: EventRow, columns: Sequence[str], moment: Moment) -> Any:
             ),
             html.Td(severity(row.severity, lang), **{"data-label": columns[1]}),
             html.Th(label("event", row.code, lang), scope="row", className="cell-title"),
-            html.Td(event_text(row, lang), className="cell-text", **{"data-label": columns[3]}),
+            html.Td(
+                event_text(row, lang), className="cell-text cell-wide", **{"data-label": columns[3]}
+            ),
         ],
         className=f"is-{row.severity}",
     )

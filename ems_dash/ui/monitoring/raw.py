@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import Any
 
 from dash import html
@@ -21,7 +22,7 @@ API_PATH = "/api/monitoring/telemetry?minutes=5"
 def raw_text(moment: Moment) -> str:
     """Return the newest values as shown: the API's answer without the cycles behind."""
     answer = telemetry_answer(moment.snapshot, ()).model_dump(mode="json", exclude={"cycles"})
-    answer = {"ts": moment.snapshot.ts.isoformat(timespec="seconds"), **answer}
+    answer = {"ts": f"{moment.snapshot.ts.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", **answer}
     return json.dumps(answer, indent=2, ensure_ascii=False)
 
 

@@ -40,7 +40,7 @@ def register_fields(moment: Moment, rows: Sequence[RegisterReading]) -> Fields:
         out[f"{stem}-u"] = value.unit
         out[f"{stem}-q"] = text.quality_word(row.quality, lang)
         out[f"{stem}-q.className"] = f"pill pill-small pill-{text.QUALITY_KIND[row.quality]}"
-        out[f"{stem}-r"] = row.reason or ""
+        out[f"{stem}-r"] = text.calm_reason(row.reason)
         out[f"{stem}-a"] = (
             fmt.NO_VALUE
             if row.ts is None
@@ -162,7 +162,7 @@ def _row(i: int, row: RegisterReading, columns: list[str], fields: Fields, lang:
             ),
             html.Td(
                 ui.live(html.Code, f"{stem}-w", fields),
-                className="cell-number",
+                className="cell-number cell-wide",
                 **{"data-label": columns[2]},
             ),
             html.Td(

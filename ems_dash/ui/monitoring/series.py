@@ -134,11 +134,18 @@ def means(
 
 
 def with_holes(points: Sequence[MeasuredPoint], hole_s: float) -> list[MeasuredPoint]:
-    """Return `points` with an empty one where two are further apart than `hole_s`."""
+    """Return `points` with an empty one where two are further apart than `hole_s`.
+
+    Coarser points, as those from before a restart, may be further apart by their own length.
+    """
     out: list[MeasuredPoint] = []
     for point in points:
-        if out and (point.ts - out[-1].ts).total_seconds() > hole_s:
-            out.append(MeasuredPoint(out[-1].ts + timedelta(seconds=out[-1].seconds), 0, {}))
+        before = out[-1] if out else None
+        if before is not None:
+            apart_s = (point.ts - before.ts).total_seconds()
+            if apart_s > max(hole_s, 1.5 * before.seconds):
+                end = before.ts + timedelta(seconds=before.seconds)
+                out.append(MeasuredPoint(end, 0, {}))
         out.append(point)
     return out
 

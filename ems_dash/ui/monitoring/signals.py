@@ -42,8 +42,8 @@ def signal_fields(moment: Moment) -> Fields:
         out[f"{stem}-s"] = text.source_of(sample, lang)
         out[f"{stem}-q"] = text.quality_word(sample.quality, lang)
         out[f"{stem}-q.className"] = f"pill pill-small pill-{text.QUALITY_KIND[sample.quality]}"
-        out[f"{stem}-r"] = sample.reason or ""
-        out[f"{stem}-a"] = text.age_of(sample.ts, snapshot.ts, snapshot.timestep_s)
+        out[f"{stem}-r"] = text.calm_reason(sample.reason)
+        out[f"{stem}-a"] = text.sample_age(sample, snapshot)
         out[f"{stem}.className"] = "" if sample.usable else "is-muted"
     return out
 
@@ -63,7 +63,7 @@ def signal_panel(moment: Moment, fields: Fields) -> Any:
             t("monitoring.tab_signals", lang),
             columns,
             [_row(name, columns, fields, lang) for name in names],
-            "as-cards",
+            "as-cards signal-table",
         ),
         html.P(
             [html.Strong(t("signals.missing", lang)), " ", ", ".join(missing)],

@@ -13,6 +13,8 @@ from ems_dash.ui.fields import Fields
 from ems_dash.ui.moment import Moment, Reading, reading
 from ems_dash.ui.monitoring import signal_text as text
 from ems_dash.ui.overview_model import bar_from_middle, battery_word, limit_text
+from engine.domain.control import EngineState
+from engine.domain.signals import STATUS_NO_CHARGE, STATUS_NO_DISCHARGE
 
 TILES = (
     ("m-soc", "soc_percent", "battery-half"),
@@ -25,6 +27,8 @@ TILES = (
     ("m-iso", "insulation_resistance_kohm", "shield-check"),
 )
 """Stem of the fields, signal and icon of each tile."""
+
+STATUS_FAULT = 8
 
 
 def tile_fields(moment: Moment) -> Fields:
@@ -57,22 +61,28 @@ def _tile(moment: Moment, name: str, signal: str, shown: Reading) -> Fields:
     if sample is None:
         origin = t("tiles.not_supplied", lang)
     else:
-        origin = " · ".join(
-            (
-                text.source_of(sample, lang),
-                text.age_of(sample.ts, snapshot.ts, snapshot.timestep_s),
-            )
-        )
+        parts = [text.source_of(sample, lang)]
+        if sample.value is not None:
+            parts.append(text.sample_age(sample, snapshot))
+        origin = " · ".join(parts)
     if signal == "status_code" and shown.value is not None:
         origin = f"{t('tiles.code', lang, code=f'{shown.value:.0f}')} · {origin}"
     return {
         f"{name}-v": value.text,
         f"{name}-u": value.unit,
         f"{name}-p": shown.mark,
-        f"{name}-p.title": shown.reason,
-        f"{name}.className": "card kpi is-muted" if shown.muted else "card kpi",
+        f"{name}-p.title": text.calm_reason(shown.reason),
+        f"{name}.className": _class(signal, shown),
         f"{name}-a": origin,
     }
+
+
+def _class(signal: str, shown: Reading) -> str:
+    if shown.muted:
+        return "card kpi is-muted"
+    if signal == "status_code" and shown.value in STATUS_NO_CHARGE | STATUS_NO_DISCHARGE:
+        return "card kpi is-alarm" if shown.value == STATUS_FAULT else "card kpi is-warn"
+    return "card kpi"
 
 
 def _width(soc_percent: float | None) -> dict[str, str]:
@@ -91,8 +101,9 @@ def _stored(moment: Moment, soc_percent: float | None) -> str:
 def _engine_says(moment: Moment) -> str:
     snapshot, lang = moment.snapshot, moment.lang
     state = t(f"state.{snapshot.state.value}", lang)
-    reason = f" ({label('reason', snapshot.state_reason, lang)})" if snapshot.state_reason else ""
-    return t("tiles.engine", lang, state=f"{state}{reason}")
+    if snapshot.state_reason and snapshot.state is not EngineState.MANUAL:
+        state = f"{state} – {label('reason', snapshot.state_reason, lang)}"
+    return t("tiles.engine", lang, state=state)
 
 
 def tiles(moment: Moment, fields: Fields) -> Any:
