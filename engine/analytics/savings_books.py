@@ -26,6 +26,7 @@ from engine.analytics.rebook import AROUND, REBOOK_COLUMNS, rebooked
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.records import SavingsRow
 from engine.history.columns import ColumnKey, Resolution
+from engine.history.roll_up_columns import IMPORTED_STATE
 
 LONGEST_WAIT = timedelta(days=7)
 """So long a quarter-hour without a price holds the later ones back."""
@@ -123,10 +124,17 @@ class SavingsBooks:
         """Book what has samples but no row; return the first quarter-hour that still waits."""
         books = self._books
         seen = books.store.columns(
-            books.site.site_id, (_SAMPLES,), since, until, Resolution.QUARTER_HOUR
+            books.site.site_id,
+            (_SAMPLES,),
+            since,
+            until,
+            Resolution.QUARTER_HOUR,
+            texts=("state",),
         )
         booked = {row.ts for row in books.ledger(since, until)}
-        has_samples = seen.values[_SAMPLES] >= FEWEST_SAMPLES
+        # what was read from a file was not measured here, so no money is booked for it
+        measured = seen.texts["state"] != IMPORTED_STATE
+        has_samples = measured & (seen.values[_SAMPLES] >= FEWEST_SAMPLES)
         seconds = seen.ts.astype("datetime64[s]").astype("int64")
         missing = [
             ts

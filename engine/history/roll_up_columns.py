@@ -27,6 +27,12 @@ BITS_SIGNAL = "alarm_bits"
 GAP_SECONDS = 10.0
 """A sample stands for the time until the next one, but for nothing when that is longer away."""
 
+IMPORTED_STATE = "imported"
+"""`state` of samples that were read from a file, not measured by this program."""
+
+IMPORTED_SECONDS = 60.0
+"""Imported samples are written a minute apart; each stands for its whole minute."""
+
 MINUTE_S, QUARTER_HOUR_S = 60, 900
 
 

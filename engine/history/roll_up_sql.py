@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from engine.domain.signals import Kind
 from engine.history.columns import TEXT_COLUMNS
 from engine.history.roll_up_columns import (
+    IMPORTED_SECONDS,
+    IMPORTED_STATE,
     MINUTE_S,
     QUARTER_HOUR_S,
     How,
@@ -59,8 +61,12 @@ def minutes_of_samples(
         {f'"{c.source}"' for c in wanted if c.how is not How.TALLY} | {f'"{t}"' for t in texts}
     )
     gap_us = round(gap_seconds * 1e6)
+    imported_us = max(gap_us, round(IMPORTED_SECONDS * 1e6))
     picked = ", ".join(
-        ["ts", "simulated", "unusable", "binding", *(s for s in sources if s != '"binding"')]
+        [
+            *("ts", "simulated", "unusable", "binding", "state"),
+            *(s for s in sources if s not in ('"binding"', '"state"')),
+        ]
     )
     timed = (
         f"SELECT *, time_bucket(INTERVAL {MINUTE_S} SECOND, ts) AS b, "
@@ -68,7 +74,9 @@ def minutes_of_samples(
         f"SELECT {picked} FROM {samples} WHERE site_id = {site} AND {inside('ts', wide)})"
     )
     held = (
-        f"SELECT *, CASE WHEN ahead_us <= {gap_us} THEN ahead_us / 1e6 ELSE 0.0 END AS dt "
+        "SELECT *, CASE WHEN ahead_us <= CASE state "
+        f"WHEN '{IMPORTED_STATE}' THEN {imported_us} ELSE {gap_us} END "
+        "THEN ahead_us / 1e6 ELSE 0.0 END AS dt "
         f"FROM ({timed}) WHERE {inside('ts', spans)}"
     )
     numbers = [f"{_from_samples(c)}::{sql_type(c)} AS {quoted(c.name)}" for c in wanted]

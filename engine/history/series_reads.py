@@ -17,7 +17,7 @@ from engine.history.buckets import Grouping, day_edges, hour_edges
 from engine.history.columns import Aggregate, ColumnKey, Columns, Resolution, SeriesStore
 from engine.history.point_reads import Points, PointStore
 from engine.history.query_errors import QueryError
-from engine.history.roll_up_columns import GAP_SECONDS
+from engine.history.roll_up_columns import GAP_SECONDS, IMPORTED_STATE
 from engine.history.rows import utc_microseconds
 from engine.history.series_names import Family, SeriesName
 from engine.history.series_query import (
@@ -38,9 +38,6 @@ from engine.history.series_statistics import (
     total,
     weighted_mean,
 )
-
-IMPORTED_STATE = "imported"
-"""`state` of samples that were read from a file, not measured by this program."""
 
 _COVERED = ColumnKey("covered_s")
 _US = 1_000_000
