@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from engine.analytics.baselines import TimerWindows
 from engine.analytics.facts import FACT_COLUMNS, MinuteFacts, Quarter, measured_quarters
+from engine.domain.errors import HistoryError
 from engine.domain.records import LedgerRow, MetricRow, SavingsRow
 from engine.domain.site import Site
 from engine.history.columns import Resolution, SeriesStore
@@ -59,6 +60,19 @@ class Books:
     def zone(self) -> ZoneInfo:
         """Local time zone."""
         return ZoneInfo(self.site.timezone)
+
+    def settle(self) -> None:
+        """Wait until everything handed over is stored: what is not there yet is no gap.
+
+        Raises:
+            HistoryError: It could not be stored in time.
+        """
+        if not self.sink.flush():
+            raise HistoryError(
+                "What was measured could not be stored yet, so the savings wait.",
+                field="history",
+                hint="See the state of the history; the bookkeeping is tried again.",
+            )
 
     def ledger(self, since: datetime, until: datetime) -> list[LedgerRow]:
         """Return booked quarter-hours, ascending."""

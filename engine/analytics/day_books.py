@@ -182,7 +182,7 @@ class DayBooks:
             log.warning("no perfect foresight from %s to %s: %s", first, last, exc)
             return
         books.sink.add_savings(rows)
-        books.sink.flush()
+        books.settle()
 
     def _close(self, day: date) -> None:
         books = self._books
@@ -217,7 +217,7 @@ class DayBooks:
             [MetricRow(day, books.site.site_id, key, value) for key, value in figures.items()]
         )
         if len(self._pending) == 1:
-            books.sink.flush()
+            books.settle()
         self._carry = carry
         following = day_after(day)
         if self._next is None or following > self._next:

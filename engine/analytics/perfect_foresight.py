@@ -7,6 +7,9 @@ in them like every other. It settles quarter-hours: inside one its battery follo
 without an error, which no real one can; its cost is therefore a bound, also for baselines that
 are simulated by the minute, wherever buying costs no less than selling earns.
 
+Where selling earns more than buying costs, some steps need binary variables; their search ends
+after the optimiser's time limit with the best that was found.
+
 The period is a local month. Where the demand charge is billed by the year, the peak that
 perfect foresight itself reached in the months before is incurred; it looks no further ahead
 than the month, and is then a little worse than the best of the whole year.

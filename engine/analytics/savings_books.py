@@ -83,7 +83,7 @@ class SavingsBooks:
         end = min(quarter_start(now - SETTLING), midnight)
         if end <= begin:
             return False
-        self._books.sink.flush()
+        self._books.settle()
         end = min(end, self._book_late(begin, end, now) or end)
         if end <= begin:
             return False
@@ -94,7 +94,7 @@ class SavingsBooks:
     def _resume(self, now: datetime) -> bool:
         """Find out where the books end; False while nothing is booked at all."""
         books, site_id = self._books, self._books.site.site_id
-        books.sink.flush()
+        books.settle()
         for days in _LOOK_BACK_DAYS:
             since = now - timedelta(days=days)
             kept: dict[str, dict[datetime, SavingsRow]] = {side: {} for side in _KEPT}
@@ -161,7 +161,7 @@ class SavingsBooks:
             books.sink.add_ledger(row)
             books.booked(row)
         if rows:
-            books.sink.flush()
+            books.settle()
 
     def _keep(self, quarters: Sequence[Quarter]) -> None:
         if not quarters:
@@ -185,7 +185,7 @@ class SavingsBooks:
             rows += made
         books.sink.add_savings(rows)
         # Readable before anybody is told that the books are kept so far.
-        books.sink.flush()
+        books.settle()
         self._last = quarters[-1].ts
 
 

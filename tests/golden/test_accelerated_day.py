@@ -7,20 +7,25 @@ the engine stored is held against them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from engine.analytics.baselines import CAUSAL_BASELINES, NO_BATTERY
+from engine.analytics.money import total
+from engine.analytics.quality import QualityReport
+from engine.analytics.savings import SavingsQuarter, energy_cost_eur
 from engine.config.load import parse_config
 from engine.config.schema import Config
 from engine.devices.simulator.accounting import PlantTruth
 from engine.domain.clock import ManualClock
-from engine.domain.records import LedgerRow, SampleRow
+from engine.domain.records import LedgerRow, RunRow, SampleRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
+from engine.runtime.analytics_service import DayFigures, PeriodAttribution
 from engine.runtime.assembly import DATABASE_NAME, build_engine, make_demo_plant
 from tests.support.build import SIMPLE_MODELS
 
@@ -42,6 +47,11 @@ class Day:
     counts: dict[str, int]
     plans: int
     cost_today_eur: float
+    savings: list[SavingsQuarter]
+    figures: DayFigures
+    attribution: PeriodAttribution
+    quality: QualityReport
+    runs: list[RunRow]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,13 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
             plans.add(snapshot.plan.plan_id)
         clock.advance(STEP_S)
     engine.run_once()
+    engine.analytics.catch_up()
+    local_day = date(2026, 6, 15)
+    savings = engine.analytics.savings(START, START + timedelta(days=1))
+    (figures,) = engine.analytics.days(local_day, local_day + timedelta(days=1))
+    attribution = engine.analytics.attribution(local_day, local_day + timedelta(days=1))
+    quality = engine.analytics.quality(local_day)
+    runs = list(engine.analytics.runs(2))
     truth = plant.truth
     cost = engine.snapshot().energy_cost_today_eur
     engine.stop()
@@ -76,7 +93,20 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     counts = store.counts()
     store.close()
     assert cost is not None
-    return Day(config, truth, samples, ledger, counts, len(plans), cost)
+    return Day(
+        config,
+        truth,
+        samples,
+        ledger,
+        counts,
+        len(plans),
+        cost,
+        savings,
+        figures,
+        attribution,
+        quality,
+        runs,
+    )
 
 
 def test_every_sample_and_plan_is_stored(day: Day) -> None:
@@ -168,3 +198,56 @@ def test_the_battery_earned_money_against_the_same_day_without_it(day: Day) -> N
     prices = recording.quarter_hours("price_at_eur_mwh", START, 96) / 1000
     booked = sum(row.cost_eur for row in day.ledger) - stored * float(prices.min())
     assert booked < without
+
+
+def test_savings_of_the_demo_add_up_to_the_meter(day: Day) -> None:
+    assert [q.ts for q in day.savings] == [row.ts for row in day.ledger]
+    assert total(q.energy_eur for q in day.savings) == total(
+        energy_cost_eur(row) for row in day.ledger
+    )
+    assert all(q.counted for q in day.savings[1:])
+    # The local day began two hours before the demo did, and ended two hours before it.
+    local = [q for q in day.savings if q.ts < START + timedelta(hours=22)]
+    values = day.figures.values
+    assert day.figures.closed
+    assert values["bill_energy_eur"] == total(q.energy_eur for q in local)
+    for baseline in CAUSAL_BASELINES:
+        saved = [q.saving_eur(baseline) for q in local if q.counted]
+        assert values[f"{baseline}_saving_eur"] == total(s for s in saved if s is not None)
+
+
+def test_the_day_without_a_battery_is_the_plants_own(day: Day) -> None:
+    """What no battery would have cost, from the plant's own books of load and PV."""
+    recording, tariff = Recording(), tariff_of(day)
+    expected = 0.0
+    counted = {q.ts: q for q in day.savings if q.counted}
+    for quarter in day.truth.quarters[:96]:
+        if quarter.start not in counted:
+            continue
+        spot = float(recording.values("price_at_eur_mwh", [quarter.start])[0]) / 1000
+        net_kwh = quarter.load_kwh - quarter.pv_kwh
+        buy, sell = tariff.at(quarter.start, spot)
+        expected += net_kwh * (buy if net_kwh > 0 else sell)
+    simulated = total(q.sides[NO_BATTERY].energy_eur for q in counted.values())
+    # Minutes are not netted within the quarter-hour, which a meter does not do either.
+    assert expected - 0.01 <= simulated <= expected + 0.02 * abs(expected)
+
+
+def test_the_gap_to_perfect_foresight_is_explained(day: Day) -> None:
+    found = day.attribution.total
+    assert found is not None
+    assert total(found.causes.values()) == found.gap_eur
+    assert found.gap_eur >= 0.0
+    assert not {"load_forecast", "pv_forecast", "planning", "limits", "control"} & set(
+        found.unknown
+    )
+    capture = day.figures.values["capture"]
+    assert capture is not None
+    assert 0.3 < capture <= 1.0
+
+
+def test_the_demos_data_are_good_and_every_plan_is_a_run(day: Day) -> None:
+    # The first two hours of the local day were before the demo began.
+    assert {f.code for f in day.quality.findings} <= {"gaps"}
+    assert day.quality.covered_minutes == 22 * 60
+    assert [run.status for run in day.runs].count("published") == day.plans

@@ -141,6 +141,23 @@ def test_a_restart_continues_the_quarter_hour() -> None:
     assert after.import_kwh == pytest.approx(1.25)
 
 
+def test_what_the_meter_counted_while_the_program_was_down_is_booked() -> None:
+    first = ledger()
+    feed(first, [(0, _meter(100.0)), (30, _meter(100.5)), (60, _meter(101.0))])
+    before = first.running()
+    assert before is not None
+    second = ledger()
+    second.resume(before)
+    second.follow(image(NOW + timedelta(seconds=60), **_meter(101.0)))
+    # Two hours and a minute later; the register went on.
+    rows = feed(second, [(7260, _meter(125.0)), (7290, _meter(125.1))])
+    running = second.running()
+    assert running is not None
+    assert [r.ts for r in rows] == [NOW + i * timedelta(minutes=15) for i in range(8)]
+    assert sum(r.import_kwh for r in (*rows, running)) == pytest.approx(25.1)
+    assert [r.seconds for r in rows] == pytest.approx([60.0, *[0.0] * 7])
+
+
 def _meter(kwh: float) -> dict:
     return {"grid_import_kwh": kwh, "grid_export_kwh": 0.0}
 
