@@ -73,6 +73,12 @@ class DayBooks:
         self._pending: deque[date] = deque()
         self._new_from: date | None = None
         self._open: tuple[date, Carry] | None = None
+        self._values: dict[date, float] = {}
+        self._versions: dict[date, int] = {}
+
+    def version(self, month: date) -> int:
+        """Return a number that changes whenever a day of the month is closed (again)."""
+        return self._versions.get(month, 0)
 
     @property
     def open_day(self) -> date | None:
@@ -131,6 +137,7 @@ class DayBooks:
             self._open = (self._next, self._carry)
             return
         self._next = day_after(newest)
+        self._versions[month_start(newest)] = 1
         self._carry = self._stored_carry(newest)
         before = month_start(self._next) - timedelta(days=1)
         self._month_carry = self._carry if before == newest else self._stored_carry(before)
@@ -218,6 +225,7 @@ class DayBooks:
         )
         if len(self._pending) == 1:
             books.settle()
+        self._versions[month_start(day)] = self.version(month_start(day)) + 1
         self._carry = carry
         following = day_after(day)
         if self._next is None or following > self._next:
@@ -245,8 +253,15 @@ class DayBooks:
         )
 
     def _value(self, day: date) -> float | None:
-        books = self._books
-        return stored_value_eur_per_kwh(day, books.ledger, books.site.battery, books.zone)
+        books, month = self._books, month_start(day)
+        if month in self._values:
+            return self._values[month]
+        value = stored_value_eur_per_kwh(day, books.ledger, books.site.battery, books.zone)
+        # Once a day of the month is closed, so is what its price is made of.
+        over = self._next is not None and month < month_start(self._next)
+        if value is not None and (over or self.version(month) > 0):
+            self._values[month] = value
+        return value
 
     def _may_export(self, quarters: Sequence[Quarter]) -> list[bool]:
         first = quarters[0].ts

@@ -36,14 +36,15 @@ Verdict = Literal["good", "fair", "poor", "none"]
 MINUTE = timedelta(minutes=1)
 
 FROZEN_AFTER_MINUTES: dict[str, int] = {
-    "grid_kw": 10,
-    "load_kw": 10,
-    "pv_kw": 30,
-    "battery_kw": 60,
-    "voltage_v": 120,
-    "grid_frequency_hz": 30,
+    "grid_kw": 30,
+    "load_kw": 30,
+    "pv_kw": 60,
 }
-"""Signals that always move, and how long they may stand still at a value other than 0."""
+"""Signals that always move, and how long they may stand still at a value other than 0.
+
+A battery that holds its setpoint for hours does not move and is well; that its values live is
+seen from its state of charge.
+"""
 
 FROZEN_SOC_SHARE = 0.05
 """The state of charge is frozen when so much of the capacity moved and it did not."""

@@ -18,10 +18,16 @@ from engine.analytics.day_books import DayBooks, gap_parts
 from engine.analytics.day_presence import day_minutes, presence
 from engine.analytics.kpis import KpiSettings, added, day_totals, kpis
 from engine.analytics.ledger import QuoteAt
-from engine.analytics.local_days import day_after, day_period, days_between, local_day
+from engine.analytics.local_days import (
+    day_after,
+    day_period,
+    days_between,
+    local_day,
+    month_start,
+)
 from engine.analytics.money import total
 from engine.analytics.quality import QualityReport, quality_of
-from engine.analytics.savings import SavingsQuarter
+from engine.analytics.savings import DayAccount, SavingsQuarter, months_between
 from engine.analytics.savings_books import SavingsBooks
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
@@ -31,6 +37,12 @@ from engine.history.columns import ColumnKey, Columns, Resolution
 
 LONGEST_QUARTERS = timedelta(days=35)
 """Longest period that is answered quarter-hour by quarter-hour."""
+
+KEPT_ACCOUNTS = 70
+"""Accounts of so many days are kept for the next question."""
+
+WARM = timedelta(days=366)
+"""Figures of so many days are read before anybody asks."""
 
 BUSY_S, IDLE_S = 0.02, 5.0
 """Real seconds between two pieces of work, and until the next look when there was none."""
@@ -123,6 +135,9 @@ class AnalyticsService:
         self._savings = SavingsBooks(books, quote_at, max_power_kw)
         self._days = DayBooks(books)
         self._lock = threading.Lock()
+        self._warm = False
+        self._months: dict[date, tuple[int, list[DayFigures]]] = {}
+        self._accounts: dict[date, tuple[int, DayAccount | None]] = {}
         self._open_figures: tuple[date, datetime, DayFigures | None] | None = None
 
     def step(self) -> bool:
@@ -132,7 +147,14 @@ class AnalyticsService:
             EmsError: The history could not be read, or there is no tariff for the time.
         """
         now = self._clock.now()
-        return self._savings.step(now) or self._days.step(self._savings.kept_until)
+        if self._savings.step(now) or self._days.step(self._savings.kept_until):
+            return True
+        if not self._warm:
+            # The first page that asks for a year should not wait for all of it.
+            today = local_day(now, self._books.zone)
+            self.days(today - WARM, today)
+            self._warm = True
+        return False
 
     def catch_up(self, pieces: int = 100_000) -> int:
         """Work until nothing is left, for tests and commands; return the pieces done."""
@@ -166,7 +188,7 @@ class AnalyticsService:
         zone, now = self._books.zone, self._clock.now()
         out: list[SavingsQuarter] = []
         for day in days_between(local_day(since, zone), day_after(local_day(until, zone))):
-            account = self._days.account(day, now)
+            account = self._account(day, now)
             if account is not None:
                 out += [q for q in account.quarters if since <= q.ts < until]
         return out
@@ -188,12 +210,11 @@ class AnalyticsService:
         Raises:
             HistoryError: The history could not be read.
         """
-        by_day: dict[date, dict[str, float | None]] = {}
-        for row in self._books.store.metrics(self._books.site.site_id, since, until):
-            by_day.setdefault(row.day, {})[row.metric] = row.value
-        out = [DayFigures(day, True, values) for day, values in sorted(by_day.items())]
+        out: list[DayFigures] = []
+        for month in months_between(since, until):
+            out += [one for one in self._month(month) if since <= one.day < until]
         opened = self._days.open_day
-        if opened is not None and since <= opened < until and opened not in by_day:
+        if opened is not None and since <= opened < until and all(d.day != opened for d in out):
             running = self._running(opened)
             if running is not None:
                 out.append(running)
@@ -270,6 +291,35 @@ class AnalyticsService:
     @property
     def _settings(self) -> KpiSettings:
         return KpiSettings(self._books.site.battery, self._books.co2_g_per_kwh)
+
+    def _month(self, month: date) -> list[DayFigures]:
+        """Return the closed days of a month; kept until one of them is closed again."""
+        version = self._days.version(month)
+        kept = self._months.get(month)
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        by_day: dict[date, dict[str, float | None]] = {}
+        for row in self._books.store.metrics(
+            self._books.site.site_id, month, month_start(month, 1)
+        ):
+            by_day.setdefault(row.day, {})[row.metric] = row.value
+        days = [DayFigures(day, True, values) for day, values in sorted(by_day.items())]
+        self._months[month] = (version, days)
+        return days
+
+    def _account(self, day: date, now: datetime) -> DayAccount | None:
+        """Return the account of a day; those of closed days are kept."""
+        if day == self._days.open_day:
+            return self._days.account(day, now)
+        version = self._days.version(month_start(day))
+        kept = self._accounts.get(day)
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        account = self._days.account(day, now)
+        if len(self._accounts) >= KEPT_ACCOUNTS:
+            self._accounts.clear()
+        self._accounts[day] = (version, account)
+        return account
 
     def _running(self, day: date) -> DayFigures | None:
         """Return the figures of the open day; kept for a quarter-hour of it."""

@@ -122,12 +122,12 @@ def test_a_signal_that_is_often_unusable_or_never_there_is_named() -> None:
 
 def test_a_frozen_meter_is_found_and_a_dark_night_is_not() -> None:
     day = Minutes()
-    day.mean["grid_kw"][700:730] = 12.0
-    day.frozen["grid_kw"] = slice(700, 730)
+    day.mean["grid_kw"][700:745] = 12.0
+    day.frozen["grid_kw"] = slice(700, 745)
     day.mean["load_kw"] = day.mean["grid_kw"] + day.mean["pv_kw"] + day.mean["battery_kw"]
     found = day.report()
     assert codes(found) == {("frozen", "grid_kw")}
-    assert {s.signal: s.frozen_minutes for s in found.signals}["grid_kw"] == 30
+    assert {s.signal: s.frozen_minutes for s in found.signals}["grid_kw"] == 45
     assert {s.signal: s.frozen_minutes for s in found.signals}["pv_kw"] == 0
 
 
