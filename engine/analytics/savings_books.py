@@ -114,11 +114,8 @@ class SavingsBooks:
         return first is not None
 
     def _first_booked(self, now: datetime) -> datetime | None:
-        for days in _LOOK_BACK_DAYS[::-1]:
-            rows = self._books.ledger(now - timedelta(days=days), now)
-            if rows:
-                return rows[0].ts
-        return None
+        rows = self._books.ledger(now - timedelta(days=_LOOK_BACK_DAYS[-1]), now)
+        return rows[0].ts if rows else None
 
     def _book_late(self, since: datetime, until: datetime, now: datetime) -> datetime | None:
         """Book what has samples but no row; return the first quarter-hour that still waits."""

@@ -21,6 +21,7 @@ from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
 from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoint, StepHealth
+from engine.domain.errors import EmsError
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
 from engine.domain.records import EventRow, PriceRow, RunRow
@@ -434,7 +435,13 @@ class Engine:
 
     def _analytics_step(self) -> bool:
         """Do one piece of bookkeeping; False when there is none."""
-        return not self._stop.is_set() and self._parts.analytics.step()
+        try:
+            return not self._stop.is_set() and self._parts.analytics.step()
+        except EmsError:
+            # The history closes at a stop, whatever this thread is doing.
+            if self._stop.is_set():
+                return False
+            raise
 
     def _control_step(self) -> None:
         result = self._parts.cycle.run(self._plan)

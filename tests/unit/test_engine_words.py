@@ -32,7 +32,7 @@ CODES = {
     "state": [s.value for s in EngineState],
     "reason": [*REASON_STATES, CONTROL_FAILING, "stopped"],
     "step": [
-        *("control", "poll", "plan", "history", "command", "alarms"),
+        *("control", "poll", "plan", "history", "command", "alarms", "analytics"),
         *("prices", "price_history", "weather"),
     ],
     "notice": [
