@@ -251,4 +251,4 @@ def test_the_demos_data_are_good_and_every_plan_is_a_run(day: Day) -> None:
     # The first two hours of the local day were before the demo began.
     assert {f.code for f in day.quality.findings} <= {"gaps"}
     assert day.quality.covered_minutes == 22 * 60
-    assert [run.status for run in day.runs].count("published") == day.plans
+    assert [run.status for run in day.runs].count("published") == day.counts["plans"]
