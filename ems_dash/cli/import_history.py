@@ -115,7 +115,9 @@ def execute(arguments: argparse.Namespace) -> int:
                 dry_run=arguments.dry_run,
             )
             if not arguments.dry_run:
-                store.roll_up(now)
+                # a call ends after some time, done or not
+                while store.roll_up(now):
+                    pass
     except AlreadyRunningError as error:
         raise AlreadyRunningError(
             error.message,

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from engine.domain.forecast import MODEL_RUN, FloatArray
 from engine.history.buckets import day_start
 from engine.history.queries import period
-from engine.history.rows import naive_utc
+from engine.history.roll_up_columns import IMPORTED_STATE
+from engine.history.rows import naive_utc, utc
+from engine.history.schema import QUARTER_HOURS
 from engine.history.series_names import Family, SeriesName
 
 LONGEST_INTERVAL = timedelta(days=1)
@@ -57,6 +59,29 @@ class PointStore(Protocol):
             HistoryError: A time is naive, or the store cannot answer.
         """
         ...
+
+    def imported_span(self, site_id: str) -> tuple[datetime, datetime] | None:
+        """Return the time from the first to the last imported sample, UTC; None without any.
+
+        Samples that are archived before they are rolled up are not seen.
+        """
+        ...
+
+
+def imported_span(
+    cursor: duckdb.DuckDBPyConnection, site_id: str
+) -> tuple[datetime, datetime] | None:
+    """Return from when to when there are imported samples; see `PointStore.imported_span`."""
+    each = " UNION ALL ".join(
+        f"SELECT min(ts) AS first, max(ts) + INTERVAL 15 MINUTE AS last FROM h.{table} "
+        "WHERE site_id = ? AND state = ?"
+        for table in ("samples", QUARTER_HOURS)
+    )
+    rows = cursor.execute(
+        f"SELECT min(first), max(last) FROM ({each})", 2 * [site_id, IMPORTED_STATE]
+    ).fetchall()
+    first, last = rows[0]
+    return None if first is None else (utc(first), utc(last))
 
 
 def points(

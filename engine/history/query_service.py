@@ -82,6 +82,7 @@ class HistoryQueries:
         self._lock = threading.Lock()
         self._kept: OrderedDict[SeriesQuery, _Kept] = OrderedDict()
         self._asking: dict[SeriesQuery, threading.Lock] = {}
+        self._imported: dict[str, tuple[float, tuple[datetime, datetime] | None]] = {}
 
     @property
     def timezone(self) -> str:
@@ -135,6 +136,7 @@ class HistoryQueries:
             [name for name in names if name.family is Family.MEASURED],
             self._zone,
             now,
+            states=self._may_be_imported(query),
         )
         out: dict[str, Series] = {}
         for name in names:
@@ -143,6 +145,18 @@ class HistoryQueries:
                 found = read_points(self._store, query, name, self._zone)
             out[name.text] = _shown(found, query.max_points)
         return out
+
+    def _may_be_imported(self, query: SeriesQuery) -> bool:
+        """Return whether the period meets imported samples; looked up once a minute per site."""
+        now_s = self._monotonic()
+        with self._lock:
+            known = self._imported.get(query.site_id)
+        if known is None or now_s - known[0] > PAST_SECONDS:
+            known = (now_s, self._store.imported_span(query.site_id))
+            with self._lock:
+                self._imported[query.site_id] = known
+        span = known[1]
+        return span is not None and span[0] < query.until and query.since < span[1]
 
     @contextmanager
     def _turn(self, limit: ReadLimit) -> Iterator[None]:

@@ -80,6 +80,11 @@ class DuckDbReads(ABC):
                 samples=self.samples_relation(cursor, site_id, since, until),
             )
 
+    def imported_span(self, site_id: str) -> tuple[datetime, datetime] | None:
+        """Return from when to when there are imported samples, UTC; None without any."""
+        with self._cursor() as cursor:
+            return point_reads.imported_span(cursor, site_id)
+
     def extent(self, table: TableInfo, site_id: str) -> tuple[datetime, datetime] | None:
         """Return the first and the last time of the rows of a site; see `TableStore.extent`."""
         with self._cursor() as cursor:

@@ -93,7 +93,7 @@ SECONDS: dict[Step, float] = {
 """Usual length of an interval."""
 
 _RAW_UP_TO = timedelta(days=2)
-_MINUTES_UP_TO = timedelta(days=45)
+_MINUTES_UP_TO = timedelta(days=7)
 _QUARTERS_UP_TO = timedelta(days=14)
 _HOURS_UP_TO = timedelta(days=60)
 
@@ -171,7 +171,10 @@ class SeriesQuery:
             return Step.HOUR if span <= _HOURS_UP_TO else Step.DAY
         if self.aggregation is Aggregation.MEAN and span <= _RAW_UP_TO:
             return Step.RAW
-        return Step.MINUTE if span <= _MINUTES_UP_TO else Step.QUARTER_HOUR
+        # from as many quarter-hours on as there are points, minutes would only cost time:
+        # the band keeps their extremes
+        minutes_up_to = max(_MINUTES_UP_TO, self.max_points * timedelta(minutes=15))
+        return Step.MINUTE if span <= minutes_up_to else Step.QUARTER_HOUR
 
 
 @dataclass(frozen=True, slots=True)

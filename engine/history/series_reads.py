@@ -34,7 +34,7 @@ from engine.history.series_statistics import (
     held_seconds,
     highest,
     lowest,
-    quantile,
+    quantiles,
     total,
     weighted_mean,
 )
@@ -63,8 +63,18 @@ def read_measured(
     names: Sequence[SeriesName],
     zone: ZoneInfo,
     now: datetime,
+    *,
+    states: bool = True,
 ) -> dict[str, ReadSeries]:
     """Return the measured series `names` of a question, by name, from one read of the store.
+
+    Args:
+        store: The history.
+        query: The question.
+        names: Measured series.
+        zone: The site's time zone.
+        now: The time, UTC.
+        states: Whether some of the values may be imported.
 
     Raises:
         QueryError: A series has no such aggregation or step.
@@ -77,9 +87,15 @@ def read_measured(
         _check_measured(name, query.aggregation, step)
     keys = list(dict.fromkeys(key for name in names for key in _keys(name, query)))
     columns = store.columns(
-        query.site_id, keys, query.since, query.until, STORED[step], texts=("state",)
+        query.site_id,
+        keys,
+        query.since,
+        query.until,
+        STORED[step],
+        texts=("state",) if states else (),
     )
-    return {name.text: _measured(name, query, columns, zone, now) for name in names}
+    timing = _timing(columns, step, zone)
+    return {name.text: _measured(name, query, columns, timing, now) for name in names}
 
 
 def read_points(
@@ -103,12 +119,13 @@ def read_points(
     series = _grouped_points(name, found, step, query.aggregation, zone)
     statistics = None
     if query.statistics:
+        p05, p95 = quantiles(found.values, 0.05, 0.95)
         statistics = Statistics(
             mean=None if name.additive else weighted_mean(found.values, found.seconds),
             low=lowest(found.values),
             high=highest(found.values),
-            p05=quantile(found.values, 0.05),
-            p95=quantile(found.values, 0.95),
+            p05=p05,
+            p95=p95,
             total=total(found.values) if name.additive else None,
         )
     return ReadSeries(series, statistics)
@@ -143,32 +160,69 @@ def _keys(name: SeriesName, query: SeriesQuery) -> list[ColumnKey]:
         keys.append(ColumnKey(column, Aggregate.NEGATIVE_KWH))
     keys.append(ColumnKey(column))
     if name.kind is Kind.GAUGE:
-        keys += [ColumnKey(column, a) for a in (Aggregate.COUNT, Aggregate.MIN, Aggregate.MAX)]
+        keys += [ColumnKey(column, a) for a in (Aggregate.MIN, Aggregate.MAX)]
+        if query.resolved_step in (Step.HOUR, Step.DAY):
+            keys.append(ColumnKey(column, Aggregate.COUNT))
     if query.statistics and name.is_power:
         keys += [ColumnKey(column, a) for a in (Aggregate.POSITIVE_KWH, Aggregate.NEGATIVE_KWH)]
     return keys
 
 
-def _measured(
-    name: SeriesName, query: SeriesQuery, columns: Columns, zone: ZoneInfo, now: datetime
-) -> ReadSeries:
-    step = query.resolved_step
+@dataclass(frozen=True, slots=True, eq=False)
+class _Timing:
+    """What all series of one read share.
+
+    Attributes:
+        grouping: How its intervals make longer ones; None when they are asked for as they are.
+        gap_us: Longest distance of neighbours that is no gap.
+        seconds: Time each interval covers; shape (n,).
+        simulated: Simulated devices supplied values, per interval of the answer.
+        imported: Values were read from a file, per interval of the answer.
+    """
+
+    grouping: Grouping | None
+    gap_us: int
+    seconds: FloatArray
+    simulated: NDArray[np.bool_]
+    imported: NDArray[np.bool_]
+
+
+def _timing(columns: Columns, step: Step, zone: ZoneInfo) -> _Timing:
     states = columns.texts.get("state")
     imported = np.zeros(columns.ts.size, np.bool_) if states is None else states == IMPORTED_STATE
     grouping = _grouping(columns.ts, step, zone)
-    ts, values, low, high = _line(name, query.aggregation, columns, grouping)
-    full = FullSeries(
-        name=name,
-        step=step,
-        ts=ts,
-        values=values,
-        gap_us=_gap_us(ts, step),
-        low=low,
-        high=high,
+    gap_us = _gap_us(columns.ts, step)
+    if columns.resolution is Resolution.RAW:
+        seconds = held_seconds(columns.ts, gap_us / _US)
+    else:
+        seconds = columns.values.get(_COVERED, np.zeros(columns.ts.size))
+    return _Timing(
+        grouping,
+        gap_us,
+        seconds,
         simulated=columns.simulated if grouping is None else grouping.any(columns.simulated),
         imported=imported if grouping is None else grouping.any(imported),
     )
-    return ReadSeries(full, _statistics(name, query, columns, now) if query.statistics else None)
+
+
+def _measured(
+    name: SeriesName, query: SeriesQuery, columns: Columns, timing: _Timing, now: datetime
+) -> ReadSeries:
+    ts, values, low, high = _line(name, query.aggregation, columns, timing.grouping)
+    full = FullSeries(
+        name=name,
+        step=query.resolved_step,
+        ts=ts,
+        values=values,
+        gap_us=timing.gap_us,
+        low=low,
+        high=high,
+        simulated=timing.simulated,
+        imported=timing.imported,
+    )
+    if not query.statistics:
+        return ReadSeries(full, None)
+    return ReadSeries(full, _statistics(name, query, columns, timing.seconds, now))
 
 
 def _line(
@@ -228,17 +282,17 @@ def _gap_us(ts: NDArray[np.datetime64], step: Step) -> int:
 
 
 def _statistics(
-    name: SeriesName, query: SeriesQuery, columns: Columns, now: datetime
+    name: SeriesName,
+    query: SeriesQuery,
+    columns: Columns,
+    seconds: FloatArray,
+    now: datetime,
 ) -> Statistics:
     got: Mapping[ColumnKey, FloatArray] = columns.values
     values = got[ColumnKey(name.column)]
     if name.is_tally:
         return Statistics(low=lowest(values), high=highest(values), total=total(values))
     raw = columns.resolution is Resolution.RAW
-    seconds = (
-        held_seconds(columns.ts, _gap_us(columns.ts, Step.RAW) / _US) if raw else got[_COVERED]
-    )
-    weights = seconds if raw else got.get(ColumnKey(name.column, Aggregate.COUNT), seconds)
     positive_kwh = negative_kwh = None
     if name.is_power:
         if raw:
@@ -247,15 +301,16 @@ def _statistics(
         else:
             positive_kwh = total(got[ColumnKey(name.column, Aggregate.POSITIVE_KWH)])
             negative_kwh = total(got[ColumnKey(name.column, Aggregate.NEGATIVE_KWH)])
+    p05, p95 = quantiles(values, 0.05, 0.95)
     end_us = min(utc_microseconds(query.until), utc_microseconds(now))
     past_s = (end_us - utc_microseconds(query.since)) / _US
     covered_s = float(np.nansum(np.where(np.isfinite(values), seconds, 0.0)))
     return Statistics(
-        mean=weighted_mean(values, weights) if name.kind is Kind.GAUGE else None,
+        mean=weighted_mean(values, seconds) if name.kind is Kind.GAUGE else None,
         low=lowest(got.get(ColumnKey(name.column, Aggregate.MIN), values)),
         high=highest(got.get(ColumnKey(name.column, Aggregate.MAX), values)),
-        p05=quantile(values, 0.05),
-        p95=quantile(values, 0.95),
+        p05=p05,
+        p95=p95,
         positive_kwh=positive_kwh,
         negative_kwh=negative_kwh,
         coverage=min(1.0, covered_s / past_s) if past_s > 0 else None,

@@ -59,10 +59,13 @@ def highest(values: FloatArray) -> float | None:
     return float(usable.max()) if usable.size else None
 
 
-def quantile(values: FloatArray, share: float) -> float | None:
-    """Return the value that `share` (0 to 1) of the usable values lie below."""
+def quantiles(values: FloatArray, *shares: float) -> list[float | None]:
+    """Return the values that `shares` (0 to 1) of the usable values lie below."""
     usable = values[np.isfinite(values)]
-    return float(np.quantile(usable, share)) if usable.size else None
+    if not usable.size:
+        return [None] * len(shares)
+    found: list[float | None] = np.quantile(usable, shares).tolist()
+    return found
 
 
 def total(values: FloatArray) -> float | None:

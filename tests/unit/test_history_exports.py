@@ -32,8 +32,9 @@ from engine.history.export_request import (
 from engine.history.export_rows import ExportContext
 from engine.history.exporter import export_file, stream_export
 from engine.history.query_errors import QueryError, QueryStoppedError
+from engine.history.query_service import HistoryQueries
 from engine.history.read_limit import ReadLimit
-from engine.history.series_query import Aggregation, Step
+from engine.history.series_query import Aggregation, SeriesQuery, Step
 from engine.history.sql_sandbox import SqlSandbox
 from engine.history.store import Batch
 from tests.support.history_data import (
@@ -294,3 +295,32 @@ def test_a_cancelled_export_ends_and_leaves_no_file(store: DuckDbHistory, tmp_pa
     assert not list(tmp_path.iterdir())
     with pytest.raises(HistoryError, match="cannot be written"):
         export_file(context(store), request("ledger"), tmp_path / "none" / "x.csv")
+
+
+def test_samples_in_the_archive_are_answered_and_exported_alike(empty: DuckDbHistory) -> None:
+    write_samples(empty, samples(START, START + 2 * DAY, timedelta(minutes=10)))
+    now = START + 40 * DAY
+    service = HistoryQueries(empty, VIENNA, lambda: now)
+
+    def answers() -> list[object]:
+        sql = "SELECT count(*), sum(load_kw)::INTEGER, min(ts), max(ts) FROM samples"
+        query = SeriesQuery(SITE, ("load_kw",), START, START + 2 * DAY, step=Step.RAW)
+        # cached answers would prove nothing
+        fresh = HistoryQueries(empty, VIENNA, lambda: now).series(query)
+        asked = request("samples", until=START + 3 * DAY)
+        return [
+            SqlSandbox(empty, SITE, VIENNA).run(sql).table.to_pylist(),
+            fresh.series["load_kw"].values.tolist(),
+            exported(empty, asked),
+        ]
+
+    before = answers()
+    while empty.roll_up(now):
+        pass
+    while not empty.tidy(now):
+        pass
+    with empty.lend_cursor() as cursor:
+        assert cursor.execute("SELECT count(*) FROM h.samples").fetchall() == [(0,)]
+    assert answers() == before
+    minutes = SeriesQuery(SITE, ("load_kw",), START, START + 2 * DAY, step=Step.HOUR)
+    assert service.series(minutes).series["load_kw"].n == 48

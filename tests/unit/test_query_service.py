@@ -197,8 +197,8 @@ def test_impossible_questions_say_what_is_possible() -> None:
 
 @pytest.mark.parametrize(
     ("hours", "step"),
-    [(1, Step.RAW), (48, Step.RAW), (49, Step.MINUTE), (24 * 45, Step.MINUTE),
-     (24 * 46, Step.QUARTER_HOUR), (24 * 365, Step.QUARTER_HOUR)],
+    [(1, Step.RAW), (48, Step.RAW), (49, Step.MINUTE), (24 * 15, Step.MINUTE),
+     (24 * 16, Step.QUARTER_HOUR), (24 * 365, Step.QUARTER_HOUR)],
 )  # fmt: skip
 def test_long_periods_read_roll_ups(hours: int, step: Step) -> None:
     assert SeriesQuery(SITE, ("load_kw",), START, START + hours * HOUR).resolved_step is step
