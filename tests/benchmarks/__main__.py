@@ -11,7 +11,7 @@ import platform
 import time
 
 BENCHMARKS = (
-    *("optimizer", "history", "scan"),
+    *("optimizer", "history", "questions", "scan"),
     *("pv", "forecast", "strategies", "control"),
 )
 
