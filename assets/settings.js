@@ -48,13 +48,28 @@
     characterData: true,
   });
 
-  // A link of the navigation changes the section here; in another tab it is a link like any other.
+  function isUnsaved() {
+    var save = document.getElementById("set-save");
+    return save !== null && !save.disabled;
+  }
+
   document.addEventListener(
     "click",
     function (event) {
-      var link = event.target.closest ? event.target.closest(".set-nav-item") : null;
-      if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+      var link = event.target.closest ? event.target.closest("a[href]") : null;
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) {
+        return;
+      }
+      if (link.classList.contains("set-nav-item")) {
+        // The section changes here; in another tab it is a link like any other.
         event.preventDefault();
+        return;
+      }
+      var root = document.getElementById("set-page");
+      var leaves = new URL(link.href).pathname !== window.location.pathname;
+      if (root && leaves && isUnsaved() && !window.confirm(root.dataset.leave)) {
+        event.preventDefault();
+        event.stopPropagation();
       }
     },
     true
@@ -62,8 +77,7 @@
 
   // Leaving with unsaved changes asks first, also when the page is only reloaded.
   window.addEventListener("beforeunload", function (event) {
-    var save = document.getElementById("set-save");
-    if (save && !save.disabled) {
+    if (isUnsaved()) {
       event.preventDefault();
     }
   });

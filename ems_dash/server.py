@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.backup_routes import register_backup_api
+from ems_dash.api.config_routes import register_config_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.history_routes import register_history_api
 from ems_dash.api.modbus_routes import register_modbus_api
@@ -72,6 +73,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     dash_app = create_app(engine, config.branding)
     server: Flask = dash_app.server
     register_api(server, engine)
+    register_config_api(server, engine, config.site.id)
     register_modbus_api(server, engine.device_service, config.site.id)
     register_mqtt_api(server, engine.mqtt_service)
     register_planning_api(server, engine)

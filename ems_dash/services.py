@@ -378,6 +378,14 @@ class SettingsServices(Protocol):
         """Tests of device connections."""
         ...
 
+    def store_secret(self, name: str, secret: str) -> str:
+        """Keep a secret in a file that only the program can read; return the file's path.
+
+        Raises:
+            EmsError: It cannot be stored.
+        """
+        ...
+
     def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
         """Test a broker that need not be the one in use; takes up to 15 s."""
         ...

@@ -13,6 +13,7 @@ from engine.domain.errors import EmsError
 
 STATUS_OF_CODE: Final[dict[str, int]] = {
     "invalid_request": 400,
+    "config_changed": 409,
     "config_invalid": 400,
     "control_refused": 400,
     "ems_error": 400,

@@ -368,9 +368,13 @@ def _row(row: RegisterRow, path: str, form: FormState, *, opened: bool) -> Any:
                 ],
                 scope="row",
             ),
-            html.Td(place, className="set-place"),
-            html.Td(coding),
-            html.Td(_live(row, lang), className="set-live"),
+            html.Td(place, className="set-place", **{"data-label": t("set.reg.place", lang)}),
+            html.Td(coding, **{"data-label": t("set.reg.coding", lang)}),
+            html.Td(
+                _live(row, lang),
+                className="set-live",
+                **{"data-label": t("set.reg.live", lang)},
+            ),
             html.Td(
                 [
                     _state(row, lang),

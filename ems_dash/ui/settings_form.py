@@ -243,6 +243,7 @@ def field(spec: Field, form: FormState) -> Any:
                 **({"role": "group", "aria-labelledby": f"set-label-{spec.path}"} if many else {}),
             ),
             html.Div(help_text, id=help_id, className="set-help") if help_text else None,
+            _secret(spec, form.lang) if spec.leaf in SECRET_FILES else None,
             html.Div(error, id=error_id(spec.path), className="set-error", role="status"),
         ],
         className=f"set-field{wide}" + (" has-error" if error else ""),
@@ -307,6 +308,29 @@ def _control(spec: Field, value: Any, form: FormState) -> Any:
         className="is-number" if numeric else "",
         placeholder=form.usual.get(spec.path, "–" if spec.optional else ""),
         **more,
+    )
+
+
+SECRET_FILES = frozenset({"password_file", "secret_file", "url_file"})
+"""Keys that name a file with a secret, which can be typed here and is never shown again."""
+
+
+def secret_id(path: str) -> dict[str, str]:
+    """Return the id of the input of a secret that goes into the file named at `path`."""
+    return {"type": "set-secret", "path": path}
+
+
+def _secret(spec: Field, lang: str) -> Any:
+    identifier = secret_id(spec.path)
+    return html.Details(
+        [
+            html.Summary(t("set.secret.type", lang)),
+            html.Label(t("set.secret.label", lang), htmlFor=dom_id(identifier)),
+            dbc.Input(id=identifier, type="password", autocomplete="new-password"),
+            _button(t("set.secret.store", lang), act_id("secret", spec.path), small=True),
+            html.Div(t("set.secret.hint", lang), className="set-help"),
+        ],
+        className="set-details set-secret",
     )
 
 

@@ -179,9 +179,9 @@ def figure(
         )
 
     line(prices.spot_eur_per_kwh, t("set.preview.spot", lang), "muted", 1, "solid")
-    if before is not None and not np.array_equal(before.buy, made.buy, equal_nan=True):
+    if before is not None and not _same(before.buy, made.buy):
         line(before.buy, t("set.preview.buy_before", lang), "price", 1.25, "dot")
-    if before is not None and not np.array_equal(before.sell, made.sell, equal_nan=True):
+    if before is not None and not _same(before.sell, made.sell):
         line(before.sell, t("set.preview.sell_before", lang), "price", 1.25, "dot")
     line(made.sell, t("set.preview.sell", lang), "price", 2, "dash")
     line(made.buy, t("set.preview.buy", lang), "price", 2.25, "solid")
@@ -216,6 +216,7 @@ def panel(
     if made is None:
         body: list[Any] = [ui.empty(why_not)]
     else:
+        saved = [("dots", "price", t("set.preview.saved", lang))] if _differ(made, before) else []
         body = [
             html.P(day_line(made.prices, lang), className="caption"),
             ui.legend(
@@ -223,7 +224,7 @@ def panel(
                     ("line", "price", t("set.preview.buy", lang)),
                     ("dash", "price", t("set.preview.sell", lang)),
                     ("line", "muted", t("set.preview.spot", lang)),
-                    ("dots", "price", t("set.preview.saved", lang)),
+                    *saved,
                 ]
             ),
             html.P(summary(made, lang), id="tariff-summary", className="visually-hidden"),
@@ -314,6 +315,16 @@ def cents_text(value: float | None, lang: str, *, unit: bool = True) -> str:
     """Return EUR/kWh as ct/kWh with two decimals."""
     text = fmt.number(None if value is None else value * 100.0, 2, lang)
     return f"{text}{fmt.NBSP}ct/kWh" if unit else text
+
+
+def _same(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    return np.array_equal(first, second, equal_nan=True)
+
+
+def _differ(made: Preview, before: Preview | None) -> bool:
+    if before is None:
+        return False
+    return not (_same(made.buy, before.buy) and _same(made.sell, before.sell))
 
 
 def _least(values: NDArray[np.float64]) -> float | None:

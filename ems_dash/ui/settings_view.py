@@ -100,7 +100,7 @@ def page(
         ],
         id=ROOT,
         className="live-page",
-        **{"data-tick": "set-tick"},
+        **{"data-tick": "set-tick", "data-leave": t("set.leave", lang)},
     )
 
 

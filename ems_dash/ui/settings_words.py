@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ems_dash.i18n import catalogue, label, t
-from ems_dash.ui.settings_fields import NONE, number_text
+from ems_dash.ui.settings_fields import NONE, number_text, shift_of
 from engine.config.changes import Change
 from engine.config.load import FieldProblem
 
@@ -71,7 +71,9 @@ def value_text(value: Any, lang: str, path: str = "") -> str:
     if isinstance(value, list):
         return ", ".join(value_text(item, lang, path) for item in value) or t("set.nothing", lang)
     if isinstance(value, (int, float)):
-        return number_text(value, 0, lang)
+        shift = shift_of(path)
+        unit = {"": "", "eur_per_kwh": " ct/kWh"}.get(path[-11:] if shift else "", " %")
+        return number_text(value, shift, lang) + unit
     return str(value)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from engine.config.changes import Change
 from engine.config.desk import ConfigDesk
 from engine.config.schema import Config, MqttConfig
+from engine.config.secret_files import store_secret
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
 from engine.devices.mqtt.inputs import compile_inputs
 from engine.domain.clock import SystemClock
@@ -45,6 +46,7 @@ class SettingsService:
         self._devices = devices
         self._buildable = buildable
         self._tell = tell
+        self._directory = directory
         self._desk = ConfigDesk(
             directory, now=self._clock.now, check=self._check, tell=self._changed
         )
@@ -67,6 +69,16 @@ class SettingsService:
     def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
         """Test a broker that need not be the one in use; takes up to 15 s."""
         return check_broker(config, site_id, self._clock, environment=os.environ)
+
+    def store_secret(self, name: str, secret: str) -> str:
+        """Keep a secret in a file that only the program can read; return the file's path.
+
+        Raises:
+            ConfigError: It cannot be stored.
+        """
+        path = store_secret(self._directory, name, secret, self._clock.now())
+        self._tell("info", "secret_stored", f"A secret was stored in {path.name}.")
+        return str(path)
 
     def _check(self, config: Config) -> None:
         self._buildable(config)

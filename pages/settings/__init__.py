@@ -64,10 +64,14 @@ def register(app: dash.Dash, services: Services) -> None:
         Output("set-save", "disabled", allow_duplicate=True),
     ]
     app.callback(
-        output=rendered,
+        output=[*rendered, Output("set-said", "children", allow_duplicate=True)],
         inputs={
             "_clicks": Input({"type": "set-act", "op": ALL, "path": ALL}, "n_clicks"),
             "extra": State({"type": "set-extra", "name": ALL}, "value"),
+            "secrets": {
+                "ids": State({"type": "set-secret", "path": ALL}, "id"),
+                "typed": State({"type": "set-secret", "path": ALL}, "value"),
+            },
             "sent": sent,
         },
         prevent_initial_call=True,

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,7 +28,7 @@ from ems_dash.ui.live import nothing_new, text_delta
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.settings_backups import restore_id
-from ems_dash.ui.settings_fields import get
+from ems_dash.ui.settings_fields import ABSENT, get, put
 from ems_dash.ui.settings_form import FormState, button
 from ems_dash.ui.settings_state import Judged, judge, merged, stored
 from engine.config.changes import changes
@@ -149,14 +150,40 @@ class SettingsPage:
             side if side is not None else no_update,
         )
 
-    def act(self, _clicks: list[Any], extra: list[Any], sent: Mapping[str, Any]) -> Any:
-        """Add, remove or open a part of the draft."""
+    def act(
+        self,
+        _clicks: list[Any],
+        extra: list[Any],
+        secrets: Mapping[str, list[Any]],
+        sent: Mapping[str, Any],
+    ) -> Any:
+        """Add, remove or open a part of the draft, or store a secret."""
         page = Sent.of(sent)
         if page is None or not clicked():
-            return (no_update,) * 6
-        what = dash.ctx.triggered_id
-        view = self._carry_out(what["op"], what["path"], page.values, page.view, extra)
-        return self._rendered(page.draft, view, page.lang, page.theme)
+            return (no_update,) * 7
+        op, path = dash.ctx.triggered_id["op"], dash.ctx.triggered_id["path"]
+        view, said = page.view, no_update
+        if op == "secret":
+            typed = dict(zip((i["path"] for i in secrets["ids"]), secrets["typed"], strict=True))
+            try:
+                require_local_page(request)
+                name = self._store(path, str(typed.get(path) or ""), page.values)
+                said = view_.said(t("set.secret.stored", page.lang, file=name))
+            except EmsError as exc:
+                return (*(no_update,) * 6, view_.said(str(exc), "alarm"))
+        else:
+            view = self._carry_out(op, path, page.values, view, extra)
+        return (*self._rendered(page.draft, view, page.lang, page.theme), said)
+
+    def _store(self, path: str, secret: str, values: Values) -> str:
+        """Store a secret and name its file in the draft; return the file's name."""
+        stem, _, leaf = path.rpartition(".")
+        name = f"{stem}-{leaf.removesuffix('_file')}".replace(".", "-").lower()
+        file = self._required().store_secret(name, secret)
+        put(values, path, file)
+        # A secret has one place.
+        put(values, f"{stem}.{leaf.removesuffix('_file')}_env", ABSENT)
+        return Path(file).name
 
     def go(self, _clicks: list[Any], sent: Mapping[str, Any]) -> Any:
         """Show another section; the draft stays."""

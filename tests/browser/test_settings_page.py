@@ -18,6 +18,7 @@ from engine.config.default import DEFAULT_EMS_YAML
 from engine.config.desk import ConfigDesk
 from engine.config.load import load_config
 from engine.config.schema import Config, DeviceConfig, MqttConfig
+from engine.config.secret_files import store_secret
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.mqtt.broker_check import BrokerCheck, CheckStep
 from engine.devices.profile import MODBUS_PROFILES
@@ -52,8 +53,12 @@ class Settings:
     def __init__(self, folder: Path) -> None:
         self.desk = ConfigDesk(folder, now=SystemClock().now)
         self.running: Config = load_config(folder)
+        self.folder = folder
         self.devices = TestBench()
         self.brokers: list[MqttConfig] = []
+
+    def store_secret(self, name: str, secret: str) -> str:
+        return str(store_secret(self.folder, name, secret, SystemClock().now()))
 
     def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
         self.brokers.append(config)
@@ -233,6 +238,15 @@ def test_sections_keep_the_draft_conflicts_keep_what_was_typed(
     page.click(page.driver.find_element(By.ID, "set-test-broker"))
     page.says("#set-broker-result", "connection refused")
     assert plant.settings.brokers[0].broker_host == "broker.lan"
+    # A password that is typed goes into a file and never comes back.
+    page.click(page.driver.find_element(By.CSS_SELECTOR, ".set-secret summary"))
+    page.named("set-secret", path="mqtt.password_file").send_keys("canary-secret")
+    page.press("set-act", op="secret", path="mqtt.password_file")
+    page.until(lambda: page.field("mqtt.password_file").get_attribute("value") != "")
+    stored = Path(page.field("mqtt.password_file").get_attribute("value"))
+    assert stored.read_text() == "canary-secret"
+    assert "canary" not in page.driver.page_source
+    assert page.named("set-secret", path="mqtt.password_file").get_attribute("value") == ""
     page.says("#set-changes", "Capacity")
     # Somebody edits the file by hand.
     path = tmp_path / "ems.yaml"

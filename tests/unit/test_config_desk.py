@@ -16,6 +16,7 @@ from engine.config.desk import ConfigChangedError, ConfigDesk, UnknownBackupErro
 from engine.config.load import ConfigProblems, FieldProblem, load_config, parse_config
 from engine.config.masking import HIDDEN, masked, unmasked
 from engine.config.schema import Config
+from engine.config.secret_files import store_secret
 from engine.domain.errors import ConfigError
 
 START = datetime(2026, 11, 25, 21, 30, 5, tzinfo=UTC)
@@ -196,3 +197,21 @@ def test_a_rule_that_names_an_item_is_placed_at_its_number() -> None:
     loc = "notifications.channels.0.quiet_hours.start"
     channels = {"notifications": {"channels": [{"name": "ops"}]}}
     assert place(channels, FieldProblem("", field=quiet, loc=loc)) == loc
+
+
+def test_a_typed_secret_lies_in_a_file_nobody_else_can_read(tmp_path: Path) -> None:
+    from engine.devices.mqtt.credentials import read_password
+
+    path = store_secret(tmp_path, "mqtt-password", "canary", START)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    config = parse_config(f"mqtt: {{username: ems, password_file: '{path}'}}")
+    assert read_password(config.mqtt, {}) == "canary"
+    assert store_secret(tmp_path, "mqtt-password", "new", START + timedelta(seconds=1)) != path
+
+
+@pytest.mark.parametrize(("name", "secret"), [("../x", "a"), ("x", ""), ("x", "a\nb")])
+def test_a_secret_that_is_none_is_refused_unseen(tmp_path: Path, name: str, secret: str) -> None:
+    with pytest.raises(ConfigError):
+        store_secret(tmp_path, name, secret, START)
+    assert not (tmp_path / "secrets").exists()
