@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ems_dash.i18n import catalogue, label, t
+from ems_dash.i18n.problems import in_german
 from ems_dash.ui.settings_fields import NONE, number_text, shift_of
 from engine.config.changes import Change
 from engine.config.load import FieldProblem
@@ -52,6 +53,9 @@ def problem_text(problem: FieldProblem, lang: str) -> str:
     found = catalogue(lang).get(f"set.p.{problem.kind}") if problem.kind else None
     if found is not None:
         return found.format(**problem.params)
+    german = in_german(problem.message) if lang == "de" else None
+    if german is not None:
+        return german
     text = problem.message.removesuffix(".") + "."
     return f"{text} {problem.hint}" if problem.hint else text
 

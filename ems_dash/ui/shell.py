@@ -122,7 +122,7 @@ def _top_bar(lang: str, fields: Fields) -> Any:
                             id="lang-toggle",
                             className="icon-button",
                             title=t("header.language", lang),
-                            **{"aria-label": t("header.language", lang)},
+                            **{"aria-label": f"{other.upper()}: {t('header.language', lang)}"},
                         ),
                         html.Button(
                             ui.icon("circle-half"),

@@ -10,6 +10,7 @@ from flask import Flask
 
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.backup_routes import register_backup_api
+from ems_dash.api.config_routes import register_config_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.history_routes import register_history_api
 from ems_dash.api.modbus_routes import register_modbus_api
@@ -35,6 +36,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     register_mqtt_api(server, None)  # type: ignore[arg-type]
     register_planning_api(server, None)  # type: ignore[arg-type]
     register_analytics_api(server, None)  # type: ignore[arg-type]
+    register_config_api(server, None, "site-1")  # type: ignore[arg-type]
     register_control_api(server, None)  # type: ignore[arg-type]
     register_notification_api(server, None)  # type: ignore[arg-type]
     register_history_api(server, None)  # type: ignore[arg-type]

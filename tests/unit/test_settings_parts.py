@@ -15,7 +15,8 @@ from ems_dash.ui.settings_fields import field_of, shown
 from ems_dash.ui.settings_profiles import profile_named
 from ems_dash.ui.settings_state import merged
 from ems_dash.ui.settings_tariff import day_line, day_prices, draft_tariff, figure, preview, rows
-from engine.config.load import config_from
+from ems_dash.ui.settings_words import problem_text
+from engine.config.load import ConfigProblems, config_from
 from engine.domain.records import PriceRow
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -161,3 +162,39 @@ def test_the_battery_block_is_tested_like_any_device() -> None:
     assert (device.unit_id, device.timeout_s, device.port) == (7, 1.0, 1502)
     assert device_config({}, "modbus").profile == "hithium_ess_5016"
     assert device_config({"modbus": {"port": "x"}}, "modbus") is None
+
+
+MISTAKES: list[dict[str, Any]] = [
+    {"bess": {"soc_min_percent": 95.0}},
+    {"site": {"timezone": "Wien"}},
+    {"site": {"latitude": 48.0}},
+    {"limits": {"external": [{"source": "dso"}, {"source": "dso"}]}},
+    {"limits": {"feed_in": {"windows": [{"from": "10:00", "to": "14:00"}]}}},
+    {"tariff": {"levies_eur_per_kwh": 7.0}},
+    {"tariff": {"grid_fee_windows": [{"eur_per_kwh": 0.1, "from": "17:05"}]}},
+    {"tariff": {"grid_fee_windows": [{"eur_per_kwh": 0.1, "from": "17:00", "to": "22:00"}]}},
+    {"tariff": {"energy_price_eur_per_kwh": 0.1, "spot_markup_percent": 3.0}},
+    {"tariff": {"feed_in_eur_per_kwh": 0.1, "export_allowed": False}},
+    {"tariff": {"versions": [{}, {}]}},
+    {"prices": {"provider": "file"}},
+    {"weather": {"provider": "open_meteo"}},
+    {"history": {"minute_days": 30, "raw_days": 60}},
+    {"devices": [{"name": "a", "profile": "x"}]},
+    {"devices": [{"name": "meter", "profile": "x", "host": "h"}] * 2},
+    {"mqtt": {"enabled": True, "inputs": [{"topic": "a", "signal": "grid_kw"}]}},
+    {"notifications": {"channels": [{"type": "email", "name": "ops"}]}},
+    {"notifications": {"channels": [{"type": "webhook", "name": "ops"}]}},
+    {"grid": {"import_limit_kw": "viel"}},
+    {"mqtt": {"broker_port": 70000}},
+    {"ems": {"mode": "x"}},
+]
+
+
+@pytest.mark.parametrize("values", MISTAKES)
+def test_every_rule_is_said_in_german_with_its_place(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        config_from(values)
+    for problem in caught.value.problems:
+        german, english = problem_text(problem, "de"), problem_text(problem, "en")
+        assert german != english
+        assert not {"the", "is", "must", "a", "needs"} & set(german.split())
