@@ -32,7 +32,7 @@ def name_of(path: str, lang: str) -> str:
     """Return what a key is called; its own name where the catalogue has none."""
     key = general(path)
     known = catalogue(lang)
-    leaf = path.rpartition(".")[2]
+    leaf = key.rpartition(".")[2]
     found = known.get(f"set.f.{key}") or known.get(f"set.f.*.{leaf}")
     return found if found is not None else leaf.replace("_", " ")
 

@@ -50,7 +50,7 @@ def edited(text: str, values: Mapping[str, Any]) -> str:
     """
     old = plain(read_yaml(text))
     new = plain(values)
-    if old == new:
+    if _is_same(old, new):
         return text
     root = YAML(typ="safe", pure=True).compose(text)
     changed = _Editor(text).changed(root, old, new)
@@ -84,7 +84,7 @@ class _Editor:
 
     def _value(self, node: Node, old: Any, new: Any, after: int, indent: int) -> None:
         """Note the edits of a value that stands after position `after` (of ``:`` or ``-``)."""
-        if old == new and type(old) is type(new):
+        if _is_same(old, new):
             return
         if isinstance(node, MappingNode) and isinstance(new, Mapping) and node.value and new:
             self._mapping(node, old, new)
@@ -214,14 +214,23 @@ class _Editor:
         return len(self._text) if found < 0 else found
 
 
+def _is_same(old: Any, new: Any) -> bool:
+    """Return True when two values mean the same in a file: 90.0 and 90 do, 1 and true do not."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_is_same(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_is_same, old, new))
+    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
+
+
 def _same_ends(old: list[Any], new: list[Any]) -> tuple[int, int]:
     """Return how many items are the same from the front, and from the back."""
     shorter = min(len(old), len(new))
     first = 0
-    while first < shorter and old[first] == new[first]:
+    while first < shorter and _is_same(old[first], new[first]):
         first += 1
     last = 0
-    while last < shorter - first and old[-1 - last] == new[-1 - last]:
+    while last < shorter - first and _is_same(old[-1 - last], new[-1 - last]):
         last += 1
     # Equal lengths are changed item by item, so that their remarks stay.
     return first, last

@@ -182,6 +182,8 @@ def test_a_tariff_is_built_with_its_preview_saved_and_undone(
     assert saved.levies_eur_per_kwh == 0.045
     assert saved.grid_fee_windows[0].eur_per_kwh == 0.27
     assert saved.grid_fee_eur_per_kwh == 0.07
+    lines = (tmp_path / "ems.yaml").read_text().splitlines()
+    assert set(DEFAULT_EMS_YAML.splitlines()) - set(lines) == {"  levies_eur_per_kwh: 0.015"}
     page.press("set-restore", name=plant.settings.desk.backups()[0].name)
     page.says("#set-said", "Put back")
     assert (tmp_path / "ems.yaml").read_text() == DEFAULT_EMS_YAML

@@ -67,6 +67,24 @@ def test_saving_changes_one_value_and_no_remark(office: Office) -> None:
     assert load_config(office.path.parent).bess.soc_min_percent == 15.0
 
 
+def test_numbers_that_went_through_a_browser_change_nothing(office: Office) -> None:
+    # JavaScript knows no difference between 90.0 and 90.
+    values = {
+        section: {
+            key: int(item) if isinstance(item, float) and item.is_integer() else item
+            for key, item in content.items()
+        }
+        if isinstance(content, dict)
+        else content
+        for section, content in office.values(grid={"import_limit_kw": 150}).items()
+    }
+    before = office.path.read_text()
+    office.desk.save(values, office.desk.read().revision, "page")
+    assert office.path.read_text() == before.replace(
+        "import_limit_kw: 200.0", "import_limit_kw: 150"
+    )
+
+
 def test_a_mistake_is_named_at_its_place_and_nothing_is_written(office: Office) -> None:
     before = office.path.read_text()
     values = office.values(bess={"soc_min_percent": 95.0})
