@@ -16,13 +16,17 @@ _NAMED = frozenset({"registers", "devices", "channels"})
 """After these stands the name of an item rather than a key."""
 
 
+def _holds_items(key: str) -> bool:
+    return key in _NAMED or key.endswith("windows")
+
+
 def general(path: str) -> str:
     """Return a dotted key without numbers of items, versions and names of registers."""
     parts = path.split(".")
     kept: list[str] = []
     for index, part in enumerate(parts):
         before = parts[index - 1] if index else ""
-        if part.isdigit() or part in _DROPPED or before in _NAMED:
+        if part.isdigit() or part in _DROPPED or _holds_items(before):
             continue
         kept.append(part)
     return ".".join(kept)
@@ -84,6 +88,6 @@ def value_text(value: Any, lang: str, path: str = "") -> str:
 def change_name(change: Change, lang: str) -> str:
     """Return what a changed key is called; with the item it belongs to."""
     parts = change.path.split(".")
-    items = [parts[i] for i in range(1, len(parts)) if parts[i - 1] in _NAMED]
+    items = [parts[i] for i in range(1, len(parts)) if _holds_items(parts[i - 1])]
     name = name_of(change.path, lang)
     return " · ".join([name, *(item for item in items if not item.isdigit())])

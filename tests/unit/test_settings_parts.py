@@ -15,7 +15,8 @@ from ems_dash.ui.settings_fields import field_of, shown
 from ems_dash.ui.settings_profiles import profile_named
 from ems_dash.ui.settings_state import merged
 from ems_dash.ui.settings_tariff import day_line, day_prices, draft_tariff, figure, preview, rows
-from ems_dash.ui.settings_words import problem_text
+from ems_dash.ui.settings_words import change_name, problem_text, value_text
+from engine.config.changes import Change
 from engine.config.load import ConfigProblems, config_from
 from engine.domain.records import PriceRow
 
@@ -198,3 +199,26 @@ def test_every_rule_is_said_in_german_with_its_place(values: dict[str, Any]) -> 
         german, english = problem_text(problem, "de"), problem_text(problem, "en")
         assert german != english
         assert not {"the", "is", "must", "a", "needs"} & set(german.split())
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("bess.soc_min_percent", "SoC at least"),
+        ("devices.meter.port", "Port · meter"),
+        ("devices.meter", "Devices · meter"),
+        ("modbus.registers.grid_kw", "Registers · grid_kw"),
+        ("modbus.registers.grid_kw.scale", "Factor · grid_kw"),
+        ("tariff.grid_fee_windows.HT.eur_per_kwh", "Price · HT"),
+        ("tariff.versions.0.levies_eur_per_kwh", "Taxes and levies"),
+        ("notifications.channels.ops.url", "Address (hidden) · ops"),
+    ],
+)
+def test_a_change_is_named_with_the_item_it_belongs_to(path: str, name: str) -> None:
+    assert change_name(Change(path, None, 1), "en") == name
+
+
+def test_values_of_changes_are_in_the_units_of_the_form() -> None:
+    assert value_text(0.0562, "de", "tariff.grid_fee_eur_per_kwh") == "5,62 ct/kWh"
+    assert value_text(0.95, "en", "bess.efficiency_charge") == "95 %"
+    assert value_text(True, "de", "control.peak_guard") == "ja"
