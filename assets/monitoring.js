@@ -9,6 +9,15 @@
   var drawn = { made: null, newest: 0, widened: null };
   var rawAt = 0;
 
+  // Dash drops an answer that is overtaken by the same question: charts asked for again before
+  // they have come would never come.
+  var PATIENCE_MS = 10000;
+  var asked = { key: null, made: null, at: 0 };
+
+  function isOnItsWay(key, made) {
+    return asked.key === key && asked.made === made && Date.now() - asked.at < PATIENCE_MS;
+  }
+
   // A row is [utc_ms, pv, load, grid, battery, soc, may charge, may discharge, setpoint];
   // order of traces as in ems_dash/ui/monitoring/charts.py.
   function powerOf(row) {
@@ -125,7 +134,7 @@
         var rows = withHoles(fresh, drawn.newest, meta);
         extendPower = extension(rows, powerOf, meta.offset_ms);
         extendBattery = extension(rows, batteryOf, meta.offset_ms);
-        if (leaves(fresh, meta.y) && drawn.widened !== drawn.made) {
+        if ((meta.empty || leaves(fresh, meta.y)) && drawn.widened !== drawn.made) {
           drawn.widened = drawn.made;
           charts = "range|" + delta.seq;
         }
@@ -135,7 +144,10 @@
       next.newest = drawn.newest;
     }
     if (delta.charts) {
-      charts = delta.charts + "|" + delta.seq;
+      if (!isOnItsWay(delta.charts, drawn.made)) {
+        asked = { key: delta.charts, made: drawn.made, at: Date.now() };
+        charts = delta.charts + "|" + delta.seq;
+      }
       next.charts = delta.charts.replace("|late", "");
     }
 

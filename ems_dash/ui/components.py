@@ -269,7 +269,7 @@ def table(
         ),
         className="table-scroll",
         tabIndex="0",
-        role="region",
+        role="group",
         **{"aria-label": caption},
     )
 

@@ -106,7 +106,7 @@ def power_figure(
     ]
     low, high, dtick = nice_range(_finite(traces))
     layout = _layout(window, span, theme, lang, narrow=narrow)
-    layout["yaxis"] = y_axis([low, high], dtick, ",~f")
+    layout["yaxis"] = {**y_axis([low, high], dtick, ",~f"), "showticklabels": bool(points)}
     layout["meta"] = _meta(window, span, points, [low, high])
     layout["shapes"], layout["annotations"] = [], _notes(points, lang, theme)
     layout["uirevision"] = f"m-power-{span.key}"
@@ -160,7 +160,11 @@ def battery_figure(
     low, high, dtick = nice_range(_finite(traces[:4]), most=4)
     layout = _layout(window, span, theme, lang, narrow=narrow)
     layout["xaxis"]["anchor"] = "y2"
-    layout["yaxis"] = {**y_axis([low, high], dtick, ",~f"), "domain": list(BATTERY_DOMAIN)}
+    layout["yaxis"] = {
+        **y_axis([low, high], dtick, ",~f"),
+        "domain": list(BATTERY_DOMAIN),
+        "showticklabels": bool(points),
+    }
     layout["yaxis2"] = {
         **y_axis([0, 104], 25, ",~f"),
         "domain": list(SOC_DOMAIN),
@@ -234,6 +238,7 @@ def _meta(
         "span_ms": span.length // timedelta(milliseconds=1),
         "bucket_ms": round(span.bucket_s * 1000),
         "newest": round(newest.timestamp() * 1000),
+        "empty": not points,
         "made": f"{span.key}|{round(window.now.timestamp() * 1000)}",
     }
 
