@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test lint bench clean lock
+.PHONY: run test lint bench crash-test clean lock
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m ems_dash run
@@ -23,6 +23,10 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
+
+# 2,000 kills and 2,000 simulated power cuts of the history; half an hour on two cores.
+crash-test: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/crash_campaign.py --kills 2000 --cuts 2000
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

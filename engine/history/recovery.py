@@ -222,7 +222,9 @@ class RecoveryLadder:
         connection = open_instance(self._path, self._settings)
         try:
             verify(connection)
-            if wal_bytes and report_unread and not wal_was_read(connection):
+            # DuckDB removes a WAL that a checkpoint had folded in already: nothing to keep then
+            unread = size_of(self._wal) > 0 and not wal_was_read(connection)
+            if wal_bytes and report_unread and unread:
                 self._keep_unread_wal(wal_bytes)
         except BaseException:
             connection.close()

@@ -75,7 +75,9 @@ def test_kill_9_loses_no_more_than_the_last_batch_and_the_next_start_goes_on(
     config = "demo_plant: {speed: 60}\n"
     with running(tmp_path, config) as program:
         program.wait_for_plan()
-        before = wait_for(lambda: stored_something(program), "a stored batch")
+        earlier = last_commit(program)
+        wait_for(lambda: last_commit(program) != earlier, "a stored batch with the plan")
+        before = program.get("/api/state")
         program.kill()
     store = DuckDbHistory(tmp_path / "data" / DATABASE_NAME)
     last = store.latest_sample("site-1")
@@ -100,11 +102,10 @@ def test_kill_9_loses_no_more_than_the_last_batch_and_the_next_start_goes_on(
     assert samples_stored(tmp_path) > stored
 
 
-def stored_something(program: Program) -> Any:
-    """Return the state once the history has committed a batch, else None."""
+def last_commit(program: Program) -> Any:
+    """Return when the history last committed a batch, None before the first."""
     state = program.get("/api/state")
-    done = state and any(h["name"] == "history" and h["last_success"] for h in state["health"])
-    return state if done else None
+    return next(h["last_success"] for h in state["health"] if h["name"] == "history")
 
 
 def run_to_end(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
