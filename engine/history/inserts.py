@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
@@ -64,12 +64,30 @@ def _insert_samples(
     connection: duckdb.DuckDBPyConnection, rows: Sequence[SampleRow], source: SampleSource
 ) -> None:
     samples = _first_of(rows, lambda r: (r.site_id, r.ts))
-    window = _window(samples)
-    stored = source.sites_between(connection, {row.site_id for row in samples}, window)
-    key = ("site_id", "ts")
-    arrow = to_arrow.samples_table(samples)
-    _insert_new(connection, "samples", arrow, key, window, stored=stored)
-    mark_pending(connection, samples, source.gap_seconds)
+    stamps: dict[str, list[datetime]] = {}
+    for row in samples:
+        stamps.setdefault(row.site_id, []).append(to_arrow.naive_utc(row.ts))
+    insert_samples_table(connection, to_arrow.samples_table(samples), stamps, source)
+
+
+def insert_samples_table(
+    connection: duckdb.DuckDBPyConnection,
+    samples: Any,
+    stamps: Mapping[str, Sequence[datetime]],
+    source: SampleSource,
+) -> None:
+    """Store an Arrow table of samples, as `rows.samples_table` makes it; the caller commits.
+
+    Args:
+        connection: A writing cursor inside a transaction.
+        samples: The table; no site and time twice, far fewer rows than a row group has.
+        stamps: Site to the times of its samples, naive UTC.
+        source: Where samples that were stored before are.
+    """
+    window = (min(map(min, stamps.values())), max(map(max, stamps.values())))
+    stored = source.sites_between(connection, stamps.keys(), window)
+    _insert_new(connection, "samples", samples, ("site_id", "ts"), window, stored=stored)
+    mark_pending(connection, stamps, source.gap_seconds)
 
 
 def _insert_accounts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:

@@ -45,14 +45,16 @@ def latest_sample(
     cursor: duckdb.DuckDBPyConnection, source: SampleSource, site_id: str
 ) -> SampleRow | None:
     """Return the newest sample of `site_id`."""
-    samples = source.newest(cursor, site_id)
+    newest = source.newest(cursor, site_id)
+    if newest is None:
+        return None
+    samples, at = newest
     signals = list(SIGNALS)
     names = ", ".join(f'"{name}"' for name in signals)
     rows = cursor.execute(
         "SELECT ts, unusable, setpoint_kw, charge_limit_kw, discharge_limit_kw, binding, "
-        f"decided_by, state, simulated, {names} FROM {samples} WHERE site_id = ? "
-        f"AND ts = (SELECT max(ts) FROM {samples} WHERE site_id = ?) LIMIT 1",
-        [site_id, site_id],
+        f"decided_by, state, simulated, {names} FROM {samples} WHERE site_id = ? AND ts = ?",
+        [site_id, at],
     ).fetchall()
     if not rows:
         return None

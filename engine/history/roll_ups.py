@@ -7,17 +7,15 @@ happens in between, a minute is either rolled up or known to lack it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 
-from engine.domain.records import SampleRow
 from engine.history.columns import TEXT_COLUMNS
 from engine.history.roll_up_columns import QUARTER_HOUR_S, roll_up_columns
 from engine.history.roll_up_sql import inside, minutes_of_samples, quarter_hours_of_minutes
-from engine.history.rows import naive_utc
 from engine.history.sample_source import SampleSource, text
 from engine.history.schema import MINUTES, QUARTER_HOURS
 from engine.history.spans import BEGINNING, END, Span, clipped, first_of, merged, touched, widened
@@ -29,14 +27,17 @@ STRETCH = timedelta(days=1)
 
 
 def mark_pending(
-    cursor: duckdb.DuckDBPyConnection, rows: Iterable[SampleRow], gap_seconds: float
+    cursor: duckdb.DuckDBPyConnection, stamps: Mapping[str, Iterable[datetime]], gap_seconds: float
 ) -> None:
-    """Note which minutes `rows`, stored in the same transaction, are not rolled up in yet."""
-    by_site: dict[str, list[datetime]] = {}
-    for row in rows:
-        by_site.setdefault(row.site_id, []).append(naive_utc(row.ts))
-    for site_id, stamps in by_site.items():
-        _add_pending(cursor, site_id, touched(stamps, gap_seconds))
+    """Note which minutes samples stored in the same transaction are not rolled up in yet.
+
+    Args:
+        cursor: The cursor that stores the samples.
+        stamps: Site to times of its samples, naive UTC.
+        gap_seconds: See `GAP_SECONDS`.
+    """
+    for site_id, of_site in stamps.items():
+        _add_pending(cursor, site_id, touched(of_site, gap_seconds))
 
 
 def pending(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[Span]:

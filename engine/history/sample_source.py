@@ -38,8 +38,10 @@ class SampleSource:
         wide = [(start, end + reach) for start, end in spans]
         return self._joined(archived_files(cursor, site_id, wide))
 
-    def newest(self, cursor: duckdb.DuckDBPyConnection, site_id: str) -> str:
-        """Return a relation that holds the newest sample of one site, if there is any."""
+    def newest(
+        self, cursor: duckdb.DuckDBPyConnection, site_id: str
+    ) -> tuple[str, datetime] | None:
+        """Return a relation that holds the newest sample of one site and its time, if any."""
         rows = cursor.execute(
             f"SELECT max(ts), (SELECT max(day) FROM h.archived_days WHERE site_id = ?) "
             f"FROM {_HOT} WHERE site_id = ?",
@@ -47,9 +49,15 @@ class SampleSource:
         ).fetchall()
         hot, cold_day = rows[0]
         if cold_day is None or (hot is not None and hot.date() > cold_day):
-            return _HOT
+            return None if hot is None else (_HOT, hot)
         start = datetime(cold_day.year, cold_day.month, cold_day.day)  # noqa: DTZ001
-        return self._joined(archived_files(cursor, site_id, [(start, start + timedelta(days=1))]))
+        day = (start, start + timedelta(days=1))
+        samples = self._joined(archived_files(cursor, site_id, [day]))
+        found = cursor.execute(
+            f"SELECT max(ts) FROM {samples} WHERE site_id = ? AND ts >= ? AND ts < ?",
+            [site_id, *day],
+        ).fetchall()
+        return samples, found[0][0]
 
     def sites_between(
         self, cursor: duckdb.DuckDBPyConnection, sites: Collection[str], window: Span

@@ -11,7 +11,7 @@ import platform
 import time
 
 BENCHMARKS = (
-    *("optimizer", "history", "questions", "scan"),
+    *("optimizer", "history", "storage", "questions", "scan"),
     *("pv", "forecast", "strategies", "control"),
 )
 

@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -436,3 +436,53 @@ def test_an_unreadable_folder_is_an_error_and_not_a_repair(
     monkeypatch.undo()
     assert kept(path, "damaged") == []
     assert reopened(path) == (12, [])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 12 MB."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_upkeep_in_words_and_costs_no_sample(small_disk: Path) -> None:
+    path = small_disk / "history.duckdb"
+    filler = small_disk / "filler"
+    late = T0 + timedelta(days=30)
+    failed: list[str] = []
+
+    def tried(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except HistoryError as error:
+            failed.append(str(error))
+
+    with DuckDbHistory(path, free_bytes=lambda _: 1 << 40) as store:
+        for number in range(20):
+            store.write(batch(number))
+        descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+        with suppress(OSError):
+            while os.write(descriptor, bytes(4096)):
+                pass
+        os.close(descriptor)
+        # nothing fits any more: not a sample, not a roll-up, not a day of the archive
+        waiting = batch(20)
+        tried(lambda: store.write(waiting))
+        tried(lambda: store.roll_up(late))
+        tried(lambda: store.tidy(late))
+        tried(store.checkpoint)
+        assert failed
+        os.truncate(filler, 0)
+        store.write(waiting)
+        while store.roll_up(late) or not store.tidy(late):
+            pass
+        assert stored_batches(store) == 21
+    assert not list(small_disk.rglob("*.part"))
+    with DuckDbHistory(path) as store:
+        assert stored_batches(store) == 21
+        assert store.counts()["samples"] == 21 * ROWS_PER_BATCH
