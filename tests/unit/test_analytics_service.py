@@ -20,8 +20,9 @@ from engine.analytics.local_days import local_midnight
 from engine.analytics.money import total
 from engine.analytics.savings import energy_cost_eur
 from engine.domain.clock import ManualClock, SystemClock
+from engine.domain.errors import HistoryError
 from engine.domain.quarter_hour import STEP
-from engine.domain.records import SampleRow, SavingsRow
+from engine.domain.records import EventRow, SampleRow, SavingsRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch
 from engine.history.writer import HistoryWriter
@@ -303,3 +304,24 @@ def test_an_hour_that_nobody_watched_has_no_rows_and_a_new_opening(stored: Store
     counted = {row.ts for row in rows_by_side(rows, ACTUAL)}
     for baseline in BASELINES[:3]:
         assert {row.ts for row in rows_by_side(rows, baseline)} == counted
+
+
+def test_what_could_not_be_stored_yet_is_no_gap(stored: Stored) -> None:
+    """While the store fails the books wait; they are kept when it works again."""
+    works = False
+    write = stored.store.write
+
+    def failing(batch: Batch) -> None:
+        if not works:
+            raise HistoryError("the disk is full.")
+        write(batch)
+
+    stored.store.write = failing  # type: ignore[method-assign]
+    stored.writer.add_event(EventRow(stored.clock.now(), "site-1", "info", "test", "waits"))
+    service = stored.service()
+    with pytest.raises(HistoryError, match="savings wait"):
+        service.step()
+    assert service.kept_until is None
+    works = True
+    assert service.step()
+    assert service.kept_until is not None
