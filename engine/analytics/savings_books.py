@@ -94,7 +94,6 @@ class SavingsBooks:
     def _resume(self, now: datetime) -> bool:
         """Find out where the books end; False while nothing is booked at all."""
         books, site_id = self._books, self._books.site.site_id
-        books.settle()
         for days in _LOOK_BACK_DAYS:
             since = now - timedelta(days=days)
             kept: dict[str, dict[datetime, SavingsRow]] = {side: {} for side in _KEPT}

@@ -158,6 +158,7 @@ class AnalyticsService:
 
     def catch_up(self, pieces: int = 100_000) -> int:
         """Work until nothing is left, for tests and commands; return the pieces done."""
+        self._books.settle()
         done = 0
         while done < pieces and self.step():
             done += 1
