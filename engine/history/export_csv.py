@@ -120,8 +120,11 @@ def _text_bytes(array: Any) -> bytes:
 
 
 def _local_and_utc(column: Any, timezone: str, style: CsvStyle) -> list[Any]:
-    local, offset = local_texts(column, timezone)
     utc = utc_texts(column)
+    if style.split_offset:
+        # a German Excel takes no point in a time; the exact one stands in UTC beside it
+        column = pc.floor_temporal(column, unit="second")
+    local, offset = local_texts(column, timezone)
     if style.split_offset:
         shown = pc.replace_substring(local, "T", " ")
         return [shown, quoted(pc.binary_join_element_wise(pa.scalar("UTC"), offset, "")), utc]

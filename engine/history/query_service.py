@@ -175,11 +175,13 @@ class HistoryQueries:
     def _only_asker(self, query: SeriesQuery) -> Iterator[None]:
         with self._lock:
             mine = self._asking.setdefault(query, threading.Lock())
-        with mine:
-            yield
-        with self._lock:
-            if not mine.locked():
-                self._asking.pop(query, None)
+        try:
+            with mine:
+                yield
+        finally:
+            with self._lock:
+                if not mine.locked():
+                    self._asking.pop(query, None)
 
     def _from_cache(self, query: SeriesQuery) -> SeriesAnswer | None:
         with self._lock:

@@ -25,7 +25,6 @@ from engine.history.sql_guard import CheckedSelect, check_meaning, check_select,
 from engine.history.views import SAMPLES, view_sql
 
 ROW_LIMIT = 10_000
-MOST_ROWS = 100_000
 """Most rows of one answer; an export has no such bound."""
 
 LIMIT_SECONDS = 10.0
@@ -122,12 +121,12 @@ class SqlSandbox:
             QueryStoppedError: It took too long, too much memory, or was cancelled.
             HistoryError: The store cannot answer.
         """
-        if not 1 <= rows <= MOST_ROWS:
+        if not 1 <= rows <= ROW_LIMIT:
             raise QueryError(
                 f"{rows} rows are not possible.",
                 field="rows",
                 value=rows,
-                hint=f"Ask for 1 to {MOST_ROWS}; an export has no such bound.",
+                hint=f"Ask for 1 to {ROW_LIMIT}; an export has no such bound.",
             )
         start_s = self._monotonic()
         kept: list[Any] = []

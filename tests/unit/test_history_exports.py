@@ -125,6 +125,15 @@ def test_german_excel_csv_to_the_letter(store: DuckDbHistory) -> None:
     )
 
 
+def test_a_german_excel_gets_whole_seconds_and_utc_the_exact_time(empty: DuckDbHistory) -> None:
+    ts = START + timedelta(seconds=1, microseconds=234_567)
+    empty.write(Batch(events=(EventRow(ts, SITE, "info", "code", "x"),)))
+    german = exported(empty, request("events", signals=("code",), profile=CsvProfile.EXCEL_DE))
+    assert german.decode("utf-8-sig").splitlines()[1] == (
+        '2026-11-23 11:00:01;"UTC+01:00";2026-11-23T10:00:01.234567Z;"code"'
+    )
+
+
 def test_texts_are_never_formulas(empty: DuckDbHistory) -> None:
     texts = [
         "=1+2", "+49 1234", "-5", "@SUM(A1)", "\tx", "\rx", "＝1",
