@@ -26,6 +26,33 @@
     });
   }
 
+  // Who adds something goes on typing in it.
+  var added = null;
+
+  function fieldsBelow(path) {
+    return Array.from(document.querySelectorAll("#set-form .set-field")).filter(function (field) {
+      return (field.dataset.path || "").indexOf(path + ".") === 0;
+    });
+  }
+
+  function rememberAdding(button) {
+    var id = button && button.id && button.id.charAt(0) === "{" ? JSON.parse(button.id) : {};
+    if (id.type === "set-act" && id.op === "add") {
+      added = { path: id.path, before: fieldsBelow(id.path).length };
+    }
+  }
+
+  function focusAdded() {
+    var fields = added ? fieldsBelow(added.path) : [];
+    if (added && fields.length > added.before) {
+      var input = fields[added.before].querySelector("input, select, textarea");
+      added = null;
+      if (input) {
+        input.focus();
+      }
+    }
+  }
+
   var waiting = false;
 
   function soon() {
@@ -38,6 +65,7 @@
       var form = document.getElementById("set-form");
       if (form) {
         wire(form);
+        focusAdded();
       }
     });
   }
@@ -56,6 +84,7 @@
   document.addEventListener(
     "click",
     function (event) {
+      rememberAdding(event.target.closest ? event.target.closest("button") : null);
       var link = event.target.closest ? event.target.closest("a[href]") : null;
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) {
         return;

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from dash import html
 
 from ems_dash.i18n import t
-from ems_dash.ui import settings_backups, settings_devices, settings_mqtt
+from ems_dash.ui import settings_backups, settings_devices, settings_mqtt, settings_notify
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui.settings_fields import get, put
@@ -19,6 +19,7 @@ from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import Group
 from engine.config.desk import Backup
 from engine.devices.connection_test import ConnectionReport
+from engine.notify.outbox import ChannelStatus
 
 
 def content(
@@ -27,6 +28,7 @@ def content(
     *,
     report: ConnectionReport | None,
     backups: Sequence[Backup],
+    channels: Sequence[ChannelStatus],
     zone: ZoneInfo,
 ) -> list[Any]:
     """Return the form of the section that `view` names.
@@ -36,6 +38,7 @@ def content(
         form: What is shown.
         report: The newest test of the open device, or None.
         backups: The backups, for their section.
+        channels: The notification channels the program runs with, for theirs.
         zone: The site's time zone.
     """
     section = sections.section_of(view.get("section"))
@@ -47,6 +50,10 @@ def content(
         return settings_mqtt.content(form)
     if section is sections.BACKUPS:
         return settings_backups.content(backups, zone, editable=form.editable, lang=form.lang)
+    if section is sections.NOTIFICATIONS:
+        return settings_notify.content(form, channels)
+    if section is sections.SITE:
+        return [*forms.groups(section.groups, form), forms.time_zones()]
     return forms.groups(section.groups, form)
 
 

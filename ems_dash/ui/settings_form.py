@@ -349,9 +349,11 @@ def _as_words(spec: Field, value: Any, lang: str) -> str:
     return f"{value} {spec.unit}".strip() if value != "" else "–"
 
 
-def suggestions() -> list[Any]:
-    """Return the lists of time zones and signals that inputs suggest from."""
-    return [
-        html.Datalist([html.Option(value=zone) for zone in sorted(known_timezones())], id=ZONES_ID),
-        html.Datalist([html.Option(value=name) for name in sorted(SIGNALS)], id=SIGNALS_ID),
-    ]
+def time_zones() -> Any:
+    """Return the list of time zones that an input suggests from."""
+    return html.Datalist([html.Option(value=zone) for zone in sorted(known_timezones())], ZONES_ID)
+
+
+def signals() -> Any:
+    """Return the list of signals that inputs suggest from."""
+    return html.Datalist([html.Option(value=name) for name in sorted(SIGNALS)], SIGNALS_ID)

@@ -41,6 +41,7 @@ def content(form: FormState) -> list[Any]:
         test,
         forms.card(topics, form),
         forms.card(inputs, form),
+        forms.signals(),
     ]
 
 

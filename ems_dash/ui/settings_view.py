@@ -9,7 +9,6 @@ from dash import dcc, html
 
 from ems_dash.i18n import t
 from ems_dash.ui import components as ui
-from ems_dash.ui import settings_form as forms
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.settings_sections import SECTIONS
 from ems_dash.ui.settings_words import change_name, value_text
@@ -96,7 +95,6 @@ def page(
                 ],
                 className="set-grid",
             ),
-            *forms.suggestions(),
         ],
         id=ROOT,
         className="live-page",

@@ -112,6 +112,14 @@ def register(app: dash.Dash, services: Services) -> None:
         prevent_initial_call=True,
     )(assistants.test_broker)
     app.callback(
+        output=Output("set-channel-result", "children"),
+        inputs={
+            "_clicks": Input({"type": "set-channel", "name": ALL}, "n_clicks"),
+            "lang": State("lang", "data"),
+        },
+        prevent_initial_call=True,
+    )(assistants.try_channel)
+    app.callback(
         Output("set-delta", "data"),
         Input("set-tick", "n_intervals"),
         State("set-frame", "data"),

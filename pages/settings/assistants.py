@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import dash
 from dash import html, no_update
 from flask import request
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from ems_dash.api.address_guard import checked_address
 from ems_dash.api.request_guard import OneAtATime, require_local_page
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
-from ems_dash.ui import settings_devices, settings_mqtt
+from ems_dash.ui import settings_devices, settings_mqtt, settings_notify
 from ems_dash.ui import settings_view as view_
 from ems_dash.ui.settings_fields import ABSENT, get
 from ems_dash.ui.settings_state import judge
@@ -23,7 +24,7 @@ from engine.devices.connection_test import ConnectionReport
 from engine.devices.connection_test.runner import system_resolve
 from engine.devices.transport import Transport
 from engine.domain.errors import ConfigError, EmsError
-from pages.settings.page import Sent, SettingsPage
+from pages.settings.page import Sent, SettingsPage, clicked
 
 TEST_INTERVAL_S = 1.0
 
@@ -93,3 +94,14 @@ class Assistants:
         except EmsError as exc:
             return view_.said(str(exc), "alarm")
         return html.Div(settings_mqtt.result(check, lang))
+
+    def try_channel(self, _clicks: list[Any], lang: str) -> Any:
+        """Send a test message over a channel the program runs with."""
+        if not clicked():
+            return no_update
+        try:
+            require_local_page(request)
+            made = self._services.notifications.test(dash.ctx.triggered_id["name"])
+        except EmsError as exc:
+            return view_.said(str(exc), "alarm")
+        return view_.said(*settings_notify.result(made, lang))

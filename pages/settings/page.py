@@ -94,12 +94,14 @@ class SettingsPage:
         """Return the form of the section that `view` names."""
         state = FormState(judged.shown, judged.errors, lang, editable)
         settings = self._required()
+        in_notifications = view.get("section") == sections.NOTIFICATIONS.key
         in_backups = view.get("section") == sections.BACKUPS.key
         return settings_content.content(
             view,
             state,
             report=self._reports.get(str(view.get("report"))),
             backups=settings.desk.backups() if in_backups else (),
+            channels=self._services.notifications.status() if in_notifications else (),
             zone=self._zone,
         )
 

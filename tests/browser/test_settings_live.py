@@ -25,6 +25,8 @@ from engine.devices.profile import MODBUS_PROFILES
 from engine.devices.simulator.profile_server import ProfileServer
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import SystemClock
+from engine.notify.notifier import NotifyTest
+from engine.notify.outbox import ChannelStatus
 from engine.runtime.site_setup import spec_of
 
 pytestmark = pytest.mark.browser
@@ -65,12 +67,23 @@ class Settings:
         return BrokerCheck(False, (CheckStep("connect", False, "connection refused"),))
 
 
+class Channels:
+    """One channel that takes every message."""
+
+    def status(self) -> tuple[ChannelStatus, ...]:
+        return (ChannelStatus("operators", "email", "anna@site.example", True, "unused"),)
+
+    def test(self, channel: str) -> NotifyTest:
+        return NotifyTest(channel, True, "Taken by mail.site.example.")
+
+
 class SettingsPlant(FakeServices):
     """The made-up day with a file behind it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.settings = Settings(folder)
+        self.notifications = Channels()
 
 
 class Page:
@@ -161,6 +174,8 @@ def test_a_tariff_is_built_with_its_preview_saved_and_undone(
     page.says("#set-changes", "Taxes and levies")
     # A time of day with a fee of its own.
     page.press("set-act", op="add", path="tariff.grid_fee_windows")
+    focused = "return document.activeElement.id"
+    page.until(lambda: "grid_fee_windows.0.eur_per_kwh" in page.driver.execute_script(focused))
     page.type("tariff.grid_fee_windows.0.eur_per_kwh", "27")
     page.until(lambda: max(page.curve()) > max(before) + 20)
     # Something wrong is said beside its field, and cannot be saved.
@@ -272,4 +287,6 @@ def test_sections_keep_the_draft_conflicts_keep_what_was_typed(
             " #set-form textarea')).filter(e => !e.labels.length).map(e => e.id)"
         )
         assert unnamed == []
+    page.press("set-channel", name="operators")
+    page.says("#set-channel-result", "operators: the test message was taken")
     assert page.clean()
