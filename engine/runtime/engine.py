@@ -66,6 +66,9 @@ SAFE_POWER_KW = 0.0
 CONTROL_FAILING = "control_failing"
 """Why the state is safe after a control cycle that raised."""
 
+METER_PATIENCE_S = 120.0
+"""The bookkeeping waits so long for the first reading of the meter."""
+
 AFTER_POLL = 0.25
 """Share of the control step by which the control loop runs behind the polling grid."""
 
@@ -174,6 +177,7 @@ class Engine:
         self._plan: Plan | None = None
         self._prices: DayAheadPrices | None = None
         self._beat = time.monotonic()
+        self._began = self._clock.monotonic()
         self._result: CycleResult | None = None
         self._debounce = AnalogDebounce()
         self._control = SupervisedStep("control", self._control_step, self._clock, self._where)
@@ -435,13 +439,25 @@ class Engine:
 
     def _analytics_step(self) -> bool:
         """Do one piece of bookkeeping; False when there is none."""
+        if self._stop.is_set() or not self._metered():
+            return False
         try:
-            return not self._stop.is_set() and self._parts.analytics.step()
+            return self._parts.analytics.step()
         except EmsError:
             # The history closes at a stop, whatever this thread is doing.
             if self._stop.is_set():
                 return False
             raise
+
+    def _metered(self) -> bool:
+        """Return True once the meter was read, or has not been for long.
+
+        What it counted while the program was down is booked with its first reading; days are
+        closed only after that.
+        """
+        result = self._result
+        read = result is not None and result.image.value("grid_kw") is not None
+        return read or self._clock.monotonic() - self._began > METER_PATIENCE_S
 
     def _control_step(self) -> None:
         result = self._parts.cycle.run(self._plan)

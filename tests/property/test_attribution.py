@@ -111,7 +111,7 @@ def explained(asked: DayCase) -> Attribution:
     )
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(
     load=st.floats(min_value=0.3, max_value=2.0),
     pv=st.floats(min_value=0.0, max_value=2.0),
