@@ -155,6 +155,74 @@
     };
   }
 
+  // --- sparklines of the last hour, from what the charts hold already -----------------------
+
+  var SPARK_MS = 3600000;
+
+  function sparkPolygon(x, y, leastSpan, floor) {
+    var last = x.length - 1;
+    while (last >= 0 && y[last] === null) {
+      last -= 1;
+    }
+    var points = [];
+    for (var i = Math.max(0, last - 90); i <= last; i += 1) {
+      if (y[i] !== null && y[i] !== undefined && x[last] - x[i] <= SPARK_MS) {
+        points.push([x[i], y[i]]);
+      }
+    }
+    if (points.length < 2) {
+      return null;
+    }
+    var values = points.map(function (point) {
+      return point[1];
+    });
+    var low = Math.min.apply(null, values);
+    var high = Math.max.apply(null, values);
+    if (floor !== null) {
+      low = Math.min(low, floor);
+      high = Math.max(high, floor);
+    }
+    var room = Math.max(0, leastSpan - (high - low));
+    high += room / 2;
+    low -= floor !== null && low === floor ? 0 : room / 2;
+    function px(at) {
+      return (100 - ((points[points.length - 1][0] - at) / SPARK_MS) * 100).toFixed(1) + "%";
+    }
+    function py(value) {
+      return (100 - ((value - low) / (high - low)) * 100).toFixed(1) + "%";
+    }
+    var base = py(floor === null ? low : floor);
+    var corners = points.map(function (point) {
+      return px(point[0]) + " " + py(point[1]);
+    });
+    corners.unshift(px(points[0][0]) + " " + base);
+    corners.push("100% " + base);
+    return "polygon(" + corners.join(",") + ")";
+  }
+
+  function drawSpark(id, chart, trace, leastSpan, floor) {
+    var plot = plotOf(chart);
+    var area = document.getElementById(id);
+    if (!plot || !plot.data || !plot.data[trace] || !area) {
+      return;
+    }
+    var shape = sparkPolygon(plot.data[trace].x, plot.data[trace].y, leastSpan, floor);
+    area.style.clipPath = shape || "";
+  }
+
+  function drawSparks() {
+    drawSpark("soc-spark", "price-soc", 0, 20, null);
+    drawSpark("pow-spark", "plan", 5, 10, 0);
+    return noUpdate();
+  }
+
+  // Charts take a moment to take over a new figure or new points.
+  function drawSparksSoon() {
+    window.setTimeout(drawSparks, 400);
+    window.setTimeout(drawSparks, 1500);
+    return noUpdate();
+  }
+
   function leavesRange(points, range) {
     return points.some(function (point) {
       return point.slice(1, 5).some(function (value) {
@@ -212,6 +280,7 @@
           charts = "range|" + delta.seq;
         }
         drawn.minute = fresh[fresh.length - 1][0];
+        drawSparksSoon();
       }
     }
     if (planMeta) {
@@ -358,6 +427,7 @@
     ems: {
       applyDelta: applyDelta,
       applyTexts: applyTexts,
+      drawSparks: drawSparksSoon,
       writeAddress: writeAddress,
       toggleTheme: toggleTheme,
       repaint: repaint,

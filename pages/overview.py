@@ -5,17 +5,18 @@ Callbacks are thin: they fetch from `Services`, call pure functions of `ems_dash
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dash
-from dash import ClientsideFunction, Input, Output, State, no_update
+from dash import ALL, ClientsideFunction, Input, Output, State, no_update
 from flask import request
 
 from ems_dash.api.request_guard import is_local_page, require_local_page
 from ems_dash.i18n import label, t
 from ems_dash.services import Services
-from ems_dash.ui import hand_view, strategy_model, strategy_view
+from ems_dash.ui import components as ui
+from ems_dash.ui import hand_view, strategy_model, strategy_view, why_view
 from ems_dash.ui import live_delta as live
 from ems_dash.ui import overview_view as view
 from ems_dash.ui.branding import window_title
@@ -90,10 +91,37 @@ class _Overview:
     def lists(self, _key: str, lang: str) -> tuple[Any, ...]:
         moment = self._moment(lang)
         return (
+            view.alarms(moment),
             view.badge_list(moment),
             view.notice_list(moment),
             view.device_list(moment),
             self._choice(moment),
+        )
+
+    def table(self, clicks: int | None, _key: str | None, lang: str) -> Any:
+        """Return the plan step by step once it was asked for, and anew with every plan."""
+        if not clicks:
+            return no_update
+        moment = self._moment(lang)
+        plan = moment.snapshot.plan
+        if plan is None:
+            return ui.empty(t("steps.none", lang))
+        return why_view.plan_table(plan, moment)
+
+    def why(self, clicks: list[int | None], lang: str) -> tuple[Any, ...]:
+        """Open the reason of the step whose button was pressed."""
+        pressed = dash.ctx.triggered_id
+        if not pressed or not any(clicks):
+            return no_update, no_update, no_update
+        moment = self._moment(lang)
+        plan = moment.snapshot.plan
+        index = None if plan is None else plan.step_at(datetime.fromtimestamp(pressed["step"], UTC))
+        if plan is None or index is None:
+            return True, t("why.button", lang), t("why.gone", lang)
+        return (
+            True,
+            why_view.why_title(plan, index, moment),
+            why_view.why_body(plan, index, moment),
         )
 
     def choose(
@@ -229,6 +257,11 @@ def register(app: dash.Dash, services: Services) -> None:
         State(PRICE_CHART, "figure"),
         prevent_initial_call=True,
     )
+    app.clientside_callback(
+        ClientsideFunction("ems", "drawSparks"),
+        Output("soc-spark", "title"),
+        Input(PRICE_CHART, "figure"),
+    )
     app.callback(
         Output(PLAN_CHART, "figure", allow_duplicate=True),
         Output(PRICE_CHART, "figure", allow_duplicate=True),
@@ -244,6 +277,7 @@ def register(app: dash.Dash, services: Services) -> None:
         prevent_initial_call=True,
     )(page.charts)
     app.callback(
+        Output("ov-alarms", "children"),
         Output("ov-badges", "children"),
         Output("ov-notices", "children"),
         Output("ov-devices", "children"),
@@ -252,6 +286,21 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         prevent_initial_call=True,
     )(page.lists)
+    app.callback(
+        Output("ov-table", "children"),
+        Input("ov-table-open", "n_clicks"),
+        Input("ov-charts", "data"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.table)
+    app.callback(
+        Output("ov-why", "is_open"),
+        Output("ov-why-title", "children"),
+        Output("ov-why-body", "children"),
+        Input({"type": "ov-why", "step": ALL}, "n_clicks"),
+        State("lang", "data"),
+        prevent_initial_call=True,
+    )(page.why)
     app.callback(
         Output("ov-choice-said", "children"),
         Output("ov-choice", "children", allow_duplicate=True),

@@ -60,6 +60,7 @@ def kpi_card(
     subs: Sequence[str] = (),
     foot: Component = None,
     wordy: bool = False,
+    spark: str = "",
 ) -> Component:
     """Return a card with one big value.
 
@@ -74,12 +75,23 @@ def kpi_card(
         subs: Fields of the sub lines.
         foot: What stands below them.
         wordy: True when the value is a word rather than a figure.
+        spark: What the last 60 minutes of the value are called; empty for no sparkline. The
+            browser draws it from the points of the charts (`assets/live.js`).
     """
     value = [live(html.Span, f"{name}-v", fields, "kpi-number")]
     if f"{name}-u" in fields:
         value.append(live(html.Span, f"{name}-u", fields, "unit"))
     elif unit:
         value.append(html.Span(unit, className="unit"))
+    if spark:
+        value.append(
+            html.Span(
+                html.Span(className="spark-area", id=f"{name}-spark"),
+                className="spark",
+                title=spark,
+                **{"aria-hidden": "true"},
+            )
+        )
     pill = [mark_pill(f"{name}-p", fields)] if f"{name}-p" in fields else []
     return live(
         html.Section,

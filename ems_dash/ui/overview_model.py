@@ -19,7 +19,6 @@ from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
 from ems_dash.ui.moment import Moment, Reading, reading
 from ems_dash.ui.strategy_model import mode_text, order_text
-from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
 from engine.domain.site import Site
@@ -27,6 +26,17 @@ from engine.domain.snapshot import EngineSnapshot, PriceNow
 
 IDLE_BELOW_KW = 0.3
 """Battery power below this reads as idle: converters show a little power at rest."""
+
+FLOWS = {
+    "pv": ("pv_kw", "in"),
+    "load": ("load_kw", "out"),
+    "grid": ("grid_kw", "in"),
+    "bat": ("battery_kw", "in"),
+}
+"""Lines of the plant picture: signal, and where a positive value flows at the busbar."""
+
+STRONG_FROM = 0.25
+"""Share of the largest power of the plant from which on a line is drawn thick."""
 
 PLAN_LATE_AFTER_STEPS = 2
 """A plan not renewed for this many steps is marked."""
@@ -227,7 +237,8 @@ def _row(out: Fields, name: str, value: str, word: str, shown: Reading) -> None:
     out[f"{name}-v"] = value
     out[f"{name}-w"] = word
     out[f"{name}-p"], out[f"{name}-p.title"] = shown.mark, shown.reason
-    out[f"{name}.className"] = "row-item is-muted" if shown.muted else "row-item"
+    base = "flow-item" if name in FLOWS else "row-item"
+    out[f"{name}.className"] = f"{base} is-muted" if shown.muted else base
 
 
 def _pv_word(moment: Moment, pv: Reading, site: Site) -> str:
@@ -335,16 +346,19 @@ def _engine_row(moment: Moment, out: Fields) -> None:
 
 def _flow(moment: Moment, out: Fields) -> None:
     """Add which way energy flows on each line of the small plant diagram."""
-    for name, signal, forward in (
-        ("pv", "pv_kw", "in"),
-        ("load", "load_kw", "out"),
-        ("grid", "grid_kw", "in"),
-        ("bat", "battery_kw", "in"),
-    ):
+    site = moment.snapshot.site
+    full_kw = max(
+        site.battery.power_charge_max_kw,
+        site.battery.power_discharge_max_kw,
+        site.pv_peak_kw or 0.0,
+    )
+    for name, (signal, forward) in FLOWS.items():
         shown = _read(moment, signal)
         direction = "idle"
         if shown.value is not None and not shown.muted and abs(shown.value) >= IDLE_BELOW_KW:
             direction = forward if shown.value > 0 else "out" if forward == "in" else "in"
+            if abs(shown.value) >= STRONG_FROM * full_kw:
+                direction += " is-strong"
         out[f"flow-{name}.className"] = f"flow-line is-{direction}"
 
 
@@ -394,8 +408,6 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         for notice in snapshot.notices
         if notice.code not in SAID_BY_BADGES
     ]
-    # The engine's own alarms are about what stands here already, as a remark or a failed step.
-    entries += [_alarm(v, snapshot, lang) for v in snapshot.alarms if v.source == "device"]
     said = {
         name for notice in snapshot.notices for name in _SAID_BY.get(notice.code.split("_")[0], ())
     }
@@ -419,22 +431,6 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
             )
     order = {"alarm": 0, "warn": 1, "info": 2}
     return sorted(entries, key=lambda entry: order.get(entry.kind, 3))
-
-
-def _alarm(view: AlarmView, snapshot: EngineSnapshot, lang: str) -> ListEntry:
-    tz = ZoneInfo(snapshot.site.timezone)
-    since = fmt.clock_time(view.raised_at, tz)
-    if view.cleared_at is None:
-        text = t("alarm.since", lang, time=since)
-    else:
-        text = t("alarm.was", lang, start=since, end=fmt.clock_time(view.cleared_at, tz))
-    seen = t("alarm.acknowledged" if view.acknowledged else "alarm.unacknowledged", lang)
-    return ListEntry(
-        title=label("alarm", view.name, lang),
-        text=f"{text} · {seen}",
-        kind="alarm" if view.active else "warn",
-        word=label("severity", "alarm", lang) if view.active else t("alarm.over", lang),
-    )
 
 
 def _failed_step(step: StepHealth, snapshot: EngineSnapshot, lang: str) -> ListEntry:
@@ -509,7 +505,9 @@ def lists_key(snapshot: EngineSnapshot, lang: str) -> str:
     """Return a short name for the standing lists; it changes when they must be drawn anew."""
     strategy = snapshot.strategy
     chosen = strategy and (strategy.mode, strategy.manual_until, strategy.selection)
-    text = repr((badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang), chosen))
+    alarms = snapshot.alarms
+    standing = (badges(snapshot, lang), notices(snapshot, lang), devices(snapshot, lang))
+    text = repr((*standing, alarms, chosen))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

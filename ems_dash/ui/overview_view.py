@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from ems_dash.i18n import t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui import overview_model as model
+from ems_dash.ui.alarm_strip import alarm_entries
+from ems_dash.ui.alarm_strip import strip as strip_of_alarms
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.figure_parts import Figure
+from ems_dash.ui.flow_view import flow
 from ems_dash.ui.header import badges, prices_are_recorded, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
@@ -25,13 +29,7 @@ from ems_dash.ui.price_bars import PriceBar, price_bars
 from ems_dash.ui.price_soc_chart import price_soc_figure
 from engine.domain.series import MeasuredPoint
 
-STATUS_ROWS = (
-    ("pv", "row.pv", "sun", "pv", "kW"),
-    ("load", "row.load_label", "house-door", "load", "kW"),
-    ("grid", "row.grid", "plug", "grid", "kW"),
-    ("bat", "row.battery", "battery-charging", "battery", "kW"),
-    ("price", "row.price", "currency-euro", "price", "ct/kWh"),
-)
+STATUS_ROWS = (("price", "row.price", "currency-euro", "price", "ct/kWh"),)
 """Field stem, label, icon, role and unit of the rows of the system status."""
 
 
@@ -129,6 +127,7 @@ def page(moment: Moment, part: PlanPart, first_state: dict[str, Any], choice: An
                 ],
                 className="page-head",
             ),
+            html.Div(alarms(moment), id="ov-alarms", role="status"),
             html.Ul(
                 notice_list(moment),
                 id="ov-notices",
@@ -158,14 +157,50 @@ def page(moment: Moment, part: PlanPart, first_state: dict[str, Any], choice: An
                 ],
                 className="main-grid",
             ),
+            _steps_card(lang),
             choice,
+            dbc.Modal(
+                [
+                    dbc.ModalHeader(dbc.ModalTitle(id="ov-why-title"), close_button=True),
+                    dbc.ModalBody(id="ov-why-body"),
+                ],
+                id="ov-why",
+                is_open=False,
+                centered=True,
+            ),
         ],
+    )
+
+
+def _steps_card(lang: str) -> Any:
+    """Return the card whose table of steps is fetched when it is opened."""
+    return html.Section(
+        html.Details(
+            [
+                html.Summary(
+                    [
+                        html.H2(t("plan.table", lang), id="plan-table-title"),
+                        html.Span(t("plan.table_caption", lang), className="caption"),
+                    ],
+                    id="ov-table-open",
+                ),
+                html.Div(id="ov-table", className="table-scroll", tabIndex="0"),
+            ],
+            className="more more-card",
+        ),
+        className="card area-table",
+        **{"aria-labelledby": "plan-table-title"},
     )
 
 
 def badge_list(moment: Moment) -> list[Any]:
     """Return the badges that say what is not real."""
     return [ui.badge(entry) for entry in badges(moment.snapshot, moment.lang)]
+
+
+def alarms(moment: Moment) -> Any:
+    """Return the strip of active alarms, or nothing."""
+    return strip_of_alarms(alarm_entries(moment.snapshot, moment.lang), moment.lang)
 
 
 def notice_list(moment: Moment) -> list[Any]:
@@ -264,6 +299,7 @@ def _kpis(moment: Moment, fields: Fields, part: PlanPart) -> Any:
                     "soc-b", fields, limits=(battery.soc_min_percent, battery.soc_max_percent)
                 ),
                 subs=("soc-s",),
+                spark=t("kpi.spark", lang),
             ),
             ui.kpi_card(
                 "pow",
@@ -275,6 +311,7 @@ def _kpis(moment: Moment, fields: Fields, part: PlanPart) -> Any:
                     "pow-b", fields, t("battery.charge_end", lang), t("battery.discharge_end", lang)
                 ),
                 subs=("pow-s",),
+                spark=t("kpi.spark", lang),
             ),
             ui.kpi_card(
                 "strat",
@@ -398,45 +435,13 @@ def _status_card(moment: Moment, fields: Fields) -> Any:
     return html.Section(
         [
             html.H2(t("status.title", lang), id="status-title"),
-            _flow(fields, lang),
+            flow(fields, lang),
             rows,
             html.H3(t("devices.title", lang), className="minor-title"),
             html.Div(device_list(moment), id="ov-devices"),
         ],
         className="card area-status",
         **{"aria-labelledby": "status-title"},
-    )
-
-
-def _flow(fields: Fields, lang: str) -> Any:
-    """Return the plant as a single-line diagram: four feeders on one busbar."""
-    feeders = (
-        ("pv", "sun", "pv"),
-        ("grid", "plug", "grid"),
-        ("bat", "battery-charging", "battery"),
-        ("load", "house-door", "load"),
-    )
-    names = {
-        "pv": t("legend.pv", lang),
-        "grid": t("row.grid", lang),
-        "bat": t("row.battery", lang),
-        "load": t("row.load_label", lang),
-    }
-    return html.Div(
-        [
-            html.Div(
-                [
-                    html.Span(names[name], className="flow-name"),
-                    html.Span(ui.icon(icon_name, role), className=f"flow-node role-{role}"),
-                    html.Span(ui.live(html.Span, f"flow-{name}", fields), className=f"role-{role}"),
-                ],
-                className="flow-feeder",
-            )
-            for name, icon_name, role in feeders
-        ],
-        className="flow",
-        role="img",
-        **{"aria-label": t("status.flow", lang)},
     )
 
 
