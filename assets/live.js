@@ -211,7 +211,7 @@
   }
 
   function drawSparks() {
-    drawSpark("soc-spark", "price-soc", 0, 20, null);
+    drawSpark("soc-spark", "price-soc", 0, 100, 0);
     drawSpark("pow-spark", "plan", 5, 10, 0);
     return noUpdate();
   }

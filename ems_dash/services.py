@@ -42,6 +42,7 @@ from engine.runtime.accuracy_service import ModelAccuracy
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
 from engine.runtime.forecast_archive import Came, WeatherInputs
 from engine.runtime.history_desk import ExportState, RunningExport
+from engine.runtime.planned_past import PlannedStep
 from engine.telemetry.recent import RecentCycle
 
 
@@ -74,6 +75,18 @@ class Services(Protocol):
 
         Returns:
             Steps in ascending order; unpublished ones are left out.
+        """
+        ...
+
+    def planned(self, since: datetime, until: datetime) -> list[PlannedStep]:
+        """Return what the plans in force wanted of the steps that start in the period.
+
+        Args:
+            since: First instant, UTC.
+            until: Only steps that start before it, UTC, are returned.
+
+        Raises:
+            EmsError: The history could not be read.
         """
         ...
 

@@ -5,6 +5,7 @@ Callbacks are thin: they fetch from `Services`, call pure functions of `ems_dash
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,9 @@ from engine.domain.errors import EmsError
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import StrategyKey
 from engine.optimization.explanation import next_actions
+from engine.runtime.planned_past import PlannedStep
+
+log = logging.getLogger(__name__)
 
 STEPS_SHOWN = 6
 
@@ -98,7 +102,7 @@ class _Overview:
             self._choice(moment),
         )
 
-    def table(self, clicks: int | None, _key: str | None, lang: str) -> Any:
+    def table(self, clicks: int | None, part: int, _key: str | None, lang: str) -> Any:
         """Return the plan step by step once it was asked for, and anew with every plan."""
         if not clicks:
             return no_update
@@ -106,7 +110,7 @@ class _Overview:
         plan = moment.snapshot.plan
         if plan is None:
             return ui.empty(t("steps.none", lang))
-        return why_view.plan_table(plan, moment)
+        return why_view.plan_table(plan, int(part), moment)
 
     def why(self, clicks: list[int | None], lang: str) -> tuple[Any, ...]:
         """Open the reason of the step whose button was pressed."""
@@ -222,7 +226,16 @@ class _Overview:
             window=window,
             theme=theme,
             narrow=request_is_narrow(),
+            planned=self._planned(window),
         )
+
+    def _planned(self, window: ChartWindow) -> list[PlannedStep] | None:
+        """Return what earlier plans wanted; None, which the page says, when it is unreadable."""
+        try:
+            return self._services.planned(window.start, window.now)
+        except EmsError as exc:
+            log.warning("earlier plans could not be read: %s", exc)
+            return None
 
 
 def register(app: dash.Dash, services: Services) -> None:
@@ -289,6 +302,7 @@ def register(app: dash.Dash, services: Services) -> None:
     app.callback(
         Output("ov-table", "children"),
         Input("ov-table-open", "n_clicks"),
+        Input("ov-table-part", "value"),
         Input("ov-charts", "data"),
         State("lang", "data"),
         prevent_initial_call=True,

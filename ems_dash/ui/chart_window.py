@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from ems_dash.ui import format as fmt
 from engine.domain.quarter_hour import quarter_start
 
-PAST = timedelta(hours=6)
+PAST = timedelta(hours=24)
 LEAST_PAST = timedelta(hours=1)
-FUTURE = timedelta(hours=24)
+FUTURE = timedelta(hours=36)
 TICK = timedelta(hours=3)
 
 LONG = timedelta(hours=36)
@@ -74,7 +74,7 @@ class ChartWindow:
             "hoverformat": "%a %H:%M",
             "tick0": 0,
             "dtick": tick // timedelta(milliseconds=1),
-            "tickformat": "%H:%M\n%a, %d.%m." if lang == "de" else "%H:%M\n%a, %-d %b",
+            "tickformat": _tick_format(lang, narrow=narrow),
         }
         if self.clock_changes:
             offset_hours = self.offset_ms // 3_600_000
@@ -105,15 +105,15 @@ class ChartWindow:
 def chart_window(
     now: datetime, tz: ZoneInfo, first_measured: datetime | None = None
 ) -> ChartWindow:
-    """Return the window around `now`, from the quarter-hour: some past and 24 hours ahead.
+    """Return the window around `now`, from the quarter-hour: some past and 36 hours ahead.
 
-    The past is six hours, or less (at least one) while nothing older was measured, so that a
+    The past is 24 hours, or less (at least one) while nothing older was measured, so that a
     first visit does not look at an empty chart.
 
     Args:
         now: The engine's time.
         tz: Time zone of the site.
-        first_measured: Oldest measurement of the last six hours; None when there is none.
+        first_measured: Oldest measurement of the last 24 hours; None when there is none.
     """
     anchor = quarter_start(now)
     past = LEAST_PAST
@@ -121,6 +121,13 @@ def chart_window(
         hours = -(-(anchor - first_measured) // timedelta(hours=1))
         past = min(PAST, max(LEAST_PAST, timedelta(hours=hours)))
     return ChartWindow(anchor - past, anchor + FUTURE, now.astimezone(UTC), tz)
+
+
+def _tick_format(lang: str, *, narrow: bool) -> str:
+    if narrow:
+        # Two dates side by side must fit a phone.
+        return "%H:%M\n%a %-d." if lang == "de" else "%H:%M\n%a %-d"
+    return "%H:%M\n%a, %d.%m." if lang == "de" else "%H:%M\n%a, %-d %b"
 
 
 def _offset_ms(ts: datetime, tz: ZoneInfo) -> int:

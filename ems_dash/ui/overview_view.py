@@ -27,7 +27,9 @@ from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
 from ems_dash.ui.plan_chart import plan_figure
 from ems_dash.ui.price_bars import PriceBar, price_bars
 from ems_dash.ui.price_soc_chart import price_soc_figure
+from ems_dash.ui.why_view import PARTS
 from engine.domain.series import MeasuredPoint
+from engine.runtime.planned_past import PlannedStep
 
 STATUS_ROWS = (("price", "row.price", "currency-euro", "price", "ct/kWh"),)
 """Field stem, label, icon, role and unit of the rows of the system status."""
@@ -56,20 +58,24 @@ def plan_part(
     window: ChartWindow,
     theme: str,
     narrow: bool = False,
+    planned: Sequence[PlannedStep] | None = (),
 ) -> PlanPart:
     """Return everything that changes when a plan is published or a quarter-hour begins.
 
     Args:
         moment: The state of the engine.
-        points: One-minute means of the last six hours.
+        points: One-minute means of the last 24 hours.
         prices: Prices from before the plan.
         steps: Next steps, first one first.
         window: Time axis of the charts.
         theme: ``"light"`` or ``"dark"``.
         narrow: True on a phone.
+        planned: What earlier plans wanted of the past; None when it could not be read.
     """
     snapshot, lang = moment.snapshot, moment.lang
-    power = plan_figure(window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow)
+    power = plan_figure(
+        window, points, snapshot.plan, theme=theme, lang=lang, narrow=narrow, planned=planned or ()
+    )
     newest = points[-1].ts if points else window.start
     meta = power["layout"]["meta"]
     meta["minute"] = round(newest.timestamp() * 1000)
@@ -86,8 +92,9 @@ def plan_part(
             theme=theme,
             lang=lang,
             narrow=narrow,
+            planned=planned or (),
         ),
-        plan_caption=_plan_caption(moment),
+        plan_caption=_plan_caption(moment, past_failed=planned is None),
         price_caption=t(
             "chart.price_sub_recorded" if prices_are_recorded(snapshot) else "chart.price_sub",
             lang,
@@ -183,6 +190,22 @@ def _steps_card(lang: str) -> Any:
                         html.Span(t("plan.table_caption", lang), className="caption"),
                     ],
                     id="ov-table-open",
+                ),
+                dbc.RadioItems(
+                    id="ov-table-part",
+                    options=[
+                        {
+                            "label": t("plan.part", lang, start=6 * part, end=6 * part + 6),
+                            "value": part,
+                        }
+                        for part in range(PARTS)
+                    ],
+                    value=0,
+                    inline=True,
+                    className="segments",
+                    inputClassName="btn-check",
+                    labelClassName="segment",
+                    labelCheckedClassName="is-active",
                 ),
                 html.Div(id="ov-table", className="table-scroll", tabIndex="0"),
             ],
@@ -373,6 +396,7 @@ def _plan_card(moment: Moment, part: PlanPart) -> Any:
             ("line", "grid", t("legend.grid", lang)),
             ("bar", "battery", t("legend.discharge", lang)),
             ("bar-pale", "battery", t("legend.charge", lang)),
+            ("dashes", "text", t("chart.planned_then_battery", lang)),
         )
     )
     return _chart_card(
@@ -392,6 +416,7 @@ def _price_card(moment: Moment, part: PlanPart) -> Any:
             ("bar", "price", t("legend.price", lang)),
             ("hatch", "price", t("legend.price_forecast", lang)),
             ("area", "battery", t("legend.soc", lang)),
+            ("dashes", "text", t("chart.planned_then_soc", lang)),
             ("dots", "muted", t("legend.soc_limits", lang)),
         )
     )
@@ -445,7 +470,12 @@ def _status_card(moment: Moment, fields: Fields) -> Any:
     )
 
 
-def _plan_caption(moment: Moment) -> str:
+def _plan_caption(moment: Moment, *, past_failed: bool) -> str:
+    caption = _measured_then_plan(moment)
+    return f"{caption} · {t('chart.planned_then_failed', moment.lang)}" if past_failed else caption
+
+
+def _measured_then_plan(moment: Moment) -> str:
     plan = moment.snapshot.plan
     if plan is None:
         return t("chart.plan_sub_none", moment.lang)

@@ -25,9 +25,10 @@ from ems_dash.ui.figure_parts import (
     y_axis,
 )
 from ems_dash.ui.measured_past import Past, with_gaps
-from ems_dash.ui.plan_ahead import Ahead
+from ems_dash.ui.plan_ahead import Ahead, planned_then
 from engine.domain.plan import Plan
 from engine.domain.series import MeasuredPoint
+from engine.runtime.planned_past import PlannedStep
 
 
 def plan_figure(
@@ -38,6 +39,7 @@ def plan_figure(
     theme: str,
     lang: str,
     narrow: bool = False,
+    planned: Sequence[PlannedStep] = (),
 ) -> Figure:
     """Return the power chart: measured up to now, planned after it, all in kW.
 
@@ -48,12 +50,14 @@ def plan_figure(
         theme: ``"light"`` or ``"dark"``.
         lang: ``"de"`` or ``"en"``.
         narrow: True on a phone: fewer ticks.
+        planned: What earlier plans wanted of the past, in ascending order.
     """
     past = with_gaps([p for p in points if window.start <= p.ts], window)
     ahead = Ahead.of(plan, window)
     traces = [
         *_measured_power(past, theme, lang),
         *_planned_power(ahead, theme, lang),
+        *planned_then(window, planned, [s.battery_kw for s in planned], theme, lang),
     ]
     low, high, dtick = nice_range(_power_values(traces))
     layout = base_layout(window, theme, lang, narrow=narrow)

@@ -16,11 +16,12 @@ from ems_dash.ui.figure_parts import (
     y_axis,
 )
 from ems_dash.ui.measured_past import Past, with_gaps
-from ems_dash.ui.plan_ahead import Ahead
+from ems_dash.ui.plan_ahead import Ahead, planned_then
 from ems_dash.ui.price_bars import CENTS, PriceBar, price_traces
 from engine.domain.plan import Plan
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
+from engine.runtime.planned_past import PlannedStep
 
 PRICE_DOMAIN = (0.53, 1.0)
 SOC_DOMAIN = (0.0, 0.45)
@@ -36,6 +37,7 @@ def price_soc_figure(
     theme: str,
     lang: str,
     narrow: bool = False,
+    planned: Sequence[PlannedStep] = (),
 ) -> Figure:
     """Return two panels over one time axis: day-ahead price in ct/kWh, state of charge in %.
 
@@ -48,6 +50,7 @@ def price_soc_figure(
         theme: ``"light"`` or ``"dark"``.
         lang: ``"de"`` or ``"en"``.
         narrow: True on a phone: fewer ticks.
+        planned: What earlier plans wanted of the past, in ascending order.
     """
     past = with_gaps([p for p in points if window.start <= p.ts], window)
     ahead = Ahead.of(plan, window)
@@ -56,6 +59,7 @@ def price_soc_figure(
         _soc_measured(past, theme, lang),
         _soc_planned(ahead, site, past, theme=theme, lang=lang),
         *price_traces(shown, window, theme, lang),
+        *_soc_planned_then(planned, window, site, theme, lang),
     ]
     low, high, dtick = nice_range([b.spot_eur_per_kwh * CENTS for b in shown], most=4)
     layout = base_layout(window, theme, lang, narrow=narrow)
@@ -121,3 +125,18 @@ def _soc_planned(ahead: Ahead, site: Site, past: Past, *, theme: str, lang: str)
     )
     trace.update(yaxis="y2", hovertemplate="%{y:.0f} %")
     return trace
+
+
+def _soc_planned_then(
+    planned: Sequence[PlannedStep], window: ChartWindow, site: Site, theme: str, lang: str
+) -> list[Figure]:
+    capacity = site.battery.energy_capacity_kwh
+    percent = [step.soc_kwh / capacity * 100.0 for step in planned]
+    traces = planned_then(window, planned, percent, theme, lang)
+    for trace in traces:
+        # Stored energy is planned for the end of a step and runs evenly there.
+        shift = round((planned[0].end - planned[0].start).total_seconds() * 1000)
+        trace["x"] = [x + shift for x in trace["x"]]
+        trace["line"]["shape"] = "linear"
+        trace.update(yaxis="y2", hovertemplate="%{y:.0f} %")
+    return traces

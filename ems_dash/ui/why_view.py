@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dash import html
@@ -86,12 +86,26 @@ def what_would_change(kind: ActionKind, reason: Reason, turn: TurningPoints, lan
     return " ".join([*said, t("why.all_else", lang)])
 
 
-def plan_table(plan: Plan, moment: Moment) -> Any:
-    """Return the plan from now on as a table, one step per line with a button that says why."""
+PART = timedelta(hours=6)
+"""How much of a plan the table shows at once: a browser draws it at once, a phone shows it."""
+
+PARTS = 6
+
+
+def plan_table(plan: Plan, part: int, moment: Moment) -> Any:
+    """Return six hours of the plan as a table, one step per line with a button that says why.
+
+    Args:
+        plan: The plan.
+        part: 0 for the next six hours, 1 for those after them.
+        moment: The state of the engine.
+    """
     lang, battery = moment.lang, moment.snapshot.site.battery
     first = plan.step_at(moment.now)
     if first is None:
         return html.P(t("steps.none", lang))
+    count = PART // plan.step
+    shown = range(min(first + part * count, plan.n_steps), plan.n_steps)[:count]
     heads = (
         t("plan.col_time", lang),
         t("plan.col_action", lang),
@@ -107,7 +121,7 @@ def plan_table(plan: Plan, moment: Moment) -> Any:
         [
             html.Caption(t("plan.table", lang), className="visually-hidden"),
             html.Thead(html.Tr([html.Th(head, scope="col") for head in heads])),
-            html.Tbody([_step_row(plan, i, battery, moment) for i in range(first, plan.n_steps)]),
+            html.Tbody([_step_row(plan, i, battery, moment) for i in shown]),
         ],
         className="data-table plan-table",
     )

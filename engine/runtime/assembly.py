@@ -47,6 +47,7 @@ from engine.runtime.history_setup import open_history
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
+from engine.runtime.planned_past import PlannedPast
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
 from engine.runtime.settings_service import SettingsService
@@ -365,6 +366,7 @@ def _assemble(
             accuracy=AccuracyService(store, site.site_id, clock, zone),
             analytics=analytics,
             archive=ForecastArchive(store, site.site_id, market),
+            planned=PlannedPast(store, site.site_id, site.timezone),
             desk=planning.desk,
             operator=operator,
             alarm_desk=alarm_desk,

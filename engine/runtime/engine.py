@@ -47,6 +47,7 @@ from engine.runtime.history_desk import HistoryDesk
 from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import OperatorDesk
+from engine.runtime.planned_past import PlannedPast, PlannedStep
 from engine.runtime.planner import BatteryLimits, Planner
 from engine.runtime.run_records import failed_run, published_run
 from engine.runtime.settings_service import SettingsService
@@ -111,6 +112,7 @@ class EngineParts:
         accuracy: How good earlier forecasts were.
         analytics: Savings, key figures and data quality.
         archive: Earlier forecasts beside what came.
+        planned: What earlier plans wanted.
         desk: Choice of the strategy.
         operator: Orders by hand and limits from outside.
         alarm_desk: The engine's own alarms, and who is told of them.
@@ -140,6 +142,7 @@ class EngineParts:
     accuracy: AccuracyService
     analytics: AnalyticsService
     archive: ForecastArchive
+    planned: PlannedPast
     desk: StrategyDesk
     operator: OperatorDesk
     alarm_desk: AlarmDesk
@@ -301,6 +304,14 @@ class Engine:
             HistoryError: The history could not be read.
         """
         return self._parts.accuracy.scores(days)
+
+    def planned(self, since: datetime, until: datetime) -> list[PlannedStep]:
+        """Return what the plans in force wanted of the steps that start in the period.
+
+        Raises:
+            HistoryError: The history could not be read.
+        """
+        return self._parts.planned.steps(since, until)
 
     @property
     def backups(self) -> BackupService:

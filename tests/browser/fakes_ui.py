@@ -36,6 +36,7 @@ from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import EngineSnapshot, PriceNow
 from engine.domain.strategy import ChoiceReason, StrategyKey, StrategyState
 from engine.runtime.accuracy_service import ModelAccuracy
+from engine.runtime.planned_past import PlannedStep
 from tests.support.build import selection, strategy_state
 
 STEP = timedelta(minutes=15)
@@ -345,6 +346,14 @@ class FakeServices:
             out.append(PriceRow(ts, "demo", 15, eur, eur + 0.1, eur - 0.005, "recorded", ts))
             ts += timedelta(minutes=15)
         return out
+
+    def planned(self, since: datetime, until: datetime) -> list[PlannedStep]:
+        day = self.day
+        return [
+            PlannedStep(ts, ts + STEP, float(day.battery[i]), float(day.soc[i]))
+            for i, ts in enumerate(day.times)
+            if since <= ts < until
+        ]
 
     def snapshot(self) -> EngineSnapshot:
         with self._lock:

@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ems_dash.app import create_app
+from engine.domain.alarms import AlarmView
 from engine.domain.strategy import StrategyKey
 
 pytestmark = pytest.mark.browser
@@ -263,6 +264,29 @@ def test_what_a_plan_rests_on_can_be_opened(dash_duo: Any) -> None:
     dash_duo.find_element(".behind-plan summary").click()
     until(dash_duo, lambda: "median of three models" in text(dash_duo, ".behind"))
     assert "HIGHS" in text(dash_duo, ".behind")
+
+
+def test_a_step_says_why_and_alarms_are_on_top(dash_duo: Any) -> None:
+    def ill(snapshot: Any) -> Any:
+        alarm = AlarmView("system_fault", True, snapshot.ts, subject="bms")
+        return replace(snapshot, alarms=(alarm,))
+
+    services = FakeServices(change=ill)
+    open_page(dash_duo, services, lang="en")
+    assert "Battery system fault: bms" in text(dash_duo, "#ov-alarms")
+    assert dash_duo.find_element(".alarm-link").get_attribute("href").endswith("/monitoring")
+    # The last hour of the battery, drawn from the points of the charts.
+    spark = "return document.getElementById('soc-spark').style.clipPath.split(',').length"
+    until(dash_duo, lambda: js(dash_duo, spark) > 30)
+    js(dash_duo, "document.getElementById('ov-table-open').click()")
+    until(dash_duo, lambda: len(dash_duo.find_elements(".plan-table tbody tr")) == 24)
+    js(dash_duo, "document.querySelectorAll('.plan-table .link-button')[20].click()")
+    until(dash_duo, lambda: "What would change it" in text(dash_duo, ".modal-content"))
+    assert "Worth of a stored kWh" in text(dash_duo, "#ov-why-body")
+    assert "ct/kWh" in text(dash_duo, "#ov-why-body")
+    dash_duo.find_element(".modal-header .btn-close").click()
+    until(dash_duo, lambda: dash_duo.find_elements(".modal-content") == [])
+    assert dash_duo.get_logs() == []
 
 
 def test_the_battery_is_controlled_by_hand_and_given_back(dash_duo: Any) -> None:

@@ -20,6 +20,7 @@ from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyState
+from engine.runtime.planned_past import PlannedStep
 from tests.support.build import forecast, strategy_state
 
 
@@ -37,6 +38,9 @@ class StandingServices:
         return [p for p in minutes(360) if p.ts > since and (until is None or p.ts < until)]
 
     def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
+        return []
+
+    def planned(self, since: datetime, until: datetime) -> list[PlannedStep]:
         return []
 
     def now(self) -> datetime:

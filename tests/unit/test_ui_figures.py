@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,12 +16,14 @@ from ui_builders import NOW, SITE, VALUES, minutes, plan
 
 from ems_dash.ui.chart_window import chart_window
 from ems_dash.ui.figure_parts import MAX_POINTS, Figure, nice_range
+from ems_dash.ui.measured_past import FINE
 from ems_dash.ui.plan_chart import plan_figure
 from ems_dash.ui.price_bars import PriceBar, price_bars
 from ems_dash.ui.price_soc_chart import price_soc_figure
 from ems_dash.ui.theme import DATA_ROLES
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.series import MeasuredPoint
+from engine.runtime.planned_past import PlannedStep
 
 VIENNA = ZoneInfo("Europe/Vienna")
 WINDOW = chart_window(NOW, VIENNA, NOW - timedelta(days=1))
@@ -55,8 +58,8 @@ def test_figures_are_valid_without_webgl_and_with_fixed_axes(figure: Figure) -> 
 def test_window_stands_still_for_a_quarter_hour() -> None:
     later = chart_window(NOW + timedelta(minutes=3), VIENNA, NOW - timedelta(days=1))
     assert (later.start, later.end) == (WINDOW.start, WINDOW.end)
-    assert WINDOW.start == datetime(2026, 11, 23, 6, 15, tzinfo=UTC)
-    assert WINDOW.end == datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
+    assert WINDOW.start == datetime(2026, 11, 22, 12, 15, tzinfo=UTC)
+    assert WINDOW.end == datetime(2026, 11, 25, 0, 15, tzinfo=UTC)
 
 
 def test_axis_reads_local_time() -> None:
@@ -69,9 +72,10 @@ def test_clock_change_writes_true_local_ticks() -> None:
     window = chart_window(before_change, VIENNA)
     axis = window.x_axis("de")
     assert axis["tickmode"] == "array"
-    ticks = dict(zip(axis["ticktext"], axis["tickvals"], strict=True))
+    midnight = axis["ticktext"].index("00:00<br>So, 25.10.")
+    assert axis["ticktext"][midnight + 1] == "06:00"
     # 00:00 is still summer time, 06:00 winter time: seven hours apart.
-    assert ticks["06:00"] - ticks["00:00<br>So, 25.10."] == 7 * 3_600_000
+    assert axis["tickvals"][midnight + 1] - axis["tickvals"][midnight] == 7 * 3_600_000
     assert "UTC+2" in axis["hoverformat"]
 
 
@@ -151,7 +155,7 @@ def test_forecast_prices_look_different_and_past_ones_paler() -> None:
     assert past["meta"]["marker"] < known["meta"]["marker"]
     assert "pattern" not in known["marker"]
     assert forecast["marker"]["pattern"]["shape"] == "/"
-    assert len(known["x"]) + len(forecast["x"]) == 96
+    assert len(known["x"]) + len(forecast["x"]) == 144
 
 
 def test_colours_differ_between_themes_and_roles_do_not() -> None:
@@ -180,7 +184,7 @@ def test_small_changes_leave_the_axis_alone() -> None:
 
 @pytest.mark.parametrize(
     ("measured_for", "hours_back"),
-    [(None, 1), (timedelta(minutes=4), 1), (timedelta(hours=2, minutes=20), 3), (timedelta(9), 6)],
+    [(None, 1), (timedelta(minutes=4), 1), (timedelta(hours=2, minutes=20), 3), (timedelta(9), 24)],
 )
 def test_the_window_shows_no_more_past_than_was_measured(
     measured_for: timedelta | None, hours_back: int
@@ -188,10 +192,41 @@ def test_the_window_shows_no_more_past_than_was_measured(
     first = None if measured_for is None else NOW - measured_for
     window = chart_window(NOW, VIENNA, first)
     assert quarter_start(NOW) - window.start == timedelta(hours=hours_back)
-    assert window.end - quarter_start(NOW) == timedelta(hours=24)
+    assert window.end - quarter_start(NOW) == timedelta(hours=36)
 
 
 def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
     figure = price_soc(the_plan=None)
     assert [len(trace["x"]) for trace in figure["data"][2:]] == [0, 0, 0]
     assert "Keine Preise bekannt" in [n["text"] for n in figure["layout"]["annotations"]]
+
+
+def test_the_older_past_is_drawn_by_quarter_hours_and_the_last_hours_by_minutes() -> None:
+    points = minutes(24 * 60)
+    load = power(points)["data"][4]
+    fine_from = quarter_start(NOW - FINE)
+    fine = [p for p in points if p.ts >= fine_from]
+    assert load["x"][-len(fine) :] == [WINDOW.x(p.ts) for p in fine]
+    coarse = load["x"][: -len(fine)]
+    assert {b - a for a, b in pairwise(coarse)} == {900_000}
+    assert None not in load["y"], "another interval is no hole"
+    missing = power([p for p in points if p.ts.hour != 20])["data"][4]
+    assert missing["y"].count(None) == 1
+
+
+def test_what_was_planned_then_is_a_dashed_line_that_leaves_gaps_open() -> None:
+    quarter = timedelta(minutes=15)
+    times = [quarter_start(NOW) - i * quarter for i in (8, 7, 6, 3, 2)]
+    planned = [PlannedStep(ts, ts + quarter, -10.0, 80.0) for ts in times]
+    figure = plan_figure(WINDOW, minutes(120), plan(), theme="light", lang="en", planned=planned)
+    line = figure["data"][-1]
+    assert line["name"] == "planned then"
+    assert line["line"]["dash"] == "dash"
+    assert line["y"] == [-10.0, -10.0, -10.0, None, -10.0, -10.0]
+    soc = price_soc_figure(WINDOW, [], plan(), [], SITE, theme="light", lang="en", planned=planned)[
+        "data"
+    ][-1]
+    assert soc["yaxis"] == "y2"
+    assert soc["x"][0] == WINDOW.x(times[0] + quarter), "planned for the end of the step"
+    assert soc["y"][0] == 40.0
+    assert len(plan_figure(WINDOW, [], plan(), theme="light", lang="en")["data"]) == 11

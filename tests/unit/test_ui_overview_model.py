@@ -10,6 +10,7 @@ from ui_builders import NOW, image, link, moment, plan, samples, snapshot, stale
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import overview_model as model
+from ems_dash.ui.alarm_strip import alarm_entries, strip
 from ems_dash.ui.fields import changed, token_of
 from ems_dash.ui.header import badges, data_attribution
 from engine.domain.alarms import AlarmView
@@ -103,10 +104,11 @@ def test_signal_that_no_device_supplies_is_not_called_a_fault() -> None:
 
 def test_flow_points_to_the_busbar_for_sources_and_away_for_loads() -> None:
     shown = model.fields(moment())
-    assert shown["flow-pv.className"] == "flow-line is-in"
-    assert shown["flow-load.className"] == "flow-line is-out"
+    assert shown["flow-pv.className"] == "flow-line is-in is-strong"
+    assert shown["flow-load.className"] == "flow-line is-out is-strong"
     assert shown["flow-grid.className"] == "flow-line is-in"
-    assert shown["flow-bat.className"] == "flow-line is-out"
+    assert shown["flow-bat.className"] == "flow-line is-out is-strong"
+    assert shown["pv.className"] == "flow-item"
 
 
 def test_silent_control_loop_marks_the_whole_page() -> None:
@@ -246,10 +248,19 @@ def test_the_broker_is_named_as_such() -> None:
 def test_alarms_are_listed_until_seen_and_over() -> None:
     active = AlarmView("system_fault", True, NOW)
     over = AlarmView("charge_prohibited", False, NOW - timedelta(hours=1), cleared_at=NOW)
-    first, second = model.notices(snapshot(alarms=(active, over)), "de")
-    assert (first.title, first.kind) == ("Systemfehler der Batterie", "alarm")
-    assert "nicht quittiert" in first.text
-    assert (second.title, second.kind, second.word) == ("Laden gesperrt", "warn", "vorbei")
+    seen = replace(over, name="fault", acknowledged=True)
+    late = AlarmView("prices_late", True, NOW, severity="warning", source="engine")
+    entries = alarm_entries(snapshot(alarms=(over, late, seen, active)), "de")
+    assert [(e.title, e.kind, e.word) for e in entries] == [
+        ("Systemfehler der Batterie", "alarm", "Alarm"),
+        ("Preise verspätet oder alt", "warn", "Warnung"),
+        ("Laden gesperrt", "info", "vorbei"),
+    ]
+    assert "nicht quittiert" in entries[0].text
+    assert strip([], "de") is None
+    shown = str(strip([*entries, *entries], "de"))
+    assert "und 2 weitere" in shown
+    assert "/monitoring" in shown
 
 
 def test_people_see_calmed_values_while_control_uses_the_raw_ones() -> None:
