@@ -16,6 +16,15 @@ settings.register_profile("ems", deadline=None)
 settings.load_profile("ems")
 
 
+_LONG_FIRST = ("faults", "browser", "golden")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what waits for real servers and browsers first, so that no worker ends with it alone."""
+    rank = {kind: place for place, kind in enumerate(_LONG_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def recording() -> Recording:
     """The recorded demo year."""
