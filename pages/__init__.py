@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import forecasts, monitoring, overview, settings
+from pages import analytics, forecasts, monitoring, overview, settings
 
-PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts, settings)
+PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts, analytics, settings)
 """In the order of the main navigation."""
