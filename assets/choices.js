@@ -6,7 +6,7 @@
   "use strict";
 
   function groupOf(button) {
-    return button.closest("[role=tablist], .segment");
+    return button.closest("[role=tablist], .segment-group");
   }
 
   function remember(parameter, value) {

@@ -252,7 +252,7 @@ def segment(
             )
             for value, text in options
         ],
-        className="segment",
+        className="segment-group",
         role="group",
         **{"aria-label": label},
     )

@@ -244,9 +244,9 @@ def strategy_shares(
     """
     published = [run for run in runs if run.status == "published" and run.strategy]
     spans: dict[str, float] = {}
-    for run, after in zip(published, [*published[1:], None], strict=True):
-        start = max(run.ts, since)
-        end = min(until, until if after is None else after.ts)
+    ends = [*(run.ts for run in published[1:]), until]
+    for run, replaced in zip(published, ends, strict=False):
+        start, end = max(run.ts, since), min(until, replaced)
         seconds = (end - start).total_seconds()
         if seconds > 0 and run.strategy:
             spans[run.strategy] = spans.get(run.strategy, 0.0) + seconds

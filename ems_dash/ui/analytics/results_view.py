@@ -240,6 +240,7 @@ def body(results: Results, baseline: str, heat: str, lang: str) -> list[Any]:
                     unit="",
                     figure=results.heat,
                     lang=lang,
+                    height="tall",
                 ),
                 _duration_card(results, lang),
                 html.Div(
@@ -293,9 +294,10 @@ def _chart_card(
     figure: Figure,
     lang: str,
     legend: Sequence[tuple[str, str, str]] = (),
+    height: str = "middle",
 ) -> Any:
     if figure["data"]:
-        chart = ui.chart(name, figure, ui.chart_config(lang), f"{title}: {caption}", "middle")
+        chart = ui.chart(name, figure, ui.chart_config(lang), f"{title}: {caption}", height)
     else:
         chart = ui.empty(t("results.nothing", lang))
     return html.Section(
