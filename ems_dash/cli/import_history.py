@@ -115,9 +115,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 dry_run=arguments.dry_run,
             )
             if not arguments.dry_run:
-                # a call ends after some time, done or not
-                while store.roll_up(now):
-                    pass
+                # ends after some time, done or not: the program does the rest beside its work
+                store.roll_up(now)
     except AlreadyRunningError as error:
         raise AlreadyRunningError(
             error.message,
