@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _FREE_RESERVE_BYTES = 200_000_000
+_COPIED_BYTES_PER_DAY = 2e9
 _RETRY_SECONDS = 60.0
 _READERS_GONE_SECONDS = 30.0
 _THIN_SECONDS = 86_400.0
@@ -58,7 +59,8 @@ class DuckDbHistory(DuckDbUpkeep):
         concurrent_queries: Reads that may run at once; further ones wait. Writing never waits
             for them.
         checkpoint_wal_bytes: A WAL of this size triggers a checkpoint.
-        checkpoint_seconds: A checkpoint is due at the latest after this time.
+        checkpoint_seconds: A checkpoint is due at the latest after this time; later for a file
+            of more than 80 MB, so that its copies do not wear out the disk.
         free_bytes: Free disk space of a folder.
         retention: How long what is kept.
         gap_seconds: A sample that is followed later than this stands for no time.
@@ -321,13 +323,18 @@ class DuckDbHistory(DuckDbUpkeep):
         try:
             wal_bytes = size_of(wal_path(self._path))
             elapsed = self._clock.monotonic() - self._last_checkpoint
-            due = wal_bytes >= self._checkpoint_wal_bytes or elapsed >= self._checkpoint_seconds
+            due = wal_bytes >= self._checkpoint_wal_bytes or elapsed >= self._longest_wait_s()
             if due and self._clock.monotonic() >= self._checkpoint_not_before:
                 self._try_checkpoint()
             elif self._clock.monotonic() - self._last_snapshot_try >= _RETRY_SECONDS:
                 self._refresh_snapshot()
         except OSError as error:
             self._tell(self._event("history_checkpoint_failed", "alarm", str(error)))
+
+    def _longest_wait_s(self) -> float:
+        """Return the time between checkpoints: longer for a large file, which each copies."""
+        of_size_s = size_of(self._path) / _COPIED_BYTES_PER_DAY * 86_400.0
+        return max(self._checkpoint_seconds, of_size_s)
 
     def _thin_when_due(self) -> None:
         """Give up old forecasts once a day; a failure is reported, the commit itself stands."""

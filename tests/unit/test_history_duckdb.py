@@ -13,6 +13,7 @@ from engine.domain.clock import ManualClock
 from engine.domain.errors import AlreadyRunningError, HistoryError
 from engine.domain.records import EventRow, SampleRow
 from engine.domain.signals import SIGNALS, Kind, Signal
+from engine.history import duckdb_store
 from engine.history.checks import MAX_BATCH_ROWS
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.instance import InstanceSettings, open_instance, wal_path
@@ -229,6 +230,20 @@ def test_checkpoints_come_with_log_size_and_with_time(path: Path) -> None:
         store.write(Batch(samples=samples(402, 1)))
         assert not wal_path(path).exists()
         assert store.counts()["samples"] == 313
+
+
+def test_a_large_file_is_copied_less_often(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock(T0)
+    with DuckDbHistory(path, clock=clock) as store:
+        # as if the file were so large that a copy every two hours makes up what a day may cost
+        monkeypatch.setattr(duckdb_store, "_COPIED_BYTES_PER_DAY", 12 * path.stat().st_size)
+        store.write(Batch(samples=samples(0, 10)))
+        clock.advance(7000)
+        store.write(Batch(samples=samples(10, 10)))
+        assert wal_path(path).exists()
+        clock.advance(201)
+        store.write(Batch(samples=samples(20, 10)))
+        assert not wal_path(path).exists()
 
 
 def test_no_checkpoint_on_a_nearly_full_disk(path: Path) -> None:
