@@ -194,6 +194,21 @@ class SeriesContract:
         assert store.rebuild_roll_ups("nowhere", T0, T0 + DAY) == 0
         assert_agrees(store, rows)
 
+    def test_tidying_up_changes_no_answer(self, store: HistoryStore) -> None:
+        rows = lively(0, 400)
+        store.write(Batch(samples=tuple(rows)))
+        later = T0 + 60 * DAY
+        while store.roll_up(later) or not store.tidy(later):
+            pass
+        assert_agrees(store, rows)
+        keys = [ColumnKey("battery_kw")]
+        assert len(store.columns("main", keys, *FOR_EVER, Resolution.RAW)) == 400
+        store.write(Batch(samples=tuple(rows[:50])))
+        assert store.counts()["samples"] == 400
+        newest = store.latest_sample("main")
+        assert newest is not None
+        assert newest.ts == rows[-1].ts
+
     def test_sites_are_rolled_up_apart(self, store: HistoryStore) -> None:
         mine, others = lively(0, 90), lively(45, 90, site_id="other")
         store.write(Batch(samples=(*mine, *others)))
