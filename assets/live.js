@@ -359,6 +359,7 @@
     document.querySelectorAll("#nav .nav-item").forEach(function (link) {
       if (new URL(link.href).pathname === pathname) {
         link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
       } else {
         link.removeAttribute("aria-current");
       }

@@ -204,7 +204,7 @@ def _steps_card(lang: str) -> Any:
                     inline=True,
                     className="segments",
                     inputClassName="btn-check",
-                    labelClassName="segment",
+                    labelClassName="segments-item",
                     labelCheckedClassName="is-active",
                 ),
                 html.Div(id="ov-table", className="table-scroll", tabIndex="0"),

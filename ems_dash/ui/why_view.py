@@ -123,7 +123,7 @@ def plan_table(plan: Plan, part: int, moment: Moment) -> Any:
             html.Thead(html.Tr([html.Th(head, scope="col") for head in heads])),
             html.Tbody([_step_row(plan, i, battery, moment) for i in shown]),
         ],
-        className="data-table plan-table",
+        className="value-table plan-table",
     )
 
 

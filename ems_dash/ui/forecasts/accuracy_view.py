@@ -182,7 +182,7 @@ def _table(rows: Sequence[words.ScoreRow], caption: str, lang: str, *, unit: str
             html.Thead(html.Tr([html.Th(head, scope="col") for head in heads])),
             html.Tbody([_row(row, lang) for row in rows]),
         ],
-        className="data-table",
+        className="value-table",
     )
 
 

@@ -163,13 +163,13 @@ def _legend(series: ForecastSeries, lang: str) -> Any:
         items = (
             ("bar", "price", t("forecast.published", lang)),
             ("hatch", "price", t("forecast.expected", lang)),
-            ("band", "price", t("forecast.band", lang)),
+            ("quantiles", "price", t("forecast.band", lang)),
         )
     else:
         items = (
             ("line", series.role, t("chart.measured", lang)),
             ("dashes", series.role, t("forecast.expected", lang)),
-            ("band", series.role, t("forecast.band", lang)),
+            ("quantiles", series.role, t("forecast.band", lang)),
         )
     return ui.legend(items)
 
@@ -240,7 +240,7 @@ def table(rows: Sequence[tuple[str, ...]], series: ForecastSeries, lang: str) ->
                 ]
             ),
         ],
-        className="data-table",
+        className="value-table",
     )
 
 
@@ -270,7 +270,7 @@ def _close_up(back: LookedBack, series: ForecastSeries, days: int, moment: Momen
                         inline=True,
                         className="segments",
                         inputClassName="btn-check",
-                        labelClassName="segment",
+                        labelClassName="segments-item",
                         labelCheckedClassName="is-active",
                     ),
                     *_picker(back, lang, moment),
@@ -303,7 +303,7 @@ def _close_up(back: LookedBack, series: ForecastSeries, days: int, moment: Momen
                         inline=True,
                         className="segments",
                         inputClassName="btn-check",
-                        labelClassName="segment",
+                        labelClassName="segments-item",
                         labelCheckedClassName="is-active",
                     ),
                 ],
@@ -386,7 +386,7 @@ def back_legend(series: ForecastSeries, lang: str) -> Any:
         (
             ("line", series.role, t(came, lang)),
             ("dashes", series.role, t("forecast.expected_then", lang)),
-            ("band", series.role, t("forecast.band", lang)),
+            ("quantiles", series.role, t("forecast.band", lang)),
         )
     )
 
