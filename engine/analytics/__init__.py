@@ -1,1 +1,1 @@
-"""What the battery earned: money booked from meter registers."""
+"""What the battery earned: the meter's ledger, savings, key figures, and how good data are."""

@@ -19,14 +19,14 @@ may be its own doing and is not credited to the site: in doubt a saving is under
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from engine.domain.plan import FloatArray
-from engine.domain.quarter_hour import STEP, STEP_S
+from engine.domain.quarter_hour import STEP
 from engine.domain.records import LedgerRow
 from engine.domain.site import Battery
 from engine.history.columns import ColumnKey, Columns
@@ -187,16 +187,6 @@ def _crossing_kwh(row: LedgerRow, course: FloatArray) -> float:
     if moved_kwh > IDLE_KWH:
         return 0.0
     return row.import_kwh - float(np.maximum(course, 0.0).sum())
-
-
-def contiguous(earlier: datetime | None, later: datetime) -> bool:
-    """Return True when one quarter-hour follows right on the other."""
-    return earlier is not None and later - earlier == STEP
-
-
-def step_numbers(times: Sequence[datetime]) -> list[int]:
-    """Return the number of each quarter-hour since 1970."""
-    return [int(ts.timestamp() // STEP_S) for ts in times]
 
 
 def _minute(ts: datetime) -> int:
