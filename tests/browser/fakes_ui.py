@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from fakes_analytics import FakeAnalytics, FakeHistory
 from fakes_forecasts import FakeArchive, forecast_at, made_up_accuracy
 from scipy.optimize import linprog
 
@@ -258,6 +259,8 @@ class FakeServices:
         self._manual: tuple[StrategyKey, datetime] | None = None
         self.order: ManualOrder | None = None
         self.archive = FakeArchive(truth, self.now)
+        self.analytics = FakeAnalytics(self.now)
+        self.history = FakeHistory(truth)
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""

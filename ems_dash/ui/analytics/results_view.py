@@ -414,7 +414,7 @@ def _shares_card(results: Results, lang: str) -> Any:
     )
 
 
-_VERDICT_PILL = {"good": "ok", "fair": "warn", "poor": "alarm"}
+_VERDICT_PILL = {"good": "ok", "fair": "warn", "poor": "alarm", "none": "info"}
 
 
 def _quality_card(results: Results, lang: str) -> Any:
