@@ -104,6 +104,14 @@
     true
   );
 
+  // Enter in the input of a secret means its button; nothing is ever sent as a form.
+  document.addEventListener("submit", function (event) {
+    if (event.target.closest && event.target.closest("#set-page")) {
+      event.preventDefault();
+      event.target.querySelector("button").click();
+    }
+  });
+
   // Leaving with unsaved changes asks first, also when the page is only reloaded.
   window.addEventListener("beforeunload", function (event) {
     if (isUnsaved()) {

@@ -216,6 +216,8 @@ def field(spec: Field, form: FormState) -> Any:
     error = form.errors.get(spec.path, "")
     many = spec.kind is Kind.MANY
     wide = " set-wide" if many or spec.kind is Kind.CODES or spec.leaf in _WIDE else ""
+    if spec.leaf == "profile":
+        wide = " set-double"
     if not form.editable:
         return html.Div(
             [
@@ -325,9 +327,13 @@ def _secret(spec: Field, lang: str) -> Any:
     return html.Details(
         [
             html.Summary(t("set.secret.type", lang)),
-            html.Label(t("set.secret.label", lang), htmlFor=dom_id(identifier)),
-            dbc.Input(id=identifier, type="password", autocomplete="new-password"),
-            _button(t("set.secret.store", lang), act_id("secret", spec.path), small=True),
+            html.Form(
+                [
+                    html.Label(t("set.secret.label", lang), htmlFor=dom_id(identifier)),
+                    dbc.Input(id=identifier, type="password", autocomplete="new-password"),
+                    _button(t("set.secret.store", lang), act_id("secret", spec.path), small=True),
+                ]
+            ),
             html.Div(t("set.secret.hint", lang), className="set-help"),
         ],
         className="set-details set-secret",
