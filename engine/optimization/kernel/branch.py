@@ -1,0 +1,211 @@
+"""Demand charges around steps that are not convex: branch and bound on the peaks.
+
+The cost as a function of the peaks is not convex here, so tangents prove nothing. What holds
+for every plan whose peaks P_m lie in [low_m, high_m], for any weights mu >= 0 with
+sum over billed steps of mu_mt <= k_m:
+
+    k_m (P_m - low_m) >= sum_t mu_mt (P_m - low_m) >= sum_t mu_mt max(0, import_t - low_m).
+
+So the programme with mu as a price above low_m and the exact penalty of `peaks` above high_m,
+plus sum k_m (low_m - floor_m), is a lower bound. It is itself a non-convex programme of one
+store, which `pieced` solves exactly. Its plan says which pieces of the steps to take; with those
+held the problem is convex, is solved exactly with its peaks, and gives a plan that counts and
+the next weights. A box is dropped when its bound reaches the best plan; otherwise it is cut in
+two. Bounds meet the optimum as boxes shrink, so the search ends; what is left of the distance
+when time runs out is stated as the gap.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine.domain.plan import FloatArray
+from engine.optimization.kernel.forward import PEAK_PRICE
+from engine.optimization.kernel.found import Found
+from engine.optimization.kernel.peaks import IMPOSSIBLE, SOLVED
+from engine.optimization.kernel.pieced import DONE, OVERFULL, pieced_plan
+from engine.optimization.kernel.problem import PEAK_EXCESS, KernelProblem
+from engine.optimization.kernel.stage import (
+    CHARGE,
+    DIRECTION,
+    DISCHARGE,
+    HOURS,
+    IMPORT_MOST,
+    KINK,
+    NET,
+    RULES,
+)
+
+TOLERANCE = 1e-9
+"""Relative distance of the bounds at which the search ends."""
+
+ROUNDS = 3
+"""Most weights tried on one box before it is cut."""
+
+TOO_MANY_LINES = 3
+"""Code: a cost-to-go grew beyond what the kernel keeps."""
+
+ConvexSearch = Callable[[KernelProblem, FloatArray], tuple[int, Found | None]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Box:
+    bound_eur: float
+    number: int
+    low_kw: FloatArray = field(compare=False)
+    high_kw: FloatArray = field(compare=False)
+    weights: FloatArray = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Search:
+    problem: KernelProblem
+    convex_search: ConvexSearch
+    best: Found | None = None
+    solves: int = 0
+    code: int = SOLVED
+    tried: dict[bytes, Found | None] = field(default_factory=dict)
+
+    @property
+    def cost_eur(self) -> float:
+        return np.inf if self.best is None else self.best.cost_eur
+
+    @property
+    def enough_eur(self) -> float:
+        """A box with a bound from here on holds nothing better."""
+        return self.cost_eur - TOLERANCE * max(1.0, abs(self.cost_eur))
+
+    def relaxed(self, box: _Box) -> tuple[float, FloatArray] | None:
+        """Return the bound of a box under its weights and the pieces of the plan behind it."""
+        problem = self.problem
+        rows, hours = problem.rows.copy(), float(problem.numbers[HOURS])
+        constant = 0.0
+        for index, (peak, slot) in enumerate(zip(problem.peaks, problem.slots, strict=True)):
+            at, billed = KINK + 4 * slot, peak.billed
+            rows[billed, at] = box.low_kw[index]
+            rows[billed, at + 1] = box.weights[index][billed] / hours
+            rows[billed, at + 2] = box.high_kw[index]
+            rows[billed, at + 3] = PEAK_EXCESS * peak.charge_eur_per_kw / hours
+            constant += peak.charge_eur_per_kw * (float(box.low_kw[index]) - peak.floor_kw)
+        end = problem.end
+        code, cost, chosen, _, _ = pieced_plan(
+            rows,
+            problem.numbers,
+            problem.states,
+            end.slopes,
+            end.widths,
+            end.left_kwh,
+            end.value_eur,
+            problem.energy_kwh,
+        )
+        self.solves += 1
+        if code != DONE:
+            self.code = TOO_MANY_LINES if code == OVERFULL else IMPOSSIBLE
+            return None
+        return cost + constant, chosen
+
+    def decided(self, chosen: FloatArray) -> Found | None:
+        """Return the best plan with the pieces held; remember the best of all."""
+        key = chosen.tobytes()
+        if key not in self.tried:
+            rows = self.problem.rows.copy()
+            rows[:, CHARGE], rows[:, DISCHARGE] = chosen[:, 0], chosen[:, 1]
+            rows[:, DIRECTION], rows[:, RULES] = chosen[:, 2], 0.0
+            _, found = self.convex_search(self.problem, rows)
+            self.tried[key] = found
+            if found is not None:
+                self.solves += found.solves
+                if found.cost_eur < self.cost_eur:
+                    self.best = found
+        return self.tried[key]
+
+
+def branched_plan(
+    problem: KernelProblem,
+    convex_search: ConvexSearch,
+    out_of_time: Callable[[], bool],
+) -> tuple[int, Found | None]:
+    """Solve a problem whose steps may be non-convex, its peaks included.
+
+    Args:
+        problem: The problem.
+        convex_search: Solves it with its steps decided.
+        out_of_time: True when the search must end.
+
+    Returns:
+        Code (SOLVED, IMPOSSIBLE or TOO_MANY_LINES) and what was found, its bound included.
+    """
+    search = _Search(problem, convex_search)
+    n, count = problem.rows.shape[0], len(problem.peaks)
+    most_kw = np.minimum(problem.rows[:, IMPORT_MOST], problem.rows[:, NET] + problem.rows[:, CHARGE])
+    floor_kw = np.array([peak.floor_kw for peak in problem.peaks])
+    high_kw = np.array(
+        [max(peak.floor_kw, float(most_kw[peak.billed].max())) for peak in problem.peaks]
+    )
+    boxes = [_Box(-np.inf, 0, floor_kw, high_kw, np.zeros((count, n)))]
+    numbers, complete, closed_eur = 1, True, np.inf
+    while boxes and boxes[0].bound_eur < search.enough_eur:
+        box = heapq.heappop(boxes)
+        bound_eur, found, weights = box.bound_eur, None, box.weights
+        for _ in range(ROUNDS if count else 1):
+            relaxed = search.relaxed(replace(box, weights=weights))
+            if relaxed is None:
+                return search.code, None
+            bound_eur = max(bound_eur, relaxed[0])
+            found = search.decided(relaxed[1])
+            if bound_eur >= search.enough_eur or found is None:
+                break
+            renewed = _weights(problem, found)
+            if np.array_equal(renewed, weights):
+                break
+            weights = renewed
+        if not count or bound_eur >= search.enough_eur:
+            closed_eur = min(closed_eur, bound_eur)
+            continue
+        if out_of_time():
+            heapq.heappush(boxes, replace(box, bound_eur=bound_eur))
+            complete = False
+            break
+        for low, high in _cut(problem, box, found):
+            heapq.heappush(boxes, _Box(bound_eur, numbers, low, high, weights))
+            numbers += 1
+    if search.best is None:
+        return IMPOSSIBLE, None
+    open_eur = boxes[0].bound_eur if boxes else np.inf
+    bound_eur = min(search.best.cost_eur, closed_eur, open_eur)
+    return SOLVED, replace(
+        search.best, bound_eur=bound_eur, solves=search.solves, complete=complete
+    )
+
+
+def _weights(problem: KernelProblem, found: Found) -> FloatArray:
+    """Return what a kW above each peak costs per step in a plan, within the charge."""
+    weights = np.zeros((len(problem.peaks), found.plan.shape[0]))
+    for index, (peak, slot) in enumerate(zip(problem.peaks, problem.slots, strict=True)):
+        shares = np.where(peak.billed, found.plan[:, PEAK_PRICE + 2 * slot], 0.0)
+        total = float(shares.sum())
+        if total > peak.charge_eur_per_kw:
+            shares *= peak.charge_eur_per_kw / total
+        weights[index] = shares
+    return weights
+
+
+def _cut(
+    problem: KernelProblem, box: _Box, found: Found | None
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return the two halves of a box: cut at the best plan's peak, or in the middle."""
+    charges = np.array([peak.charge_eur_per_kw for peak in problem.peaks])
+    index = int(np.argmax(charges * (box.high_kw - box.low_kw)))
+    low, high = float(box.low_kw[index]), float(box.high_kw[index])
+    at = 0.5 * (low + high)
+    if found is not None:
+        peak = found.peaks_kw[index]
+        if low + 1e-3 * (high - low) < peak < high - 1e-3 * (high - low):
+            at = peak
+    below, above = box.high_kw.copy(), box.low_kw.copy()
+    below[index] = above[index] = at
+    return [(box.low_kw, below), (above, box.high_kw)]
