@@ -77,7 +77,9 @@ class _Search:
     @property
     def enough_eur(self) -> float:
         """A box with a bound from here on holds nothing better."""
-        return self.cost_eur - TOLERANCE * max(1.0, abs(self.cost_eur))
+        if self.best is None:
+            return np.inf
+        return self.best.cost_eur - TOLERANCE * max(1.0, abs(self.best.cost_eur))
 
     def relaxed(self, box: _Box) -> tuple[float, FloatArray] | None:
         """Return the bound of a box under its weights and the pieces of the plan behind it."""
