@@ -24,8 +24,12 @@ from engine.optimization.kernel.convex import HIGH, LOW
 from engine.optimization.kernel.forward import COST, ENERGY, PEAK_PRICE, STORED_VALUE
 from engine.optimization.kernel.found import Found, with_prices
 from engine.optimization.kernel.peaks import SOLVED, TOLERANCE, convex_plan, hold_peak
-from engine.optimization.kernel.problem import PEAK_EXCESS, KernelProblem
-from engine.optimization.kernel.stage import CHARGE, HOURS, IMPORT_MOST, NET
+from engine.optimization.kernel.problem import (
+    PEAK_EXCESS,
+    KernelProblem,
+    highest_peaks_kw,
+)
+from engine.optimization.kernel.stage import HOURS
 from engine.optimization.quiet import silence_highs
 
 MOST_BLOCKS = 48
@@ -37,7 +41,7 @@ STALLED = 40
 class _Master:
     """The master problem, kept and extended."""
 
-    def __init__(self, problem: KernelProblem, highest_kw: list[float], edges: list[int]) -> None:
+    def __init__(self, problem: KernelProblem, highest_kw: FloatArray, edges: list[int]) -> None:
         silence_highs()
         peaks, states = problem.peaks, problem.states
         solver: Any = highspy.Highs()
@@ -96,9 +100,7 @@ def many_peaks_plan(problem: KernelProblem, rows: FloatArray) -> tuple[int, Foun
         Code (SOLVED, NOT_CONVEX or IMPOSSIBLE) and what was found.
     """
     peaks, edges = problem.peaks, _edges(problem)
-    most_kw = np.minimum(rows[:, IMPORT_MOST], rows[:, NET] + rows[:, CHARGE])
-    highest_kw = [max(peak.floor_kw, float(most_kw[peak.billed].max())) for peak in peaks]
-    master = _Master(problem, highest_kw, edges)
+    master = _Master(problem, highest_peaks_kw(problem), edges)
     trial_kw = np.array([peak.floor_kw for peak in peaks])
     plans: list[FloatArray] = []
     best_eur, bound_eur, best, best_kw = np.inf, -np.inf, 0, trial_kw

@@ -28,17 +28,20 @@ from engine.optimization.kernel.forward import PEAK_PRICE
 from engine.optimization.kernel.found import Found
 from engine.optimization.kernel.peaks import IMPOSSIBLE, SOLVED
 from engine.optimization.kernel.pieced import DONE, OVERFULL, pieced_plan
-from engine.optimization.kernel.problem import PEAK_EXCESS, KernelProblem
+from engine.optimization.kernel.problem import (
+    PEAK_EXCESS,
+    KernelProblem,
+    highest_peaks_kw,
+)
 from engine.optimization.kernel.stage import (
     CHARGE,
     DIRECTION,
     DISCHARGE,
     HOURS,
-    IMPORT_MOST,
     KINK,
-    NET,
     RULES,
 )
+from engine.optimization.terms import BoolArray
 
 TOLERANCE = 1e-9
 """Relative distance of the bounds at which the search ends."""
@@ -68,6 +71,7 @@ class _Search:
     best: Found | None = None
     solves: int = 0
     code: int = SOLVED
+    several: BoolArray | None = None
     tried: dict[bytes, Found | None] = field(default_factory=dict)
 
     @property
@@ -94,7 +98,7 @@ class _Search:
             rows[billed, at + 3] = PEAK_EXCESS * peak.charge_eur_per_kw / hours
             constant += peak.charge_eur_per_kw * (float(box.low_kw[index]) - peak.floor_kw)
         end = problem.end
-        code, cost, chosen, _, _ = pieced_plan(
+        code, cost, chosen, powers, pieces = pieced_plan(
             rows,
             problem.numbers,
             problem.states,
@@ -108,6 +112,15 @@ class _Search:
         if code != DONE:
             self.code = TOO_MANY_LINES if code == OVERFULL else IMPOSSIBLE
             return None
+        if self.several is None:
+            # The first box has no weights: its pieces are those of the steps themselves.
+            self.several = pieces > 1
+        # A price above a peak can make a step convex that is not without it.
+        open_steps = self.several & (chosen[:, 2] == 0.0)
+        battery, grid = powers[:, 0], powers[:, 1]
+        chosen[:, 2] = np.where(open_steps, np.where(grid >= 0.0, 1.0, -1.0), chosen[:, 2])
+        chosen[:, 0] = np.where(open_steps & (battery >= 0.0), 0.0, chosen[:, 0])
+        chosen[:, 1] = np.where(open_steps & (battery < 0.0), 0.0, chosen[:, 1])
         return cost + constant, chosen
 
     def decided(self, chosen: FloatArray) -> Found | None:
@@ -143,11 +156,8 @@ def branched_plan(
     """
     search = _Search(problem, convex_search)
     n, count = problem.rows.shape[0], len(problem.peaks)
-    most_kw = np.minimum(problem.rows[:, IMPORT_MOST], problem.rows[:, NET] + problem.rows[:, CHARGE])
     floor_kw = np.array([peak.floor_kw for peak in problem.peaks])
-    high_kw = np.array(
-        [max(peak.floor_kw, float(most_kw[peak.billed].max())) for peak in problem.peaks]
-    )
+    high_kw = highest_peaks_kw(problem)
     boxes = [_Box(-np.inf, 0, floor_kw, high_kw, np.zeros((count, n)))]
     numbers, complete, closed_eur = 1, True, np.inf
     while boxes and boxes[0].bound_eur < search.enough_eur:

@@ -19,7 +19,7 @@ from engine.domain.plan import FloatArray
 from engine.optimization.kernel.compiled import IntArray, compiled
 from engine.optimization.kernel.convex import backward, build_stages
 from engine.optimization.kernel.forward import COST, ENERGY, GRID, PEAK_PRICE, PLAN_COLUMNS, forward
-from engine.optimization.kernel.stage import CHARGE, IMPORT_MOST, KINK, LONGEST, NET, STANDBY
+from engine.optimization.kernel.stage import CHARGE, IMPORT_MOST, KINK, LONGEST, NET, SMAX, STANDBY
 
 SOLVED, NOT_CONVEX, IMPOSSIBLE = 0, 1, 2
 """What became of a solve."""
@@ -149,7 +149,9 @@ def one_peak_plan(
     low, high = floor, floor
     for t in range(n):
         if billed[t] > 0.0:
-            high = max(high, min(rows[t, IMPORT_MOST], rows[t, NET] + rows[t, CHARGE]))
+            most = min(rows[t, IMPORT_MOST], rows[t, NET] + rows[t, CHARGE] + rows[t, SMAX])
+            # A kW beyond what any plan takes: there the peak has no share in any price.
+            high = max(high, most + 1.0)
     at, trials = low, 0
     best, bound, best_at = np.inf, -np.inf, low
     low_cost, low_grad, high_cost, high_grad = 0.0, -1.0, np.inf, 1.0

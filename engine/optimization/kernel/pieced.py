@@ -20,7 +20,13 @@ from engine.optimization.kernel.envelope import (
     with_state,
 )
 from engine.optimization.kernel.pieces import PIECES, build_pieces
-from engine.optimization.kernel.stage import LONGEST, STANDBY
+from engine.optimization.kernel.stage import (
+    LONGEST,
+    NET,
+    STANDBY,
+    battery_power,
+    given_away,
+)
 
 MOST_LINES = 4000
 """Most lines of one cost-to-go; beyond, the pass gives up (OVERFULL)."""
@@ -111,13 +117,13 @@ def pieced_plan(
     end_left: float,
     end_value: float,
     energy: float,
-) -> tuple[int, float, FloatArray, FloatArray, int]:
+) -> tuple[int, float, FloatArray, FloatArray, IntArray]:
     """Solve a problem whose steps may be non-convex, without a search on peaks.
 
     Returns:
         Code, least cost in EUR, the piece chosen per step (most charge, most discharge,
-        direction; shape (n, 3)), stored energy at the end of each step, and the most lines a
-        cost-to-go had.
+        direction; shape (n, 3)), battery and grid power (n, 2), and the number of pieces of
+        each step.
     """
     n = rows.shape[0]
     standby = numbers[STANDBY]
@@ -125,10 +131,10 @@ def pieced_plan(
     counts, points = np.empty((n, PIECES), dtype=np.int64), np.empty((n, PIECES, 3))
     choices = np.empty((n, PIECES, 3))
     slopes, widths = np.empty((n, PIECES, LONGEST)), np.empty((n, PIECES, LONGEST))
-    chosen, path = np.zeros((n, 3)), np.zeros(n)
+    chosen, powers = np.zeros((n, 3)), np.zeros((n, 2))
     several = build_pieces(rows, numbers, pieces, counts, points, choices, slopes, widths)
     if several < 0:
-        return NO_WAY, np.inf, chosen, path, 0
+        return NO_WAY, np.inf, chosen, powers, pieces
     kept = np.empty((256 + 32 * n, LINE))
     where = np.empty((n, 2), dtype=np.int64)
     first, second = np.empty((MOST_LINES, LINE)), np.empty((MOST_LINES, LINE))
@@ -144,7 +150,7 @@ def pieced_plan(
             )
         value += end_slopes[k] * end_widths[k]
         at = end
-    most, filled = count, 0
+    filled = 0
     for t in range(n - 1, -1, -1):
         count = with_state(states[t], first, count, second)
         if filled + count > kept.shape[0]:
@@ -154,7 +160,6 @@ def pieced_plan(
         where[t, 0], where[t, 1] = filled, count
         kept[filled : filled + count] = second[:count]
         filled += count
-        most = max(most, count)
         if t == 0:
             break
         count, room = _step_back(
@@ -173,9 +178,9 @@ def pieced_plan(
             flat,
         )
         if not room:
-            return OVERFULL, np.inf, chosen, path, most
+            return OVERFULL, np.inf, chosen, powers, pieces
         if count == 0:
-            return NO_WAY, np.inf, chosen, path, most
+            return NO_WAY, np.inf, chosen, powers, pieces
     least = 0.0
     for t in range(n):
         o, m = where[t, 0], where[t, 1]
@@ -190,13 +195,15 @@ def pieced_plan(
             energy - standby,
         )
         if rest == np.inf:
-            return NO_WAY, np.inf, chosen, path, most
+            return NO_WAY, np.inf, chosen, powers, pieces
         if t == 0:
             least = rest
         energy = energy - standby - z
-        path[t] = energy
+        battery = battery_power(numbers, z)
+        given = given_away(rows[t], battery, points[t, piece, 2])
+        powers[t, 0], powers[t, 1] = battery, rows[t, NET] + given - battery
         chosen[t] = choices[t, piece]
-    return DONE, least, chosen, path, most
+    return DONE, least, chosen, powers, pieces
 
 
 @compiled

@@ -90,6 +90,18 @@ def unsupported(instance: Instance) -> str | None:
     return None
 
 
+def highest_peaks_kw(problem: KernelProblem) -> FloatArray:
+    """Return for each peak a kW more than any plan imports, and at least its floor."""
+    rows = problem.rows
+    most_kw = np.minimum(
+        rows[:, stage.IMPORT_MOST],
+        rows[:, stage.NET] + rows[:, stage.CHARGE] + rows[:, stage.SMAX],
+    )
+    return np.array(
+        [max(peak.floor_kw, float(most_kw[peak.billed].max()) + 1.0) for peak in problem.peaks]
+    )
+
+
 def _slots(peaks: tuple[BilledPeak, ...]) -> tuple[int, ...] | None:
     """Return a pair of kinks for each peak so that no step has two peaks in one pair."""
     slots: list[int] = []
@@ -162,14 +174,15 @@ def _rows(instance: Instance, decided: FloatArray) -> FloatArray:
     )
     charge, discharge = instance.charge_limit_kw.copy(), instance.discharge_limit_kw.copy()
     rules = np.zeros(instance.n_steps)
-    # Where PV power may be given away to import or to make room, the rules need the site's
-    # direction (`exactness`); elsewhere they are limits of power.
+    # With surplus PV power that may be given away to import or to make room, the rules need the
+    # site's direction (`exactness`); elsewhere they are limits.
+    direct = decided & (surplus > 0.0) & may_curtail
     if not instance.grid_charge_allowed:
         charge = np.minimum(charge, surplus)
-        rules += np.where(decided & may_curtail, 1.0, 0.0)
+        rules += np.where(direct, 1.0, 0.0)
     if not instance.battery_export_allowed:
-        direct = decided & may_curtail
-        discharge = np.where(direct, discharge, np.minimum(discharge, deficit))
+        discharge = np.where((surplus > 0.0) & ~direct, 0.0, discharge)
+        rows[:, stage.DIRECTION] = np.where(surplus > 0.0, 0.0, 1.0)
         rules += np.where(direct, 2.0, 0.0)
     rows[:, stage.CHARGE], rows[:, stage.DISCHARGE] = charge, discharge
     rows[:, stage.RULES] = rules
