@@ -24,10 +24,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.domain.plan import FloatArray
+from engine.optimization.kernel.compiled import IntArray
 from engine.optimization.kernel.forward import PEAK_PRICE
 from engine.optimization.kernel.found import Found
 from engine.optimization.kernel.peaks import IMPOSSIBLE, SOLVED
 from engine.optimization.kernel.pieced import DONE, OVERFULL, pieced_plan
+from engine.optimization.kernel.pieces import PIECES, build_pieces
 from engine.optimization.kernel.problem import (
     PEAK_EXCESS,
     KernelProblem,
@@ -39,12 +41,14 @@ from engine.optimization.kernel.stage import (
     DISCHARGE,
     HOURS,
     KINK,
+    LONGEST,
     RULES,
 )
-from engine.optimization.terms import BoolArray
 
 TOLERANCE = 1e-9
 """Relative distance of the bounds at which the search ends."""
+
+_SLACK_KW = 1e-7
 
 ROUNDS = 3
 """Most weights tried on one box before it is cut."""
@@ -64,6 +68,15 @@ class _Box:
     weights: FloatArray = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Relaxed:
+    """The plan behind a bound: its pieces per step and its import above the lower peaks."""
+
+    bound_eur: float
+    chosen: FloatArray
+    excess_kw: FloatArray
+
+
 @dataclass(slots=True)
 class _Search:
     problem: KernelProblem
@@ -71,8 +84,23 @@ class _Search:
     best: Found | None = None
     solves: int = 0
     code: int = SOLVED
-    several: BoolArray | None = None
+    pieces: tuple[IntArray, FloatArray] = field(init=False)
     tried: dict[bytes, Found | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = self.problem.rows.shape[0]
+        pieces, choices = np.zeros(n, dtype=np.int64), np.zeros((n, PIECES, 3))
+        build_pieces(
+            self.problem.rows,
+            self.problem.numbers,
+            pieces,
+            np.zeros((n, PIECES), dtype=np.int64),
+            np.zeros((n, PIECES, 3)),
+            choices,
+            np.zeros((n, PIECES, LONGEST)),
+            np.zeros((n, PIECES, LONGEST)),
+        )
+        self.pieces = pieces, choices
 
     @property
     def cost_eur(self) -> float:
@@ -85,8 +113,8 @@ class _Search:
             return np.inf
         return self.best.cost_eur - TOLERANCE * max(1.0, abs(self.best.cost_eur))
 
-    def relaxed(self, box: _Box) -> tuple[float, FloatArray] | None:
-        """Return the bound of a box under its weights and the pieces of the plan behind it."""
+    def relaxed(self, box: _Box) -> _Relaxed | None:
+        """Return the bound of a box under its weights and the plan behind it."""
         problem = self.problem
         rows, hours = problem.rows.copy(), float(problem.numbers[HOURS])
         constant = 0.0
@@ -98,7 +126,7 @@ class _Search:
             rows[billed, at + 3] = PEAK_EXCESS * peak.charge_eur_per_kw / hours
             constant += peak.charge_eur_per_kw * (float(box.low_kw[index]) - peak.floor_kw)
         end = problem.end
-        code, cost, chosen, powers, pieces = pieced_plan(
+        code, cost, chosen, powers, _ = pieced_plan(
             rows,
             problem.numbers,
             problem.states,
@@ -112,16 +140,34 @@ class _Search:
         if code != DONE:
             self.code = TOO_MANY_LINES if code == OVERFULL else IMPOSSIBLE
             return None
-        if self.several is None:
-            # The first box has no weights: its pieces are those of the steps themselves.
-            self.several = pieces > 1
-        # A price above a peak can make a step convex that is not without it.
-        open_steps = self.several & (chosen[:, 2] == 0.0)
-        battery, grid = powers[:, 0], powers[:, 1]
-        chosen[:, 2] = np.where(open_steps, np.where(grid >= 0.0, 1.0, -1.0), chosen[:, 2])
-        chosen[:, 0] = np.where(open_steps & (battery >= 0.0), 0.0, chosen[:, 0])
-        chosen[:, 1] = np.where(open_steps & (battery < 0.0), 0.0, chosen[:, 1])
-        return cost + constant, chosen
+        chosen, grid = self._own_pieces(chosen, powers), powers[:, 1]
+        excess_kw = np.stack(
+            [
+                np.where(peak.billed, np.maximum(grid - low, 0.0), 0.0)
+                for peak, low in zip(problem.peaks, box.low_kw, strict=True)
+            ]
+            or [np.zeros_like(grid)]
+        )
+        return _Relaxed(cost + constant, chosen, excess_kw)
+
+    def _own_pieces(self, chosen: FloatArray, powers: FloatArray) -> FloatArray:
+        """Return the pieces of the steps themselves that hold a relaxed plan's powers.
+
+        A price above a peak can make a step convex that is not without it, so the relaxed
+        programme's own pieces may be too wide.
+        """
+        pieces, choices = self.pieces
+        battery, grid = powers[:, :1], powers[:, 1:]
+        direction = choices[:, :, 2]
+        holds = (np.arange(PIECES) < pieces[:, None]) & (
+            (battery >= -choices[:, :, 0] - _SLACK_KW)
+            & (battery <= choices[:, :, 1] + _SLACK_KW)
+            & (grid * direction >= -_SLACK_KW)
+        )
+        same = direction == chosen[:, 2:]
+        best = np.argmax(2 * holds + same, axis=1)
+        own: FloatArray = choices[np.arange(best.size), best]
+        return own
 
     def decided(self, chosen: FloatArray) -> Found | None:
         """Return the best plan with the pieces held; remember the best of all."""
@@ -162,17 +208,19 @@ def branched_plan(
     numbers, complete, closed_eur = 1, True, np.inf
     while boxes and boxes[0].bound_eur < search.enough_eur:
         box = heapq.heappop(boxes)
-        bound_eur, found, weights = box.bound_eur, None, box.weights
+        bound_eur, found, relaxed = box.bound_eur, None, None
+        weights, kept = box.weights, box.weights
         for _ in range(ROUNDS if count else 1):
             relaxed = search.relaxed(replace(box, weights=weights))
             if relaxed is None:
                 return search.code, None
-            bound_eur = max(bound_eur, relaxed[0])
-            found = search.decided(relaxed[1])
+            if relaxed.bound_eur >= bound_eur:
+                bound_eur, kept = relaxed.bound_eur, weights
+            found = search.decided(relaxed.chosen)
             if bound_eur >= search.enough_eur or found is None:
                 break
-            renewed = _weights(problem, found)
-            if np.array_equal(renewed, weights):
+            renewed = _weights(problem, found, weights, relaxed.excess_kw)
+            if np.allclose(renewed, weights, rtol=0.0, atol=1e-12):
                 break
             weights = renewed
         if not count or bound_eur >= search.enough_eur:
@@ -182,8 +230,10 @@ def branched_plan(
             heapq.heappush(boxes, replace(box, bound_eur=bound_eur))
             complete = False
             break
-        for low, high in _cut(problem, box, found):
-            heapq.heappush(boxes, _Box(bound_eur, numbers, low, high, weights))
+        assert relaxed is not None
+        gaps_eur = _gaps_eur(problem, relaxed.excess_kw, weights)
+        for low, high in _cut(box, found, gaps_eur):
+            heapq.heappush(boxes, _Box(bound_eur, numbers, low, high, kept))
             numbers += 1
     if search.best is None:
         return IMPOSSIBLE, None
@@ -194,24 +244,44 @@ def branched_plan(
     )
 
 
-def _weights(problem: KernelProblem, found: Found) -> FloatArray:
-    """Return what a kW above each peak costs per step in a plan, within the charge."""
-    weights = np.zeros((len(problem.peaks), found.plan.shape[0]))
+def _weights(
+    problem: KernelProblem, found: Found, before: FloatArray, excess_kw: FloatArray
+) -> FloatArray:
+    """Return the next weights, within the charges.
+
+    What a kW above each peak costs in the plan found, joined with the weights before; what a
+    charge has left goes to the steps that the relaxed plan still lifted above the peak.
+    """
+    weights = np.zeros_like(before)
     for index, (peak, slot) in enumerate(zip(problem.peaks, problem.slots, strict=True)):
+        charge = peak.charge_eur_per_kw
         shares = np.where(peak.billed, found.plan[:, PEAK_PRICE + 2 * slot], 0.0)
         total = float(shares.sum())
-        if total > peak.charge_eur_per_kw:
-            shares *= peak.charge_eur_per_kw / total
-        weights[index] = shares
+        if total > charge:
+            shares *= charge / total
+        joined = np.maximum(shares, before[index])
+        if float(joined.sum()) > charge:
+            joined = 0.5 * (shares + before[index])
+        left, lifted = charge - float(joined.sum()), excess_kw[index] > 1e-9
+        if left > 0.0 and lifted.any():
+            joined += np.where(lifted, left / int(lifted.sum()), 0.0)
+        weights[index] = joined
     return weights
 
 
-def _cut(
-    problem: KernelProblem, box: _Box, found: Found | None
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Return the two halves of a box: cut at the best plan's peak, or in the middle."""
+def _gaps_eur(problem: KernelProblem, excess_kw: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return for each peak what the relaxed plan really pays beyond what its weights say."""
     charges = np.array([peak.charge_eur_per_kw for peak in problem.peaks])
-    index = int(np.argmax(charges * (box.high_kw - box.low_kw)))
+    paid: FloatArray = charges * excess_kw.max(axis=1) - (weights * excess_kw).sum(axis=1)
+    return paid
+
+
+def _cut(
+    box: _Box, found: Found | None, gaps_eur: FloatArray
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return the two halves of a box: of the peak with the largest gap, at the best plan's."""
+    width = box.high_kw - box.low_kw
+    index = int(np.argmax(np.where(width > 0.0, gaps_eur + 1e-9 * width, -np.inf)))
     low, high = float(box.low_kw[index]), float(box.high_kw[index])
     at = 0.5 * (low + high)
     if found is not None:

@@ -2,8 +2,8 @@
 
 numba's own cache looks at the file of the function it keeps. A change in a function that this
 one calls, in another file, goes unnoticed and old code runs on (optimisation notes, section
-2b). Here all modules of the kernel share one cache directory named by the hash of all of them
-and of numba's version, so an edit anywhere compiles everything anew.
+2b). Here all modules with compiled functions share one cache directory named by the hash of all of
+them and of numba's version, so an edit in any of them compiles everything anew.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ _HERE = Path(__file__).resolve().parent
 
 
 def sources_hash(folder: Path = _HERE) -> str:
-    """Return a name for the code in `folder`: another one after any edit of a module in it."""
+    """Return a name for the compiled code of `folder`: another one after any edit of it."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        if b"\n@compiled" in source:
+            digest.update(path.name.encode())
+            digest.update(source)
     return digest.hexdigest()[:16]
 
 

@@ -199,15 +199,19 @@ def site_price(
 def peak_prices(
     row: FloatArray, numbers: FloatArray, grid: float, price: float, out: FloatArray
 ) -> None:
-    """Write what a kW of import above each kink costs (EUR/kW): its share of `price`."""
-    rest = price - grid_slope(row, numbers, grid - _AT_KW)
+    """Write what a kW of import above each kink costs (EUR/kW): the least share of `price`."""
+    without = grid_slope(row, numbers, grid + _AT_KW)
+    for j in range(KINKS):
+        if row[KINK + 2 * j + 1] > 0.0 and abs(grid - row[KINK + 2 * j]) <= _AT_KW:
+            without -= row[KINK + 2 * j + 1]
+    rest = 0.0 if grid >= row[IMPORT_MOST] - _AT_KW else price - without
     for j in range(KINKS):
         at, most = row[KINK + 2 * j], row[KINK + 2 * j + 1]
         share = 0.0
         if most > 0.0:
             if grid > at + _AT_KW:
                 share = most
-            elif grid >= at - _AT_KW:
+            elif abs(grid - at) <= _AT_KW:
                 share = min(max(rest, 0.0), most)
                 rest -= share
         out[j] = share * numbers[HOURS]
