@@ -36,17 +36,26 @@ _SAME_KWH = 1e-11
 
 @compiled
 def put_line(lines: FloatArray, n: int, start: float, stop: float, value: float, slope: float) -> int:
-    """Append a line, joined to the one before where it only continues it."""
-    if n > 0:
+    """Append a line, joined to the one before where it only continues it.
+
+    A line shorter than rounding counts as a point, and only where it is lower than both
+    neighbours; slivers between two corners that should coincide would breed more of them.
+    """
+    tiny = stop - start <= _SAME_KWH
+    if n > 0 and lines[n - 1, TO] - lines[n - 1, FROM] <= _SAME_KWH:
+        meets = abs(lines[n - 1, TO] - start) <= 2.0 * _SAME_KWH
+        if meets and lines[n - 1, VALUE] >= value - JUMP_EUR:
+            n -= 1
+    if n > 0 and abs(lines[n - 1, TO] - start) <= 2.0 * _SAME_KWH:
         last = lines[n - 1]
-        length = last[TO] - last[FROM]
-        meets = abs(last[TO] - start) <= _SAME_KWH
-        if meets and abs(last[VALUE] + last[SLOPE] * length - value) <= JUMP_EUR:
-            if stop - start <= _SAME_KWH:
-                return n
-            if last[SLOPE] == slope and length > 0.0:
-                last[TO] = stop
-                return n
+        end = last[VALUE] + last[SLOPE] * (last[TO] - last[FROM])
+        if tiny and end <= value + JUMP_EUR:
+            return n
+        if abs(end - value) <= JUMP_EUR and last[SLOPE] == slope and last[TO] > last[FROM]:
+            last[TO] = stop
+            return n
+    if tiny:
+        stop = start
     lines[n, FROM], lines[n, TO], lines[n, VALUE], lines[n, SLOPE] = start, stop, value, slope
     return n + 1
 
