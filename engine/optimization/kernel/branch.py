@@ -150,6 +150,30 @@ class _Search:
         )
         return _Relaxed(cost + constant, chosen, excess_kw)
 
+    def narrowed(self, box: _Box) -> _Box:
+        """Return the box without the peaks that no plan as good as the best can have.
+
+        With no weights on peak m a bound L leaves its charge uncounted, so a plan that is no
+        worse than one of cost U has a peak of at most low_m + (U - L) / k_m.
+        """
+        problem = self.problem
+        relaxed = self.relaxed(box)
+        found = None if relaxed is None else self.decided(relaxed.chosen)
+        if relaxed is None or found is None:
+            return box
+        weights = _weights(problem, found, box.weights, relaxed.excess_kw)
+        high_kw = box.high_kw.copy()
+        for index, peak in enumerate(problem.peaks):
+            others = weights.copy()
+            others[index] = 0.0
+            without = self.relaxed(replace(box, weights=others, high_kw=high_kw))
+            if without is None:
+                return box
+            self.decided(without.chosen)
+            room_kw = (self.cost_eur - without.bound_eur) / peak.charge_eur_per_kw
+            high_kw[index] = min(high_kw[index], box.low_kw[index] + max(room_kw, 0.0) + 1e-6)
+        return replace(box, high_kw=high_kw, weights=weights)
+
     def _own_pieces(self, chosen: FloatArray, powers: FloatArray) -> FloatArray:
         """Return the pieces of the steps themselves that hold a relaxed plan's powers.
 
@@ -204,7 +228,8 @@ def branched_plan(
     n, count = problem.rows.shape[0], len(problem.peaks)
     floor_kw = np.array([peak.floor_kw for peak in problem.peaks])
     high_kw = highest_peaks_kw(problem)
-    boxes = [_Box(-np.inf, 0, floor_kw, high_kw, np.zeros((count, n)))]
+    first = _Box(-np.inf, 0, floor_kw, high_kw, np.zeros((count, n)))
+    boxes = [first] if count == 0 else [search.narrowed(first)]
     numbers, complete, closed_eur = 1, True, np.inf
     while boxes and boxes[0].bound_eur < search.enough_eur:
         box = heapq.heappop(boxes)
