@@ -234,9 +234,10 @@ def branched_plan(
     while boxes and boxes[0].bound_eur < search.enough_eur:
         box = heapq.heappop(boxes)
         bound_eur, found, relaxed = box.bound_eur, None, None
-        weights, kept = box.weights, box.weights
+        weights, kept, used = box.weights, box.weights, box.weights
         for _ in range(ROUNDS if count else 1):
-            relaxed = search.relaxed(replace(box, weights=weights))
+            used = weights
+            relaxed = search.relaxed(replace(box, weights=used))
             if relaxed is None:
                 return search.code, None
             if relaxed.bound_eur >= bound_eur:
@@ -256,7 +257,7 @@ def branched_plan(
             complete = False
             break
         assert relaxed is not None
-        gaps_eur = _gaps_eur(problem, relaxed.excess_kw, weights)
+        gaps_eur = _gaps_eur(problem, relaxed.excess_kw, used)
         for low, high in _cut(box, found, gaps_eur):
             heapq.heappush(boxes, _Box(bound_eur, numbers, low, high, kept))
             numbers += 1

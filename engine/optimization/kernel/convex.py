@@ -23,6 +23,9 @@ STATE_COLUMNS = 8
 _EDGE_KWH = 1e-9
 """Rounding of a stored energy."""
 
+_SLIVER_KWH = 1e-12
+"""Width that corners which should coincide leave between them; it joins its neighbour."""
+
 
 @compiled
 def build_stages(
@@ -190,7 +193,7 @@ def merge(
         else:
             width = end - at
         if width > 0.0:
-            if count > 0 and out_slopes[to + count - 1] == slope:
+            if count > 0 and (out_slopes[to + count - 1] == slope or width <= _SLIVER_KWH):
                 out_widths[to + count - 1] += width
             else:
                 out_slopes[to + count], out_widths[to + count] = slope, width

@@ -81,7 +81,8 @@ def lower(a: FloatArray, n: int, b: FloatArray, m: int, out: FloatArray) -> int:
             i += 1
             continue
         if on_b and b[j, FROM] == b[j, TO]:
-            if b[j, VALUE] < least_at(a, n, b[j, FROM]) - JUMP_EUR:
+            # Of two equal points the second stays.
+            if b[j, VALUE] <= least_at(a, n, b[j, FROM]) + JUMP_EUR:
                 count = put_line(out, count, b[j, FROM], b[j, TO], b[j, VALUE], 0.0)
             j += 1
             continue

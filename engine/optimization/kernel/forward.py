@@ -77,9 +77,15 @@ def split(
     standby: float,
     energy: float,
 ) -> tuple[float, float, float]:
-    """Return z, the stored energy to draw, and the slopes left and right of `energy`."""
+    """Return z, the stored energy to draw, and the slopes left and right of `energy`.
+
+    Slopes count from a hair left to a hair right of the energy: corners that should coincide
+    may differ by rounding.
+    """
     rest = energy - (left + p_left + standby)
-    i, k, drawn, before = 0, 0, p_left, -np.inf
+    i, k, drawn, end = 0, 0, p_left, 0.0
+    low, z = -np.inf, p_left
+    placed, low_found = False, rest <= _AT_KWH
     while i < n or k < m:
         if k >= m or (i < n and u_slopes[o + i] <= p_slopes[k]):
             slope = u_slopes[o + i]
@@ -92,23 +98,18 @@ def split(
         while k < m and p_slopes[k] == slope:
             moves += p_widths[k]
             k += 1
-        if rest <= stays + moves:
-            if rest <= _AT_KWH:
-                return drawn + min(max(rest, 0.0), moves), before, slope
-            low, high = drawn + max(rest - stays, 0.0), drawn + min(rest, moves)
-            z = min(max(0.0, low), high)
-            after = slope
-            if rest >= stays + moves - _AT_KWH:
-                after = np.inf
-                if i < n:
-                    after = u_slopes[o + i]
-                if k < m:
-                    after = min(after, p_slopes[k])
-            return z, slope, after
-        rest -= stays + moves
+        if not placed and rest <= end + stays + moves:
+            inside = max(rest - end, 0.0)
+            first, last = drawn + max(inside - stays, 0.0), drawn + min(inside, moves)
+            z = min(max(0.0, first), last)
+            placed = True
+        end += stays + moves
         drawn += moves
-        before = slope
-    return drawn, before, np.inf
+        if not low_found and end > rest - _AT_KWH:
+            low, low_found = slope, True
+        if end > rest + _AT_KWH:
+            return z if placed else drawn, low, slope
+    return z if placed else drawn, low, np.inf
 
 
 @compiled
