@@ -26,7 +26,7 @@ class Route(StrEnum):
 
     KERNEL: the kernel, always; for baselines, backtests and studies.
     RECORD: the model of record, except where it would need binary variables, which the kernel
-    solves 30 to 300 times faster; for live planning, whose plans should be the calmest.
+    solves many times faster; for live planning, whose plans should be the calmest.
     """
 
     KERNEL = "kernel"

@@ -12,7 +12,7 @@ import time
 
 BENCHMARKS = (
     *("optimizer", "history", "storage", "questions", "scan"),
-    *("pv", "forecast", "strategies", "control"),
+    *("pv", "forecast", "strategies", "control", "kernel"),
 )
 
 
@@ -20,7 +20,11 @@ def main() -> None:
     """Print all benchmarks, or those named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args().names or BENCHMARKS
+    parser.add_argument(
+        "--check", action="store_true", help="the long comparison of answers instead (kernel)"
+    )
+    arguments = parser.parse_args()
+    names = arguments.names or (("kernel",) if arguments.check else BENCHMARKS)
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BENCHMARKS)}")
@@ -29,7 +33,11 @@ def main() -> None:
     for name in names:
         began = time.monotonic()
         print()
-        importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+        module = importlib.import_module(f"tests.benchmarks.bench_{name}")
+        if arguments.check:
+            module.check()
+        else:
+            module.main()
         print(f"({name}: {time.monotonic() - began:.0f} s)")
 
 

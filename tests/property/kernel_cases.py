@@ -48,9 +48,7 @@ def random_instance(seed: int, *, lengths: tuple[int, ...] = LENGTHS, **given: A
     capacity = choose(0.0, 10.0, 40.0, 100.0)
     buy = _steps(random, n, -15, 60, 0.01)
     spread = choose(0.0, 0.02, 0.1)
-    sell = choose(
-        buy - spread, buy - spread, _steps(random, n, -30, 40, 0.01), np.full(n, 0.08)
-    )
+    sell = choose(buy - spread, buy - spread, _steps(random, n, -30, 40, 0.01), np.full(n, 0.08))
     wear = choose(0.0, 0.01, 0.03)
     low, high = choose((0.1, 0.9), (0.0, 1.0), (0.3, 0.3))
     outside = random.random() < 0.15

@@ -58,7 +58,9 @@ class _Master:
         self.rows: list[tuple[int, int]] = []
         self.constant = -sum(peak.charge_eur_per_kw * peak.floor_kw for peak in peaks)
 
-    def add(self, block: int, trial: int, low: float, columns: list[int], values: FloatArray) -> None:
+    def add(
+        self, block: int, trial: int, low: float, columns: list[int], values: FloatArray
+    ) -> None:
         self.solver.addRow(low, highspy.kHighsInf, len(columns), columns, values)
         self.rows.append((block, trial))
 
@@ -129,7 +131,7 @@ def many_peaks_plan(problem: KernelProblem, rows: FloatArray) -> tuple[int, Foun
         plans.append(plan)
         if cost_eur < best_eur:
             best_eur, best, best_kw = cost_eur, len(plans) - 1, trial_kw
-        _add_cuts(problem, master, edges, plan, trial_kw, len(plans) - 1)
+        _add_cuts(problem, master, edges, plan, trial_kw=trial_kw, trial=len(plans) - 1)
         found_eur, values = master.solve()
         bound_eur = max(bound_eur, found_eur)
         trial_kw = values[: len(peaks)]
@@ -150,6 +152,7 @@ def _add_cuts(
     master: _Master,
     edges: list[int],
     plan: FloatArray,
+    *,
     trial_kw: FloatArray,
     trial: int,
 ) -> None:

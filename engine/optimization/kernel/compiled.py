@@ -31,7 +31,7 @@ def sources_hash(folder: Path = _HERE) -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(folder.glob("*.py")):
         source = path.read_bytes()
-        if b"\n@compiled" in source:
+        if b"\n@compiled" in source or path.name == Path(__file__).name:
             digest.update(path.name.encode())
             digest.update(source)
     return digest.hexdigest()[:16]
@@ -62,10 +62,14 @@ def compiled(function: FunctionT) -> FunctionT:
 
     Floating point stays strict (no reassociation): results do not depend on the processor.
     """
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = "" if _DIRECTORY is None else str(_DIRECTORY)
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = "" if _DIRECTORY is None else str(_DIRECTORY)
     try:
-        result: FunctionT = numba.njit(cache=_DIRECTORY is not None, nogil=True)(function)
-        return result
+        dispatcher: Any = numba.njit(cache=_DIRECTORY is not None, nogil=True, error_model="numpy")(
+            function
+        )
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
+    result: FunctionT = dispatcher
+    return result

@@ -7,6 +7,9 @@ subdifferential at E is the intersection of those at the two shares (Rockafellar
 and its corollaries): that is why one price lambda serves the store and the step.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -130,9 +133,10 @@ def add_state(
 @compiled
 def state_cost(state: FloatArray, energy: float) -> float:
     """Return what ending a step at `energy` kWh costs, in EUR."""
-    cost = state[RESERVE_PRICE] * max(state[RESERVE] - energy, 0.0)
+    cost: float = state[RESERVE_PRICE] * max(state[RESERVE] - energy, 0.0)
     cost += state[FLOOR_PRICE] * max(state[FLOOR] - energy, 0.0)
-    return cost + state[CEILING_PRICE] * max(energy - state[CEILING], 0.0)
+    cost += state[CEILING_PRICE] * max(energy - state[CEILING], 0.0)
+    return cost
 
 
 @compiled
@@ -286,7 +290,9 @@ def backward(
         to = o + n
         if to + n + LONGEST + 8 > u_slopes.size:
             more_slopes, more_widths = np.empty(2 * u_slopes.size), np.empty(2 * u_slopes.size)
-            more_slopes[:to], more_widths[:to] = u_slopes[:to], u_widths[:to]
+            # Loops and not slices: those bring in the compilation of numpy's error messages.
+            for k in range(to):
+                more_slopes[k], more_widths[k] = u_slopes[k], u_widths[k]
             u_slopes, u_widths = more_slopes, more_widths
             if to + n + LONGEST + 8 > u_slopes.size:
                 return u_slopes, u_widths, False

@@ -7,6 +7,9 @@ of a function one by one (inf-convolution distributes over the minimum) and keep
 envelope of the results, which is exact.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0915, PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -35,7 +38,9 @@ _SAME_KWH = 1e-11
 
 
 @compiled
-def put_line(lines: FloatArray, n: int, start: float, stop: float, value: float, slope: float) -> int:
+def put_line(
+    lines: FloatArray, n: int, start: float, stop: float, value: float, slope: float
+) -> int:
     """Append a line, joined to the one before where it only continues it.
 
     A line shorter than rounding counts as a point, and only where it is lower than both

@@ -11,6 +11,9 @@ step. The cost is the optimum; the plan may differ from the one of the model of 
 is the calmest of all optimal plans.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0917
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,8 @@
 """Compiled loops over many problems (see `rolling` for what they mean)."""
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +15,6 @@ from engine.optimization.kernel.forward import (
     ENERGY,
     GIVEN,
     GRID,
-    PLAN_COLUMNS,
     STORED_VALUE,
     split,
 )
@@ -20,7 +22,6 @@ from engine.optimization.kernel.peaks import (
     IMPOSSIBLE,
     NOT_CONVEX,
     SOLVED,
-    convex_plan,
     one_peak_plan,
 )
 from engine.optimization.kernel.stage import (
@@ -62,30 +63,6 @@ def one_move(
     )
     price = after if after < np.inf else before
     return SOLVED, battery_power(numbers, z), -price if abs(price) < np.inf else 0.0
-
-
-@compiled
-def many_plans(
-    rows: FloatArray,
-    numbers: FloatArray,
-    states: FloatArray,
-    end_slopes: FloatArray,
-    end_widths: FloatArray,
-    end_left: float,
-    end_value: float,
-    energies: FloatArray,
-) -> tuple[int, FloatArray, FloatArray]:
-    """Solve rows[k] from energies[k] for every k."""
-    plans = np.empty((rows.shape[0], rows.shape[1], PLAN_COLUMNS))
-    costs = np.empty(rows.shape[0])
-    for k in range(rows.shape[0]):
-        code, cost, plan, _, _, _, _ = convex_plan(
-            rows[k], numbers, states, end_slopes, end_widths, end_left, end_value, energies[k]
-        )
-        if code != SOLVED:
-            return code, plans, costs
-        plans[k], costs[k] = plan, cost
-    return SOLVED, plans, costs
 
 
 @compiled

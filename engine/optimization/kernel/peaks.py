@@ -11,6 +11,9 @@ One peak: tangents from both sides of the minimum, their meeting point is a lowe
 next trial. J is piecewise linear, so this ends on the optimum itself.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -108,7 +111,8 @@ def convex_plan(
     if not possible:
         return IMPOSSIBLE, np.inf, plan, u_slopes, u_widths, where, ends
     cost = end_cost(end_slopes, end_widths, end_left, end_value, plan[n - 1, ENERGY])
-    cost += plan[:, COST].sum()
+    for t in range(n):
+        cost += plan[t, COST]
     return SOLVED, cost, plan, u_slopes, u_widths, where, ends
 
 
@@ -196,4 +200,3 @@ def one_peak_plan(
         width = high - low
     weight = high_grad / (high_grad - low_grad)
     return SOLVED, best, bound, best_at, trials, plan, left, right, weight
-

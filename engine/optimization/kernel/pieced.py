@@ -1,5 +1,8 @@
 """Backward and forward pass where steps are not convex: exact, by convex pieces and envelopes."""
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -155,10 +158,14 @@ def pieced_plan(
         count = with_state(states[t], first, count, second)
         if filled + count > kept.shape[0]:
             more = np.empty((2 * (filled + count), LINE))
-            more[:filled] = kept[:filled]
+            for k in range(filled):
+                for column in range(LINE):
+                    more[k, column] = kept[k, column]
             kept = more
         where[t, 0], where[t, 1] = filled, count
-        kept[filled : filled + count] = second[:count]
+        for k in range(count):
+            for column in range(LINE):
+                kept[filled + k, column] = second[k, column]
         filled += count
         if t == 0:
             break
@@ -202,7 +209,8 @@ def pieced_plan(
         battery = battery_power(numbers, z)
         given = given_away(rows[t], battery, points[t, piece, 2])
         powers[t, 0], powers[t, 1] = battery, rows[t, NET] + given - battery
-        chosen[t] = choices[t, piece]
+        for column in range(3):
+            chosen[t, column] = choices[t, piece, column]
     return DONE, least, chosen, powers, pieces
 
 

@@ -7,6 +7,9 @@ site. All of them are decided by two signs. Each pair of signs leaves a convex s
 step is the least of them: exactly what the binary variables of the model of record state.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
 from engine.domain.plan import FloatArray

@@ -12,7 +12,7 @@ from engine.optimization.exactness import find_candidates
 from engine.optimization.instance import Instance
 from engine.optimization.kernel import convex, stage
 from engine.optimization.shape import charged_peaks
-from engine.optimization.terms import BilledPeak
+from engine.optimization.terms import BilledPeak, BoolArray
 
 MOST_PEAKS_PER_STEP = stage.KINKS // 2
 """Each peak takes two kinks where the search bounds it from both sides."""
@@ -157,7 +157,7 @@ def numbers_of(instance: Instance, prices: WishPrices) -> FloatArray:
     return numbers
 
 
-def _rows(instance: Instance, decided: FloatArray) -> FloatArray:
+def _rows(instance: Instance, decided: BoolArray) -> FloatArray:
     rows = np.zeros((instance.n_steps, stage.COLUMNS))
     load, pv = instance.load_kw, instance.pv_kw
     deficit, surplus = np.maximum(load - pv, 0.0), np.maximum(pv - load, 0.0)

@@ -25,13 +25,13 @@ from engine.domain.site import Battery
 from engine.optimization.kernel import convex, stage
 from engine.optimization.kernel.compiled import IntArray
 from engine.optimization.kernel.convex import backward, build_stages
+from engine.optimization.kernel.forward import PLAN_COLUMNS
 from engine.optimization.kernel.loops import (
     follow,
     follow_with_peak,
-    many_plans,
     one_move,
 )
-from engine.optimization.kernel.peaks import IMPOSSIBLE, NOT_CONVEX, SOLVED
+from engine.optimization.kernel.peaks import IMPOSSIBLE, NOT_CONVEX, SOLVED, convex_plan
 from engine.optimization.kernel.problem import PEAK_EXCESS
 from engine.optimization.values import finite_series
 
@@ -256,6 +256,11 @@ class Carried:
     solves: int
 
 
+def _carried(done: FloatArray, solves: int) -> Carried:
+    battery, grid, given, energy, value = (done[:, k].copy() for k in range(5))
+    return Carried(battery, grid, given, energy, value, solves)
+
+
 def solve_many(
     store: Store, rows: FloatArray, energies_kwh: ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
@@ -274,10 +279,11 @@ def solve_many(
         OptimizationError: A step is not convex, or a plan cannot keep the window.
     """
     energies = np.ascontiguousarray(energies_kwh, dtype=np.float64)
-    code, plans, costs = many_plans(
-        rows, store.numbers, store.states(rows.shape[1]), *store.end(), energies
-    )
-    _checked(code)
+    states, end = store.states(rows.shape[1]), store.end()
+    plans, costs = np.empty((*rows.shape[:2], PLAN_COLUMNS)), np.empty(rows.shape[0])
+    for k, energy_kwh in enumerate(energies):
+        code, costs[k], plans[k], *_ = convex_plan(rows[k], store.numbers, states, *end, energy_kwh)
+        _checked(code)
     return plans, costs
 
 
@@ -295,7 +301,7 @@ def rolling(
         rows, store.numbers, store.states(rows.shape[0]), *store.end(), horizon, every, energy_kwh
     )
     _checked(code)
-    return Carried(*(done[:, k].copy() for k in range(5)), solves=solves)
+    return _carried(done, solves)
 
 
 def rolling_with_peak(
@@ -342,4 +348,4 @@ def rolling_with_peak(
         PEAK_EXCESS * charge_eur_per_kw / store.numbers[stage.HOURS],
     )
     _checked(code)
-    return Carried(*(done[:, k].copy() for k in range(5)), solves=solves)
+    return _carried(done, solves)

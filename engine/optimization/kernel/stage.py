@@ -16,6 +16,9 @@ Stage lists are kept in z, the stored energy DRAWN (kWh, + discharging): ascendi
 EUR per stored kWh, so that merging two lists is the inf-convolution of their functions.
 """
 
+# numba compiles these functions: they take arrays one by one and keep their loops inside.
+# ruff: noqa: PLR0912, PLR0915, PLR0917
+
 from __future__ import annotations
 
 import numpy as np
@@ -50,7 +53,7 @@ _SLACK = 1e-12
 @compiled
 def grid_slope(row: FloatArray, numbers: FloatArray, grid_kw: float) -> float:
     """Return the price of grid power at `grid_kw`, between kinks, in EUR/kWh."""
-    slope = row[BUY] if grid_kw > 0.0 else row[SELL]
+    slope: float = row[BUY] if grid_kw > 0.0 else row[SELL]
     if grid_kw > row[IMPORT]:
         slope += numbers[LIMIT]
     if grid_kw < -row[EXPORT]:
@@ -66,7 +69,7 @@ def grid_slope(row: FloatArray, numbers: FloatArray, grid_kw: float) -> float:
 @compiled
 def grid_cost(row: FloatArray, numbers: FloatArray, grid_kw: float) -> float:
     """Return what grid power of `grid_kw` costs over the step, in EUR."""
-    cost = row[BUY] * grid_kw if grid_kw > 0.0 else row[SELL] * grid_kw
+    cost: float = row[BUY] * grid_kw if grid_kw > 0.0 else row[SELL] * grid_kw
     cost += numbers[LIMIT] * max(grid_kw - row[IMPORT], 0.0)
     cost += numbers[LIMIT] * max(-grid_kw - row[EXPORT], 0.0)
     if numbers[SMOOTHING] > 0.0:
@@ -74,7 +77,8 @@ def grid_cost(row: FloatArray, numbers: FloatArray, grid_kw: float) -> float:
     for j in range(KINKS):
         if row[KINK + 2 * j + 1] > 0.0:
             cost += row[KINK + 2 * j + 1] * max(grid_kw - row[KINK + 2 * j], 0.0)
-    return numbers[HOURS] * cost
+    cost *= numbers[HOURS]
+    return cost
 
 
 @compiled
@@ -191,14 +195,10 @@ def stage_list(
             stop = min(end, high)
             if start < 0.0 and stop > start:
                 width = (min(stop, 0.0) - start) * hours * eta_c
-                n = _put(
-                    slopes, widths, n, -(price[k] + numbers[WEAR_CHARGE]) / eta_c, width
-                )
+                n = _put(slopes, widths, n, -(price[k] + numbers[WEAR_CHARGE]) / eta_c, width)
             if stop > 0.0 and stop > start:
                 width = (stop - max(start, 0.0)) * hours / eta_d
-                n = _put(
-                    slopes, widths, n, -(price[k] - numbers[WEAR_DISCHARGE]) * eta_d, width
-                )
+                n = _put(slopes, widths, n, -(price[k] - numbers[WEAR_DISCHARGE]) * eta_d, width)
             if stop >= high:
                 break
         value -= price[k] * hours * extent[k]
@@ -230,11 +230,14 @@ def _put(slopes: FloatArray, widths: FloatArray, n: int, slope: float, width: fl
 def battery_power(numbers: FloatArray, drawn_kwh: float) -> float:
     """Return the AC power (+ discharge) that draws `drawn_kwh` from the store in a step."""
     if drawn_kwh < 0.0:
-        return drawn_kwh / (numbers[HOURS] * numbers[ETA_CHARGE])
-    return drawn_kwh * numbers[ETA_DISCHARGE] / numbers[HOURS]
+        charged: float = drawn_kwh / (numbers[HOURS] * numbers[ETA_CHARGE])
+        return charged
+    discharged: float = drawn_kwh * numbers[ETA_DISCHARGE] / numbers[HOURS]
+    return discharged
 
 
 @compiled
 def given_away(row: FloatArray, battery_kw: float, rest_kw: float) -> float:
     """Return the PV power given away at a battery power, in kW."""
-    return min(max(rest_kw - (row[NET] - battery_kw), 0.0), row[SMAX])
+    given: float = min(max(rest_kw - (row[NET] - battery_kw), 0.0), row[SMAX])
+    return given
