@@ -134,7 +134,7 @@ def _segments(name: str, options: Sequence[tuple[str, str]], value: str, text: s
             inline=True,
             className="segments",
             inputClassName="btn-check",
-            labelClassName="segment",
+            labelClassName="segments-item",
             labelCheckedClassName="is-active",
         ),
         role="group",
