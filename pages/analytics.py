@@ -127,6 +127,8 @@ class _Results:
         until = min(end, moment.now)
         return view.Results(
             period=period,
+            start=start,
+            end=end,
             cards=model.cards(whole, baseline, look.lang),
             daily=fig.daily_figure(days, baseline, look),
             peaks=fig.peaks_figure(days, look),

@@ -47,6 +47,8 @@ def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
     assert text(dash_duo, ".an-sum td:last-child") == "€49.36"
     assert len(dash_duo.find_elements(".an-ledger tbody tr")) == 5
     until(dash_duo, lambda: dash_duo.find_elements("#an-body .js-plotly-plot .barlayer"))
+    link = dash_duo.find_element(".an-links a").get_attribute("href")
+    assert "from=2026-06-15T22%3A00%3A00Z&to=2026-06-22T22%3A00%3A00Z" in link
     assert "stood still for 42 min" in text(dash_duo, ".an-findings")
     assert "Co-optimised 50 %" in " ".join(text(dash_duo, ".an-list").split())
 

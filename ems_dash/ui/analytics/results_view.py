@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
@@ -38,6 +40,8 @@ class Results:
 
     Attributes:
         period: The days.
+        start: Their start, UTC.
+        end: Their end, UTC.
         cards: Big figures.
         daily: Profit by day.
         peaks: Peaks by day.
@@ -52,6 +56,8 @@ class Results:
     """
 
     period: Period
+    start: datetime
+    end: datetime
     cards: Sequence[Card]
     daily: Figure
     peaks: Figure
@@ -504,7 +510,7 @@ def _ledger_card(results: Results, baseline: str, lang: str) -> Any:
         )
         for i, line in enumerate(results.ledger)
     ]
-    span = f"from={results.period.since.isoformat()}&to={results.period.until.isoformat()}"
+    span = urlencode({"from": _stamp(results.start), "to": _stamp(results.end)})
     links = [
         html.A(
             text,
@@ -535,6 +541,10 @@ def _ledger_card(results: Results, baseline: str, lang: str) -> Any:
         className="card",
         **{"aria-labelledby": "an-ledger-title"},
     )
+
+
+def _stamp(ts: datetime) -> str:
+    return ts.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _profile(lang: str) -> str:
