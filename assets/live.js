@@ -357,7 +357,8 @@
 
   function markNav(pathname) {
     document.querySelectorAll("#nav .nav-item").forEach(function (link) {
-      if (new URL(link.href).pathname === pathname) {
+      var path = new URL(link.href).pathname;
+      if (path === pathname || (path !== "/" && pathname.indexOf(path + "/") === 0)) {
         link.setAttribute("aria-current", "page");
         link.scrollIntoView({ block: "nearest", inline: "nearest" });
       } else {

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import analytics, forecasts, monitoring, overview, settings
+from pages import analytics, analytics_runs, forecasts, monitoring, overview, settings
 
-PAGES: tuple[ModuleType, ...] = (overview, monitoring, forecasts, analytics, settings)
+PAGES: tuple[ModuleType, ...] = (
+    overview,
+    monitoring,
+    forecasts,
+    analytics,
+    analytics_runs,
+    settings,
+)
 """In the order of the main navigation."""

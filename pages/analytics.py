@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import dash
 import numpy as np
-from dash import ClientsideFunction, Input, Output, State, no_update
+from dash import Input, Output, State
 
 from ems_dash.i18n import t
 from ems_dash.services import Services
@@ -22,12 +22,8 @@ from ems_dash.ui.analytics import results_figures as fig
 from ems_dash.ui.analytics import results_model as model
 from ems_dash.ui.analytics import results_view as view
 from ems_dash.ui.analytics.periods import CUSTOM, Period, period_of
-from ems_dash.ui.analytics.tabs import tabs
 from ems_dash.ui.branding import window_title
-from ems_dash.ui.fields import Fields, ShownTexts
 from ems_dash.ui.forecasts.figures import Look
-from ems_dash.ui.header import frame_fields
-from ems_dash.ui.live import Delta, nothing_new, text_delta
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang
@@ -37,6 +33,7 @@ from engine.domain.errors import EmsError
 from engine.domain.records import RunRow
 from engine.history.series_query import MOST_POINTS, SeriesQuery, Step
 from engine.runtime.analytics_service import PeriodAttribution
+from pages.analytics_frame import Frame, register_address, register_frame
 
 T = TypeVar("T")
 
@@ -51,7 +48,7 @@ class _Results:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._shown = ShownTexts()
+        self._frame = Frame(services)
 
     def layout(
         self,
@@ -62,25 +59,9 @@ class _Results:
         **values: str,
     ) -> Any:
         moment = self._moment(request_lang())
-        fields = frame_fields(moment, "an-root")
-        state = {"seq": moment.snapshot.seq, "token": self._shown.put(fields)}
-        return view.page(
-            moment,
-            fields,
-            state,
-            period=period_of(period, values.get("from"), to, self._today(moment)),
-            baseline=_baseline(against),
-            heat=_heat(heat),
-            tabs=tabs("results", moment.lang),
-        )
-
-    def delta(self, _tick: int, state: dict[str, Any] | None, lang: str) -> Any:
-        moment = self._moment(lang)
-        if nothing_new(state, moment):
-            return no_update
-        fields: Fields = frame_fields(moment, "an-root")
-        out: Delta = text_delta(state or {}, moment, fields, self._shown)
-        return out
+        chosen = period_of(period, values.get("from"), to, self._today(moment))
+        picker = view.picker(chosen, _baseline(against), _heat(heat), moment.lang)
+        return self._frame.page(moment, "results", picker)
 
     def fill(
         self,
@@ -214,8 +195,7 @@ class _Results:
         return local_day(moment.now, self._zone(moment))
 
     def _moment(self, lang: str) -> Moment:
-        services = self._services
-        return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+        return self._frame.moment(lang)
 
 
 _NOTHING: tuple[Any, Any] = (np.empty(0, dtype="datetime64[us]"), np.empty(0))
@@ -255,27 +235,13 @@ def register(app: dash.Dash, services: Services) -> None:
         title=lambda **_values: window_title(t("analytics.title", request_lang())),
         nav_key="nav.analytics",
     )
-    app.callback(
-        Output("an-delta", "data"),
-        Input("an-tick", "n_intervals"),
-        State("an-state", "data"),
-        State("lang", "data"),
-        running=[(Output("an-tick", "disabled"), True, False)],
-        prevent_initial_call=True,
-    )(page.delta)
-    app.clientside_callback(
-        ClientsideFunction("ems", "applyTexts"),
-        Output("an-state", "data"),
-        Output("an-charts", "data"),
-        Input("an-delta", "data"),
-        State("an-state", "data"),
-        prevent_initial_call=True,
-    )
+    register_frame(app, services)
+    register_address(app, "results")
     app.callback(
         output=[
-            Output("an-body", "children"),
+            Output("an-body-results", "children"),
             Output("an-days", "hidden"),
-            Output("an-address", "data"),
+            Output("an-address-results", "data"),
         ],
         inputs={
             "asked": {
@@ -289,9 +255,3 @@ def register(app: dash.Dash, services: Services) -> None:
             "lang": State("lang", "data"),
         },
     )(page.fill)
-    app.clientside_callback(
-        ClientsideFunction("ems", "writeAddress"),
-        Output("an-address", "clear_data"),
-        Input("an-address", "data"),
-        prevent_initial_call=True,
-    )

@@ -46,7 +46,7 @@ def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
     until(dash_duo, lambda: text(dash_duo, "#an-kpi-profit-v") == "+€49.36")
     assert text(dash_duo, ".an-sum td:last-child") == "€49.36"
     assert len(dash_duo.find_elements(".an-ledger tbody tr")) == 5
-    until(dash_duo, lambda: dash_duo.find_elements("#an-body .js-plotly-plot .barlayer"))
+    until(dash_duo, lambda: dash_duo.find_elements("#an-body-results .js-plotly-plot .barlayer"))
     link = dash_duo.find_element(".an-links a").get_attribute("href")
     assert "from=2026-06-15T22%3A00%3A00Z&to=2026-06-22T22%3A00%3A00Z" in link
     assert "stood still for 42 min" in text(dash_duo, ".an-findings")
@@ -65,14 +65,22 @@ def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
     services.history.broken = "The history is being reopened."
     dash_duo.driver.get(f"{dash_duo.server_url}/analytics{query(dash_duo)}")
     until(dash_duo, lambda: text(dash_duo, "#an-kpi-profit-v") == "+€5.00")
-    assert "being reopened" in text(dash_duo, "#an-body .notices")
+    assert "being reopened" in text(dash_duo, "#an-body-results .notices")
 
     # Days of one's own choice, where nothing is stored.
     dash_duo.driver.get(
         f"{dash_duo.server_url}/analytics?period=custom&from=2020-01-01&to=2020-01-03"
     )
     until(dash_duo, lambda: text(dash_duo, "#an-kpi-profit-v") == "–")
-    assert "Nothing is stored for this period." in text(dash_duo, "#an-body")
+    assert "Nothing is stored for this period." in text(dash_duo, "#an-body-results")
     assert dash_duo.find_element("#an-from").is_displayed()
+
+    # The optimiser's runs stand behind the next tab; the main navigation stays on the analytics.
+    dash_duo.find_element(".an-tabs a[href='/analytics/runs']").click()
+    until(dash_duo, lambda: "2 runs, 0 without a plan" in text(dash_duo, "#an-body-runs"))
+    assert "Analytics" in text(dash_duo, ".nav-item[aria-current]")
+    dash_duo.driver.find_element(By.CSS_SELECTOR, "label[for$='failed']").click()
+    until(dash_duo, lambda: "No run of this kind" in text(dash_duo, "#an-body-runs"))
+    until(dash_duo, lambda: "show=failed" in query(dash_duo))
     severe = [entry for entry in dash_duo.get_logs() or [] if entry["level"] == "SEVERE"]
-    assert severe == []
+    assert severe == [], severe[0]["message"]

@@ -24,6 +24,7 @@ from ems_dash.ui.analytics.results_model import (
     ledger_lines,
     strategy_shares,
 )
+from ems_dash.ui.analytics.runs_view import chosen, tally
 from ems_dash.ui.forecasts.figures import Look
 from engine.analytics.kpis import KPIS, added
 from engine.domain.records import RunRow
@@ -191,3 +192,21 @@ class TestFigures:
         assert all(a >= b for a, b in zip(curve["y"], curve["y"][1:], strict=False))
         assert curve["x"][0] == 0.0
         assert curve["x"][-1] == 100.0
+
+
+class TestRuns:
+    def _run(self, minute: int, status: str = "published", solve_ms: float | None = 20.0) -> RunRow:
+        ts = datetime(2026, 11, 24, 10, minute, tzinfo=UTC)
+        return RunRow(ts, "site", "schedule", status, 400.0 + minute, solve_ms=solve_ms)
+
+    def test_the_newest_come_first_and_failures_can_be_listed_alone(self) -> None:
+        runs = [self._run(0), self._run(15, "failed", None), self._run(30, "rejected", None)]
+        assert [run.ts.minute for run in chosen(runs, "all")] == [30, 15, 0]
+        assert [run.ts.minute for run in chosen(runs, "failed")] == [30, 15]
+        assert [run.ts.minute for run in chosen(runs, "published")] == [0]
+
+    def test_the_tally_counts_what_failed_and_times_what_was_solved(self) -> None:
+        found = tally([self._run(0), self._run(1, solve_ms=40.0), self._run(2, "failed", None)])
+        assert (found.runs, found.failed) == (3, 1)
+        assert (found.median_solve_ms, found.median_ms) == (30.0, 401.0)
+        assert tally([]).median_ms is None

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import dash_bootstrap_components as dbc
-from dash import dcc, html
+from dash import html
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.analytics.periods import CUSTOM, PRESETS, Period
 from ems_dash.ui.analytics.results_model import BASELINES, LEDGER_HEADS, Card, LedgerLine
-from ems_dash.ui.fields import Fields
 from ems_dash.ui.figure_parts import Figure
-from ems_dash.ui.header import badges, site_line
-from ems_dash.ui.live import TICK_MS
-from ems_dash.ui.moment import Moment
 from engine.analytics.quality import QualityReport
 from engine.runtime.analytics_service import PeriodAttribution
 
@@ -71,66 +67,6 @@ class Results:
     notes: Sequence[str] = ()
 
 
-def page(
-    moment: Moment,
-    fields: Fields,
-    first_state: Mapping[str, Any],
-    *,
-    period: Period,
-    baseline: str,
-    heat: str,
-    tabs: Any,
-) -> Any:
-    """Return the page; the results themselves come when it is there.
-
-    Args:
-        moment: The state of the engine.
-        fields: Texts that change while the page is looked at.
-        first_state: What the browser has after this.
-        period: Days to begin with.
-        baseline: What is compared with.
-        heat: What the heat map shows.
-        tabs: Navigation between the views of the analytics.
-    """
-    lang = moment.lang
-    return ui.live(
-        html.Div,
-        "an-root",
-        fields,
-        **{"data-tick": "an-tick"},
-        children=[
-            dcc.Interval(id="an-tick", interval=TICK_MS),
-            dcc.Store(id="an-state", data=dict(first_state)),
-            dcc.Store(id="an-delta"),
-            dcc.Store(id="an-charts"),
-            dcc.Store(id="an-address"),
-            html.Div(t("late.bar", lang), className="late-bar", role="status"),
-            html.Div(
-                [
-                    html.Div(
-                        [
-                            html.H1(t("analytics.title", lang)),
-                            html.P(site_line(moment.snapshot, lang), className="subtitle"),
-                        ]
-                    ),
-                    html.Div(
-                        [ui.badge(entry) for entry in badges(moment.snapshot, lang)],
-                        className="badges",
-                    ),
-                ],
-                className="page-head",
-            ),
-            tabs,
-            _picker(period, baseline, heat, lang),
-            html.Div(
-                html.Div(t("results.loading", lang), className="skeleton an-skeleton"),
-                id="an-body",
-                **{"aria-live": "polite"},
-            ),
-        ],
-    )
-
-
 def _segments(name: str, options: Sequence[tuple[str, str]], value: str, text: str) -> Any:
     return html.Div(
         dbc.RadioItems(
@@ -148,7 +84,8 @@ def _segments(name: str, options: Sequence[tuple[str, str]], value: str, text: s
     )
 
 
-def _picker(period: Period, baseline: str, heat: str, lang: str) -> Any:
+def picker(period: Period, baseline: str, heat: str, lang: str) -> Any:
+    """Return the choice of days, baseline and picture to begin with."""
     return html.Section(
         [
             _segments(

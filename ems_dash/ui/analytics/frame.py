@@ -1,0 +1,73 @@
+"""What surrounds every view of the analytics: title, tabs, what is chosen from, a place to fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dash import dcc, html
+
+from ems_dash.i18n import t
+from ems_dash.ui import components as ui
+from ems_dash.ui.analytics.tabs import tabs
+from ems_dash.ui.fields import Fields
+from ems_dash.ui.header import badges, site_line
+from ems_dash.ui.live import TICK_MS
+from ems_dash.ui.moment import Moment
+
+
+def page(
+    moment: Moment,
+    fields: Fields,
+    first_state: Mapping[str, Any],
+    *,
+    view: str,
+    picker: Any,
+) -> Any:
+    """Return the page; what it is about comes when it is there.
+
+    Args:
+        moment: The state of the engine.
+        fields: Texts that change while the page is looked at.
+        first_state: What the browser has after this.
+        view: Key of the view, see `tabs.VIEWS`.
+        picker: What is chosen from.
+    """
+    lang = moment.lang
+    return ui.live(
+        html.Div,
+        "an-root",
+        fields,
+        **{"data-tick": "an-tick"},
+        children=[
+            dcc.Interval(id="an-tick", interval=TICK_MS),
+            dcc.Store(id="an-state", data=dict(first_state)),
+            dcc.Store(id="an-delta"),
+            dcc.Store(id="an-charts"),
+            dcc.Store(id=f"an-address-{view}"),
+            html.Div(t("late.bar", lang), className="late-bar", role="status"),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.H1(t("analytics.title", lang)),
+                            html.P(site_line(moment.snapshot, lang), className="subtitle"),
+                        ]
+                    ),
+                    html.Div(
+                        [ui.badge(entry) for entry in badges(moment.snapshot, lang)],
+                        className="badges",
+                    ),
+                ],
+                className="page-head",
+            ),
+            tabs(view, lang),
+            picker,
+            html.Div(
+                html.Div(t("results.loading", lang), className="skeleton an-skeleton"),
+                id=f"an-body-{view}",
+                className="an-body",
+                **{"aria-live": "polite"},
+            ),
+        ],
+    )
