@@ -15,7 +15,7 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
-		mosquitto:mosquitto mbpoll:mbpoll socat:socat
+		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test

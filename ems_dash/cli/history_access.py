@@ -19,7 +19,7 @@ from engine.domain.errors import EmsError, HistoryError
 
 if TYPE_CHECKING:
     from engine.config.schema import Config
-    from engine.history.duckdb_store import DuckDbHistory
+    from engine.runtime.history_setup import History
 
 DEFAULT_URL = "http://127.0.0.1:5050"
 _CHUNK_BYTES = 1 << 16
@@ -61,16 +61,21 @@ def existing_database(data_dir: Path) -> Path:
 
 
 @contextmanager
-def opened_history(config: Config, data_dir: Path) -> Iterator[DuckDbHistory]:
+def opened_history(config: Config, data_dir: Path) -> Iterator[History]:
     """Open the history of a data folder as the program itself would.
 
     Raises:
         AlreadyRunningError: A program has it open.
         HistoryError: There is none, or it cannot be opened.
     """
+    from engine.runtime.assembly import DATABASE_NAME
     from engine.runtime.history_setup import open_history
 
-    with open_history(config, existing_database(data_dir)) as store:
+    if config.history.backend == "postgres":
+        path = data_dir.resolve() / DATABASE_NAME
+    else:
+        path = existing_database(data_dir)
+    with open_history(config, path) as store:
         yield store
 
 

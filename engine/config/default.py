@@ -120,6 +120,8 @@ history:
   archive_months: 24              # samples in the archive; null keeps them for ever
   batch_seconds: 10               # between two commits: most that a power cut can cost
   # backup_folder: /mnt/usb/ems   # where a backup may be written to while the program runs
+  # backend: postgres             # instead of files (docs/operation/postgres.md)
+  # postgres: {host: db.example, dbname: ems_dash, user: ems, password_env: EMS_DB_PASSWORD}
 
 # What savings are measured against, besides no battery, self-consumption and perfect foresight.
 analytics:

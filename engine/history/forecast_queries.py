@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -24,6 +25,8 @@ from engine.history.roll_up_columns import roll_up_column
 from engine.history.rows import naive_utc, utc, utc_microseconds
 from engine.history.sample_source import SampleSource
 from engine.history.series_queries import Wanted, one_moment, roll_up_relation
+from engine.history.spans import Span
+from engine.history.sql_cursor import SqlCursor
 from engine.history.store import MIN_GOOD_MINUTES, ForecastHeader, ForecastPairs
 
 _STEP_US = STEP // timedelta(microseconds=1)
@@ -32,7 +35,7 @@ _LONGEST_PRICE = timedelta(days=1)
 
 
 def forecasts(
-    cursor: duckdb.DuckDBPyConnection,
+    cursor: SqlCursor,
     site_id: str,
     signal: str,
     since: datetime,
@@ -52,7 +55,7 @@ def forecasts(
 
 
 def forecast(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, signal: str, issued_at: datetime, model: str
+    cursor: SqlCursor, site_id: str, signal: str, issued_at: datetime, model: str
 ) -> Forecast | None:
     """Return one forecast."""
     check_forecast_signal(signal, "signal")
@@ -87,6 +90,36 @@ def forecast_pairs(
         "ORDER BY issued_at)",
         [site_id, signal, model, end, start],
     ).fetchnumpy()
+    return pair_up(
+        steps,
+        lambda quarters: _what_came(cursor, source, site_id, signal, quarters),
+        signal,
+        model,
+        span=(start, end),
+        lead_steps=lead_steps,
+    )
+
+
+def pair_up(
+    steps: Mapping[str, Any],
+    what_came: Callable[[tuple[int, int]], FloatArray],
+    signal: str,
+    model: str,
+    *,
+    span: Span,
+    lead_steps: Collection[int] | None,
+) -> ForecastPairs:
+    """Return forecast steps beside what came.
+
+    Args:
+        steps: ``issued_at``, ``start_at``, ``step``, ``known`` and the quantiles, an array each.
+        what_came: What came in the quarter-hours [first, last), counted since 1970; NaN for gaps.
+        signal: The signal.
+        model: The model.
+        span: Period of the quarter-hours that are forecast.
+        lead_steps: Leads wanted, in quarter-hours; all when None.
+    """
+    start, end = span
     target = _quarter_number(steps["start_at"]) + steps["step"]
     lead = target - _quarter_number(steps["issued_at"])
     # quarter-hours start in the period, as everything else that is asked for by period
@@ -94,7 +127,7 @@ def forecast_pairs(
     wanted = ~steps["known"] & (lead >= 0) & (target >= first) & (target < last)
     if lead_steps is not None:
         wanted &= np.isin(lead, list(lead_steps))
-    came = _what_came(cursor, source, site_id, signal, (first - _WEEK_STEPS, max(first, last)))
+    came = what_came((first - _WEEK_STEPS, max(first, last)))
     index = np.where(wanted, target - first, 0)
     actual = came[index + _WEEK_STEPS] if last > first else np.full(index.shape, np.nan)
     wanted &= np.isfinite(actual)
@@ -121,20 +154,10 @@ def _what_came(
 ) -> FloatArray:
     """Return what came in the quarter-hours [first, last), counted since 1970; NaN for gaps."""
     first, last = quarters
-    start, end = _instant(first), _instant(last)
-    out = np.full(last - first, np.nan)
     if signal == PRICE_SIGNAL:
-        # the shortest interval last: it says most about its quarter-hours
-        rows = cursor.execute(
-            "SELECT epoch_us(ts), minutes, spot_eur_per_kwh FROM h.prices "
-            "WHERE site_id = ? AND ts >= ? AND ts < ? ORDER BY minutes DESC",
-            [site_id, start - _LONGEST_PRICE, end],
-        ).fetchall()
-        for ts_us, minutes, spot in rows:
-            begin = ts_us // _STEP_US - first
-            stop = begin + minutes * 60_000_000 // _STEP_US
-            out[max(0, begin) : max(0, stop)] = spot
-        return out
+        return published_prices(cursor, site_id, quarters)
+    start, end = instant(first), instant(last)
+    out = np.full(last - first, np.nan)
     mean = roll_up_column(ColumnKey(signal))
     with one_moment(cursor):
         wanted = Wanted(site_id, [mean])
@@ -150,6 +173,23 @@ def _what_came(
     return out
 
 
+def published_prices(cursor: SqlCursor, site_id: str, quarters: tuple[int, int]) -> FloatArray:
+    """Return the prices of the quarter-hours [first, last), counted since 1970; NaN for gaps."""
+    first, last = quarters
+    out = np.full(last - first, np.nan)
+    # the shortest interval last: it says most about its quarter-hours
+    rows = cursor.execute(
+        "SELECT ts, minutes, spot_eur_per_kwh FROM h.prices "
+        "WHERE site_id = ? AND ts >= ? AND ts < ? ORDER BY minutes DESC",
+        [site_id, instant(first) - _LONGEST_PRICE, instant(last)],
+    ).fetchall()
+    for ts, minutes, spot in rows:
+        begin = _microseconds(ts) // _STEP_US - first
+        stop = begin + minutes * 60_000_000 // _STEP_US
+        out[max(0, begin) : max(0, stop)] = spot
+    return out
+
+
 def _quarter_number(ts: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """Return which quarter-hour since 1970 holds each of `ts`."""
     return ts.astype("datetime64[us]").astype(np.int64) // _STEP_US
@@ -159,6 +199,6 @@ def _microseconds(naive: datetime) -> int:
     return utc_microseconds(utc(naive))
 
 
-def _instant(quarter: int) -> datetime:
+def instant(quarter: int) -> datetime:
     """Return the start of a quarter-hour counted since 1970, as the database keeps times."""
     return datetime(1970, 1, 1) + quarter * STEP  # noqa: DTZ001

@@ -36,15 +36,15 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch, source: Sa
     if batch.samples:
         _insert_samples(connection, batch.samples, source)
     if batch.prices:
-        prices = _last_of(batch.prices, lambda r: (r.site_id, r.ts))
+        prices = last_of(batch.prices, lambda r: (r.site_id, r.ts))
         _replace(connection, "prices", to_arrow.prices_table(prices), _window(prices))
     if batch.ledger:
-        bookings = _last_of(batch.ledger, lambda r: (r.site_id, r.ts))
+        bookings = last_of(batch.ledger, lambda r: (r.site_id, r.ts))
         _replace(connection, "ledger", to_arrow.ledger_table(bookings), _window(bookings))
     if batch.plans:
         _insert_plans(connection, batch)
     if batch.events:
-        events = _first_of(batch.events, lambda r: (r.site_id, r.ts, r.code, r.message))
+        events = first_of(batch.events, lambda r: (r.site_id, r.ts, r.code, r.message))
         _insert_new(
             connection,
             "events",
@@ -63,7 +63,7 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch, source: Sa
 def _insert_samples(
     connection: duckdb.DuckDBPyConnection, rows: Sequence[SampleRow], source: SampleSource
 ) -> None:
-    samples = _first_of(rows, lambda r: (r.site_id, r.ts))
+    samples = first_of(rows, lambda r: (r.site_id, r.ts))
     stamps: dict[str, list[datetime]] = {}
     for row in samples:
         stamps.setdefault(row.site_id, []).append(to_arrow.naive_utc(row.ts))
@@ -93,20 +93,20 @@ def insert_samples_table(
 def _insert_accounts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """Insert what is written about the installation and its money, not measured."""
     if batch.runs:
-        runs = _first_of(batch.runs, lambda r: (r.site_id, r.ts))
+        runs = first_of(batch.runs, lambda r: (r.site_id, r.ts))
         _insert_new(connection, "runs", to_arrow.runs_table(runs), ("site_id", "ts"), _window(runs))
     if batch.tariffs:
         _insert_tariffs(connection, batch.tariffs)
     if batch.devices:
-        devices = _first_of(batch.devices, lambda r: (r.site_id, r.ts, r.device))
+        devices = first_of(batch.devices, lambda r: (r.site_id, r.ts, r.device))
         key = ("site_id", "ts", "device")
         _insert_new(connection, "devices", to_arrow.devices_table(devices), key, _window(devices))
     if batch.savings:
-        savings = _last_of(batch.savings, lambda r: (r.site_id, r.baseline, r.ts))
+        savings = last_of(batch.savings, lambda r: (r.site_id, r.baseline, r.ts))
         key = ("site_id", "baseline", "ts")
         _replace(connection, "savings", to_arrow.savings_table(savings), _window(savings), key=key)
     if batch.metrics:
-        metrics = _last_of(batch.metrics, lambda r: (r.site_id, r.day, r.metric))
+        metrics = last_of(batch.metrics, lambda r: (r.site_id, r.day, r.metric))
         days = [row.day for row in metrics]
         _replace(
             connection,
@@ -119,7 +119,7 @@ def _insert_accounts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Non
 
 
 def _insert_tariffs(connection: duckdb.DuckDBPyConnection, rows: Sequence[TariffRow]) -> None:
-    first = _first_of(rows, lambda r: (r.site_id, r.valid_from, r.document))
+    first = first_of(rows, lambda r: (r.site_id, r.valid_from, r.document))
     with _batch(connection, to_arrow.tariffs_table(first)):
         connection.execute(
             "INSERT INTO h.tariffs BY NAME SELECT * FROM batch WHERE NOT EXISTS ("
@@ -129,12 +129,12 @@ def _insert_tariffs(connection: duckdb.DuckDBPyConnection, rows: Sequence[Tariff
         )
 
 
-def _first_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
+def first_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
     """Return `rows` in their order, of those with the same key only the first."""
     return list({key(row): row for row in reversed(rows)}.values())[::-1]
 
 
-def _last_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
+def last_of(rows: Sequence[_T], key: Callable[[_T], Hashable]) -> list[_T]:
     """Return `rows`, of those with the same key only the last."""
     return list({key(row): row for row in rows}.values())
 
@@ -191,7 +191,7 @@ def _replace(
 
 
 def _insert_plans(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    by_id = {p.plan_id: p for p in _first_of(batch.plans, lambda p: p.plan_id)}
+    by_id = {p.plan_id: p for p in first_of(batch.plans, lambda p: p.plan_id)}
     marks = ", ".join("?" * len(by_id))
     stored = connection.execute(
         f"SELECT plan_id FROM h.plans WHERE plan_id IN ({marks})", list(by_id)
@@ -207,7 +207,7 @@ def _insert_plans(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
 
 
 def _insert_forecasts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    rows = _first_of(
+    rows = first_of(
         batch.forecasts,
         lambda r: (r.site_id, r.forecast.signal, r.forecast.issued_at, r.forecast.model),
     )
@@ -224,7 +224,7 @@ def _insert_forecasts(connection: duckdb.DuckDBPyConnection, batch: Batch) -> No
 
 def _insert_selections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     key = ("site_id", "ts", "plan_id")
-    rows = _first_of(batch.selections, lambda r: (r.site_id, r.ts, r.plan_id))
+    rows = first_of(batch.selections, lambda r: (r.site_id, r.ts, r.plan_id))
     # candidates first: they are new exactly when their choice is not stored yet
     with _batch(connection, candidates_table(rows)):
         connection.execute(

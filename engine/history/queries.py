@@ -1,10 +1,11 @@
-"""Reads of the history file: SQL in, value objects out. Each takes its own cursor."""
+"""Reads of a history: SQL in, value objects out. Each takes its own cursor.
+
+The SQL is understood by DuckDB and, through `engine.history.postgres.session`, by PostgreSQL.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-
-import duckdb
 
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP_S
@@ -29,23 +30,22 @@ from engine.history.plan_rows import (
     plan_from_rows,
 )
 from engine.history.rows import RUN_COLUMNS, SAVINGS_COLUMNS, naive_utc, utc
-from engine.history.sample_source import SampleSource
 from engine.history.schema import TABLES
 from engine.history.selection_rows import (
     CANDIDATE_COLUMNS,
     SELECTION_COLUMNS,
     selection_from_rows,
 )
+from engine.history.sql_cursor import SqlCursor
 from engine.history.store import COVERED_SECONDS, INSTALLATION_SITE_ID, PlanHeader
 
 _PERIOD = "site_id = ? AND ts >= ? AND ts < ?"
 
 
 def latest_sample(
-    cursor: duckdb.DuckDBPyConnection, source: SampleSource, site_id: str
+    cursor: SqlCursor, newest: tuple[str, datetime] | None, site_id: str
 ) -> SampleRow | None:
-    """Return the newest sample of `site_id`."""
-    newest = source.newest(cursor, site_id)
+    """Return the newest sample of `site_id`; `newest` is a relation that holds it, and its time."""
     if newest is None:
         return None
     samples, at = newest
@@ -74,9 +74,7 @@ def latest_sample(
     )
 
 
-def ledger(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
-) -> list[LedgerRow]:
+def ledger(cursor: SqlCursor, site_id: str, since: datetime, until: datetime) -> list[LedgerRow]:
     """Return booked quarter-hours of the period."""
     rows = cursor.execute(
         "SELECT ts, site_id, seconds, import_kwh, export_kwh, battery_charged_kwh, "
@@ -88,7 +86,7 @@ def ledger(
 
 
 def highest_import(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+    cursor: SqlCursor, site_id: str, since: datetime, until: datetime
 ) -> tuple[float, datetime] | None:
     """Return (kW, start) of the highest import of a covered quarter-hour of the period."""
     rows = cursor.execute(
@@ -103,7 +101,7 @@ def highest_import(
 
 
 def selections(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
+    cursor: SqlCursor, site_id: str, since: datetime, until: datetime
 ) -> list[Selection]:
     """Return choices of strategy of the period with their candidates."""
     arguments = [site_id, *period(since, until)]
@@ -122,9 +120,7 @@ def selections(
     return [selection_from_rows(row, candidates.get((row[0], row[2]), [])) for row in rows]
 
 
-def prices(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
-) -> list[PriceRow]:
+def prices(cursor: SqlCursor, site_id: str, since: datetime, until: datetime) -> list[PriceRow]:
     """Return prices of the period."""
     rows = cursor.execute(
         "SELECT ts, site_id, minutes, spot_eur_per_kwh, buy_eur_per_kwh, sell_eur_per_kwh, "
@@ -146,9 +142,7 @@ def prices(
     ]
 
 
-def plans(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
-) -> list[PlanHeader]:
+def plans(cursor: SqlCursor, site_id: str, since: datetime, until: datetime) -> list[PlanHeader]:
     """Return headers of plans created in the period."""
     rows = cursor.execute(
         f"SELECT {', '.join(HEADER_COLUMNS)} FROM h.plans WHERE site_id = ? "
@@ -158,7 +152,7 @@ def plans(
     return [header_from_row(row) for row in rows]
 
 
-def plan(cursor: duckdb.DuckDBPyConnection, plan_id: str) -> Plan | None:
+def plan(cursor: SqlCursor, plan_id: str) -> Plan | None:
     """Return one whole plan."""
     headers = cursor.execute(
         f"SELECT {', '.join(HEADER_COLUMNS)} FROM h.plans WHERE plan_id = ?", [plan_id]
@@ -172,9 +166,7 @@ def plan(cursor: duckdb.DuckDBPyConnection, plan_id: str) -> Plan | None:
     return plan_from_rows(header_from_row(headers[0]), steps)
 
 
-def events(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
-) -> list[EventRow]:
+def events(cursor: SqlCursor, site_id: str, since: datetime, until: datetime) -> list[EventRow]:
     """Return events of the period, of the site and of the whole installation."""
     rows = cursor.execute(
         "SELECT ts, site_id, severity, code, message FROM h.events "
@@ -184,9 +176,7 @@ def events(
     return [EventRow(utc(ts), *rest) for ts, *rest in rows]
 
 
-def runs(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: datetime, until: datetime
-) -> list[RunRow]:
+def runs(cursor: SqlCursor, site_id: str, since: datetime, until: datetime) -> list[RunRow]:
     """Return optimiser runs that began in the period."""
     rows = cursor.execute(
         f"SELECT {', '.join(RUN_COLUMNS)} FROM h.runs WHERE {_PERIOD} ORDER BY ts",
@@ -195,7 +185,7 @@ def runs(
     return [RunRow(utc(ts), *rest) for ts, *rest in rows]
 
 
-def tariffs(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[TariffRow]:
+def tariffs(cursor: SqlCursor, site_id: str) -> list[TariffRow]:
     """Return every tariff there ever was."""
     rows = cursor.execute(
         "SELECT recorded_at, site_id, valid_from, document FROM h.tariffs "
@@ -208,19 +198,19 @@ def tariffs(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[TariffRow]:
     ]
 
 
-def devices(cursor: duckdb.DuckDBPyConnection, site_id: str, until: datetime) -> list[DeviceRow]:
+def devices(cursor: SqlCursor, site_id: str, until: datetime) -> list[DeviceRow]:
     """Return the newest row of each device before `until`."""
     check_time(until, "until")
     rows = cursor.execute(
-        "SELECT max(ts), site_id, device, arg_max(document, ts) FROM h.devices "
-        "WHERE site_id = ? AND ts < ? GROUP BY site_id, device ORDER BY device",
+        "SELECT DISTINCT ON (device) ts, site_id, device, document FROM h.devices "
+        "WHERE site_id = ? AND ts < ? ORDER BY device, ts DESC",
         [site_id, naive_utc(until)],
     ).fetchall()
     return [DeviceRow(utc(ts), *rest) for ts, *rest in rows]
 
 
 def savings(
-    cursor: duckdb.DuckDBPyConnection,
+    cursor: SqlCursor,
     site_id: str,
     since: datetime,
     until: datetime,
@@ -235,9 +225,7 @@ def savings(
     return [SavingsRow(utc(ts), *rest) for ts, *rest in rows]
 
 
-def metrics(
-    cursor: duckdb.DuckDBPyConnection, site_id: str, since: date, until: date
-) -> list[MetricRow]:
+def metrics(cursor: SqlCursor, site_id: str, since: date, until: date) -> list[MetricRow]:
     """Return key figures of the local days of the period."""
     rows = cursor.execute(
         "SELECT day, site_id, metric, value FROM h.metrics "
@@ -247,16 +235,16 @@ def metrics(
     return [MetricRow(*row) for row in rows]
 
 
-def counts(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the number of rows per table."""
+def counts(cursor: SqlCursor) -> dict[str, int]:
+    """Return the number of rows per table, without the archive."""
     selects = ", ".join(f"(SELECT count(*) FROM h.{table})" for table in TABLES)
-    rows = cursor.execute(
-        f"SELECT {selects}, (SELECT coalesce(sum(sample_rows), 0)::BIGINT FROM h.archived_days)"
-    ).fetchall()
-    *hot, archived = rows[0]
-    found = dict(zip(TABLES, hot, strict=True))
-    found["samples"] += archived
-    return found
+    return dict(zip(TABLES, cursor.execute(f"SELECT {selects}").fetchall()[0], strict=True))
+
+
+def archived_samples(cursor: SqlCursor) -> int:
+    """Return the number of samples in the archive."""
+    rows = cursor.execute("SELECT coalesce(sum(sample_rows), 0)::BIGINT FROM h.archived_days")
+    return int(rows.fetchall()[0][0])
 
 
 def period(since: datetime, until: datetime) -> tuple[datetime, datetime]:

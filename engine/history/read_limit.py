@@ -114,8 +114,14 @@ def limited_reads(limit: ReadLimit) -> Iterator[ReadLimit]:
 
 
 @contextmanager
-def interruptible(cursor: Interruptible) -> Iterator[None]:
+def interruptible(
+    cursor: Interruptible, interrupted: type[Exception] = duckdb.InterruptException
+) -> Iterator[None]:
     """Interrupt `cursor` when the limit in force is exceeded inside the block.
+
+    Args:
+        cursor: What reads.
+        interrupted: What it raises when it was interrupted.
 
     Raises:
         QueryStoppedError: It was.
@@ -132,7 +138,7 @@ def interruptible(cursor: Interruptible) -> Iterator[None]:
     watcher.start()
     try:
         yield
-    except duckdb.InterruptException:
+    except interrupted:
         limit.check()
         raise
     finally:

@@ -114,7 +114,8 @@ class DuckDbReads(ABC):
     def latest_sample(self, site_id: str) -> SampleRow | None:
         """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
         with self._cursor() as cursor:
-            return queries.latest_sample(cursor, self._source, site_id)
+            newest = self._source.newest(cursor, site_id)
+            return queries.latest_sample(cursor, newest, site_id)
 
     def columns(
         self,
@@ -278,4 +279,6 @@ class DuckDbReads(ABC):
     def counts(self) -> dict[str, int]:
         """Return the number of rows per table."""
         with self._cursor() as cursor:
-            return queries.counts(cursor)
+            found = queries.counts(cursor)
+            found["samples"] += queries.archived_samples(cursor)
+            return found

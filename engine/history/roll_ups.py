@@ -19,6 +19,7 @@ from engine.history.roll_up_sql import inside, minutes_of_samples, quarter_hours
 from engine.history.sample_source import SampleSource, text
 from engine.history.schema import MINUTES, QUARTER_HOURS
 from engine.history.spans import BEGINNING, END, Span, clipped, first_of, merged, touched, widened
+from engine.history.sql_cursor import SqlCursor
 
 _QUARTER = timedelta(seconds=QUARTER_HOUR_S)
 
@@ -27,7 +28,7 @@ STRETCH = timedelta(days=1)
 
 
 def mark_pending(
-    cursor: duckdb.DuckDBPyConnection, stamps: Mapping[str, Iterable[datetime]], gap_seconds: float
+    cursor: SqlCursor, stamps: Mapping[str, Iterable[datetime]], gap_seconds: float
 ) -> None:
     """Note which minutes samples stored in the same transaction are not rolled up in yet.
 
@@ -37,10 +38,10 @@ def mark_pending(
         gap_seconds: See `GAP_SECONDS`.
     """
     for site_id, of_site in stamps.items():
-        _add_pending(cursor, site_id, touched(of_site, gap_seconds))
+        add_pending(cursor, site_id, touched(of_site, gap_seconds))
 
 
-def pending(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[Span]:
+def pending(cursor: SqlCursor, site_id: str) -> list[Span]:
     """Return the minutes of a site that have samples and lack a roll-up, ascending."""
     rows = cursor.execute(
         "SELECT start_at, end_at FROM h.roll_up_pending WHERE site_id = ?", [site_id]
@@ -48,9 +49,11 @@ def pending(cursor: duckdb.DuckDBPyConnection, site_id: str) -> list[Span]:
     return merged((start, end) for start, end in rows)
 
 
-def pending_sites(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+def pending_sites(cursor: SqlCursor) -> list[str]:
     """Return the sites that have such minutes."""
-    rows = cursor.execute("SELECT DISTINCT site_id FROM h.roll_up_pending ORDER BY ALL").fetchall()
+    rows = cursor.execute(
+        "SELECT DISTINCT site_id FROM h.roll_up_pending ORDER BY site_id"
+    ).fetchall()
     return [site for (site,) in rows]
 
 
@@ -77,7 +80,7 @@ def roll_up_stretch(
         return 0, False
     made = make(cursor, source, site_id, now_made, again=True)
     cursor.execute("DELETE FROM h.roll_up_pending WHERE site_id = ?", [site_id])
-    _add_pending(cursor, site_id, merged([*later, *clipped(lacking, over, END)]))
+    add_pending(cursor, site_id, merged([*later, *clipped(lacking, over, END)]))
     cursor.execute("COMMIT")
     return made, bool(later)
 
@@ -133,7 +136,7 @@ def make(
     return made
 
 
-def kept_from(cursor: duckdb.DuckDBPyConnection, site_id: str) -> datetime:
+def kept_from(cursor: SqlCursor, site_id: str) -> datetime:
     """Return from when on everything that roll-ups of a site are made of is still kept."""
     rows = cursor.execute("SELECT max(ts) FROM h.kept_from WHERE site_id = ?", [site_id]).fetchall()
     found: datetime | None = rows[0][0]
@@ -162,7 +165,8 @@ def _store(
     return int(made.num_rows)
 
 
-def _add_pending(cursor: duckdb.DuckDBPyConnection, site_id: str, spans: Sequence[Span]) -> None:
+def add_pending(cursor: SqlCursor, site_id: str, spans: Sequence[Span]) -> None:
+    """Note that the minutes of `spans` are not rolled up."""
     if spans:
         marks = ", ".join("(?, ?, ?)" for _ in spans)
         values = [value for start, end in spans for value in (site_id, start, end)]

@@ -99,20 +99,26 @@ def interval_means(
     until: datetime,
 ) -> list[MeasuredPoint]:
     """Return points of a minute or a quarter-hour, as `HistoryStore.minute_means` defines."""
-    names = list(dict.fromkeys(signals))
-    step = _MINUTE if resolution is Resolution.MINUTE else _QUARTER
+    keys, start = interval_question(signals, resolution, since)
+    found = columns(cursor, source, site_id, keys, resolution, since=start, until=until, texts=())
+    return points_of(found)
+
+
+def interval_question(
+    signals: Sequence[str], resolution: Resolution, since: datetime
+) -> tuple[list[ColumnKey], datetime]:
+    """Return the columns that `points_of` takes, and `since` at the start of its interval."""
     check_time(since, "since")
-    found = columns(
-        cursor,
-        source,
-        site_id,
-        [ColumnKey(name) for name in names],
-        resolution,
-        since=utc(floor_to(naive_utc(since), step)),
-        until=until,
-        texts=(),
-    )
-    values = [_numbers(name, found.values[ColumnKey(name)]) for name in names]
+    step = _MINUTE if resolution is Resolution.MINUTE else _QUARTER
+    keys = [ColumnKey(name) for name in dict.fromkeys(signals)]
+    return keys, utc(floor_to(naive_utc(since), step))
+
+
+def points_of(found: Columns) -> list[MeasuredPoint]:
+    """Return a series of minutes or quarter-hours as points."""
+    step = _MINUTE if found.resolution is Resolution.MINUTE else _QUARTER
+    names = [key.name for key in found.values]
+    values = [_numbers(key.name, column) for key, column in found.values.items()]
     return [
         MeasuredPoint(utc(ts), int(step.total_seconds()), dict(zip(names, row, strict=True)))
         for ts, *row in zip(found.ts.tolist(), *values, strict=True)

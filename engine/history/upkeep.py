@@ -122,7 +122,8 @@ class DuckDbUpkeep(DuckDbReads):
         """Return time, a copy of the hot file and the archive files it refers to, and samples."""
         now, link = self._linked_snapshot()
         files = cursor.execute("SELECT file FROM h.archived_days ORDER BY site_id, day").fetchall()
-        return now, link, [file for (file,) in files], queries.counts(cursor)["samples"]
+        samples = queries.counts(cursor)["samples"] + queries.archived_samples(cursor)
+        return now, link, [file for (file,) in files], samples
 
     @abstractmethod
     def _linked_snapshot(self) -> tuple[datetime, Path]:

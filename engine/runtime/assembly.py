@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
@@ -26,7 +27,6 @@ from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import EngineSnapshot, Notice
-from engine.history.duckdb_store import DuckDbHistory
 from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
 from engine.notify.book import AlarmBook
@@ -58,6 +58,9 @@ from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.event_log import EventLog
 from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
 from engine.telemetry.recent import RecentRing
+
+if TYPE_CHECKING:
+    from engine.runtime.history_setup import History
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +197,7 @@ def build_engine(
 
 def _assemble(
     config: Config,
-    store: DuckDbHistory,
+    store: History,
     clock: Clock | None,
     plant: DemoPlant | None,
     undo: list[Callable[[], None]],

@@ -7,16 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from engine.config.schema import Config
 from engine.domain.clock import ManualClock
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.domain.sample import ProcessImage, Sample
-from engine.history.duckdb_store import DuckDbHistory
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
 from engine.runtime.assembly import DATABASE_NAME, site_from
+from engine.runtime.history_setup import open_history
 from engine.runtime.known_then import known_at
 from engine.runtime.market_service import build_market
 from engine.runtime.planner import MadePlan
@@ -24,6 +25,9 @@ from engine.runtime.planning_setup import build_planning
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.strategies.baselines import RuleSettings, rule_baselines
 from engine.strategies.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from engine.runtime.history_setup import History
 
 _SAMPLE_AGE = timedelta(minutes=15)
 """A stored state of charge older than this says nothing about the time of the plan."""
@@ -72,7 +76,7 @@ def single_plan(
     clock = ManualClock(at)
     site = site_from(config)
     with ExitStack() as stack:
-        store = _store(data_dir, stack)
+        store = _store(config, data_dir, stack)
         soc, source = _soc(config, store, at, soc_percent)
         tariff = TariffBook(config.tariff, ZoneInfo(config.site.timezone))
         recording = Recording(timezone=config.site.timezone)
@@ -109,12 +113,12 @@ def single_plan(
     return SinglePlan(made, rules, soc, source)
 
 
-def _store(data_dir: Path, stack: ExitStack) -> DuckDbHistory | None:
+def _store(config: Config, data_dir: Path, stack: ExitStack) -> History | None:
     path = data_dir / DATABASE_NAME
-    if not path.exists():
+    if config.history.backend == "duckdb" and not path.exists():
         return None
     try:
-        store = DuckDbHistory(path)
+        store = open_history(config, path)
     except AlreadyRunningError as exc:
         raise AlreadyRunningError(
             "The program runs on this data folder.",
@@ -127,7 +131,7 @@ def _store(data_dir: Path, stack: ExitStack) -> DuckDbHistory | None:
 
 
 def _soc(
-    config: Config, store: DuckDbHistory | None, at: datetime, given: float | None
+    config: Config, store: History | None, at: datetime, given: float | None
 ) -> tuple[float, str]:
     if given is not None:
         return given, "given"
@@ -148,7 +152,7 @@ def _soc(
     )
 
 
-def _measures_pv(store: DuckDbHistory | None, site_id: str, at: datetime) -> bool:
+def _measures_pv(store: History | None, site_id: str, at: datetime) -> bool:
     if store is None:
         return False
     points = store.quarter_hour_means(site_id, ("pv_kw",), at - timedelta(days=2), at)

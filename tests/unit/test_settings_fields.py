@@ -25,6 +25,7 @@ from ems_dash.ui.settings_fields import (
 from ems_dash.ui.settings_sections import Group
 from ems_dash.ui.settings_state import judge, merged
 from ems_dash.ui.settings_words import general
+from engine.config.history import PostgresConfig
 from engine.config.load import config_from
 from engine.config.schema import Config
 
@@ -70,8 +71,13 @@ def leaves(model: type[BaseModel], path: str = "") -> Iterator[str]:
 
 
 WHOLE = {"prices.urls"}
-HIDDEN = {"notifications.channels.url"}
-"""Set by hand only: the address is a secret, and the page never has it."""
+HIDDEN = {
+    "notifications.channels.url",
+    "history.backend",
+    *(f"history.postgres.{key}" for key in PostgresConfig.model_fields),
+}
+"""Set by hand only: the address is a secret, and the page never has it; another database means
+a history that begins anew, which is a decision at installation."""
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

@@ -1,0 +1,1 @@
+"""History in PostgreSQL; needs the optional dependency ``psycopg`` (extra ``postgres``)."""
