@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pages import analytics, analytics_runs, forecasts, monitoring, overview, settings
+from pages import (
+    analytics,
+    analytics_explorer,
+    analytics_runs,
+    forecasts,
+    monitoring,
+    overview,
+    settings,
+)
 
 PAGES: tuple[ModuleType, ...] = (
     overview,
     monitoring,
     forecasts,
     analytics,
+    analytics_explorer,
     analytics_runs,
     settings,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,15 @@ from engine.analytics.local_days import local_day
 from engine.analytics.quality import Finding, QualityReport
 from engine.domain.errors import HistoryError
 from engine.domain.records import RunRow
-from engine.history.series_names import Family
-from engine.history.series_query import Series, SeriesAnswer, SeriesQuery, Step
+from engine.history.series_names import Family, series_name
+from engine.history.series_query import (
+    SECONDS,
+    Series,
+    SeriesAnswer,
+    SeriesQuery,
+    Statistics,
+    Step,
+)
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
 
 DAYS = 4
@@ -117,16 +125,36 @@ class FakeHistory:
     def series(self, query: SeriesQuery) -> SeriesAnswer:
         if self.broken is not None:
             raise HistoryError(self.broken)
-        step = timedelta(hours=1)
+        step_s = max(
+            SECONDS[query.resolved_step], (query.until - query.since).total_seconds() / 300
+        )
+        step = timedelta(seconds=step_s)
         n = max(0, (query.until - query.since) // step)
         stamps = [query.since + i * step for i in range(n)]
         ts = np.array([s.replace(tzinfo=None) for s in stamps], dtype="datetime64[us]")
-        series = {}
+        banded = query.resolved_step is not Step.RAW
+        series, earlier = {}, {}
         for name in query.signals:
+            found = series_name(name)
             signal = name.split(":")[-1]
             known = signal in ("spot_eur_per_kwh", "load_kw", "pv_kw")
             values = np.array([self._truth(signal, s) if known else 5.0 for s in stamps])
-            series[name] = Series(
-                name, "kW", Family.MEASURED, False, ts, values, None, None, n, True, False, None
+            one = Series(
+                name,
+                found.unit,
+                found.family,
+                found.family is not Family.MEASURED,
+                ts,
+                values,
+                values - 2.0 if banded else None,
+                values + 2.0 if banded else None,
+                n,
+                True,
+                False,
+                Statistics(values.mean(), values.min(), values.max()) if n else None,
             )
-        return SeriesAnswer(query, Step.HOUR, self.timezone, series)
+            series[name] = one
+            if query.compare is not None:
+                earlier[name] = replace(one, values=values * 0.8)
+        before = None if query.compare is None else query.since - timedelta(query.compare.days)
+        return SeriesAnswer(query, query.resolved_step, self.timezone, series, earlier, before)
