@@ -8,6 +8,7 @@ from pages import (
     analytics,
     analytics_explorer,
     analytics_runs,
+    analytics_sql,
     forecasts,
     monitoring,
     overview,
@@ -21,6 +22,7 @@ PAGES: tuple[ModuleType, ...] = (
     analytics,
     analytics_explorer,
     analytics_runs,
+    analytics_sql,
     settings,
 )
 """In the order of the main navigation."""

@@ -152,7 +152,13 @@ def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
         raise _refused(
             f"Only SELECT is possible, not {str(statements[0].type).rpartition('.')[2]}."
         )
-    return str(statements[0].query).rstrip().rstrip(";")
+    query = str(statements[0].query).rstrip()
+    lead = ""
+    if sql.rstrip().endswith(query):
+        # DuckDB leaves out what stands before the statement; blanks keep its places as they were
+        before = sql.rstrip().removesuffix(query)
+        lead = "".join(c if c == "\n" else " " for c in before)
+    return (lead + query).rstrip(";")
 
 
 def _refused(message: str, place: str | None = None) -> SqlRefusedError:
