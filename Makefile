@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-# Half of the tests wait for real servers and browsers: four workers keep two cores busy.
-SIDE_BY_SIDE := -p no:cacheprovider -n 4 --dist loadscope --no-loadscope-reorder
+# Half of the tests wait for real servers and browsers: three workers keep two cores busy.
+SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: run test lint bench crash-test clean lock
 

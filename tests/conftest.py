@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from engine.domain.clock import ManualClock
 from engine.domain.site import Battery, GridConnection, Site
@@ -16,7 +18,22 @@ settings.register_profile("ems", deadline=None)
 settings.load_profile("ems")
 
 
-_LONG_FIRST = ("faults", "browser", "golden")
+_LONG_FIRST = ("browser", "golden", "faults")
+
+
+class _OneBrowser(LoadScopeScheduling):
+    """Lets one worker drive a browser at a time: several starve each other on two cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/browser/"):
+            return "tests/browser"
+        return str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Share tests among workers by module and class."""
+    return _OneBrowser(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

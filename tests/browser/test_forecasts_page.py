@@ -14,7 +14,7 @@ from ems_dash.app import create_app
 
 pytestmark = pytest.mark.browser
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 def until(dash_duo: Any, condition: Any) -> None:

@@ -16,7 +16,7 @@ from ems_dash.app import create_app
 
 pytestmark = pytest.mark.browser
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 CHART = """
 const plot = document.getElementById('{"id":"m-power","type":"chart"}')

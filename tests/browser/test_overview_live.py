@@ -19,7 +19,7 @@ from engine.domain.strategy import StrategyKey
 
 pytestmark = pytest.mark.browser
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from engine.runtime.site_setup import spec_of
 
 pytestmark = pytest.mark.browser
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 class TestBench:

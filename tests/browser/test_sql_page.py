@@ -20,7 +20,7 @@ from tests.support.history_data import SITE, START, fill
 
 pytestmark = pytest.mark.browser
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ START = datetime(2026, 6, 15, 0, 0, tzinfo=UTC)
 STEP_S = 10.0
 STEPS = int(24 * 3600 / STEP_S)
 
-# A whole day takes minutes where four workers share two cores.
+# A whole day takes minutes where several workers share two cores.
 pytestmark = pytest.mark.timeout(900)
 
 CONFIG = SIMPLE_MODELS + "bess: {standby_loss_kw: 0.2}\nems: {timestep_s: 10}\n"
