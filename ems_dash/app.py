@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import dash
+import flask
 import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotly's encoder)
 
+from ems_dash.api.answers import STATUS_OF_CODE, error
+from ems_dash.auth.access import (
+    Access,
+    ForbiddenError,
+    UnauthenticatedError,
+    install_access,
+    needs,
+)
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui.branding import set_branding
@@ -53,7 +64,37 @@ INDEX = """<!DOCTYPE html>
 
 
 class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can follow
-    """A Dash app whose page frame speaks the language of the request."""
+    """A Dash app whose frame speaks the language of the request and whose callbacks ask who calls.
+
+    Callbacks of the global ``dash.callback`` would ask nobody; they are not used here.
+    """
+
+    def callback(
+        self, *args: Any, role: Role | None = None, named: bool = False, **kwargs: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a callback that only senders with `role` may call.
+
+        Args:
+            args: As for `dash.Dash.callback`.
+            role: The least role that may; must be given.
+            named: Refuse readers without an account too.
+            kwargs: As for `dash.Dash.callback`.
+
+        Raises:
+            TypeError: No role is given.
+        """
+        if role is None and _is_page_router(args):
+            role = Role.VIEWER
+        if role is None:
+            raise TypeError("A callback must state the least role that may call it: role=Role.X.")
+        register = super().callback(*args, **kwargs)
+        check = needs(role, named=named)
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            registered: Callable[..., Any] = register(check(function))
+            return registered
+
+        return decorate
 
     def interpolate_index(self, **parts: Any) -> str:
         """Return the HTML document of the request's language and theme."""
@@ -74,7 +115,9 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
         return f"{self.get_asset_url(path)}?v={product_version()}"
 
 
-def create_app(services: Services, branding: BrandingConfig | None = None) -> dash.Dash:
+def create_app(
+    services: Services, branding: BrandingConfig | None = None, *, access: Access
+) -> dash.Dash:
     """Return the web application over `services`; its Flask server is ``app.server``.
 
     Blueprints registered on the server afterwards take precedence over Dash's own catch-all
@@ -83,6 +126,7 @@ def create_app(services: Services, branding: BrandingConfig | None = None) -> da
     Args:
         services: The seam to the engine.
         branding: Name and marks of the installation; None for the product's own.
+        access: Tells who sends a request; nothing is served to senders it does not know.
     """
     register_templates()
     branding = branding or BrandingConfig()
@@ -110,6 +154,8 @@ def create_app(services: Services, branding: BrandingConfig | None = None) -> da
             "{window.emsLive&&window.emsLive.resolved(callback,result);}"
         },
     )
+    install_access(app.server, access)
+    _add_error_answers(app.server)
     set_branding(app.server, branding)
     register_shell(app, services)
     # By name, because `pages` stands above `ems_dash` in the order of imports.
@@ -117,3 +163,19 @@ def create_app(services: Services, branding: BrandingConfig | None = None) -> da
         page.register(app, services)
     add_page(app, "not_found_404", "/404", not_found, title=branding.product_name)
     return app
+
+
+def _is_page_router(args: tuple[Any, ...]) -> bool:
+    """Return True for the callback that Dash registers itself to show a page."""
+    first = args[0] if args else None
+    return bool(getattr(first, "component_id", None) == dash.dash._ID_CONTENT)
+
+
+def _add_error_answers(server: flask.Flask) -> None:
+    """Answer refusals of callbacks, which no blueprint answers, in the one shape of errors."""
+
+    def refused(exc: UnauthenticatedError | ForbiddenError) -> flask.Response:
+        return error(STATUS_OF_CODE[exc.code], exc.code, exc.message, hint=exc.hint)
+
+    server.register_error_handler(UnauthenticatedError, refused)
+    server.register_error_handler(ForbiddenError, refused)

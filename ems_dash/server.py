@@ -34,6 +34,7 @@ from ems_dash.api.notification_routes import register_notification_api
 from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
+from ems_dash.auth.local import LocalAccess
 from engine.config.load import load_config
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
@@ -70,7 +71,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     """
     config = load_config(options.config_dir)
     engine = build_engine(config, options.data_dir, config_dir=options.config_dir)
-    dash_app = create_app(engine, config.branding)
+    dash_app = create_app(engine, config.branding, access=LocalAccess())
     server: Flask = dash_app.server
     register_api(server, engine)
     register_config_api(server, engine, config.site.id)

@@ -15,6 +15,7 @@ import dash
 import numpy as np
 from dash import Input, Output, State
 
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -254,4 +255,5 @@ def register(app: dash.Dash, services: Services) -> None:
             "theme": Input("theme", "data"),
             "lang": State("lang", "data"),
         },
+        role=Role.VIEWER,
     )(page.fill)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import dash
 from dash import ALL, Input, Output, State, no_update
 
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -165,6 +166,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "period": State("ex-range", "data"),
         },
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.move)
     app.callback(
         output=[
@@ -189,4 +191,5 @@ def register(app: dash.Dash, services: Services) -> None:
             "lang": State("lang", "data"),
         },
         prevent_initial_call="initial_duplicate",
+        role=Role.VIEWER,
     )(page.fill)

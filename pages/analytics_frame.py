@@ -7,6 +7,7 @@ from typing import Any
 import dash
 from dash import ClientsideFunction, Input, Output, State, no_update
 
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from ems_dash.ui.analytics import frame
 from ems_dash.ui.fields import ShownTexts
@@ -51,6 +52,7 @@ def register_frame(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("an-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(shared.delta)
     app.clientside_callback(
         ClientsideFunction("ems", "applyTexts"),

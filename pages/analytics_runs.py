@@ -7,6 +7,7 @@ from typing import Any
 import dash
 from dash import Input, Output, State
 
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -68,4 +69,5 @@ def register(app: dash.Dash, services: Services) -> None:
         Input("rn-days", "value"),
         Input("rn-filter", "value"),
         State("lang", "data"),
+        role=Role.VIEWER,
     )(page.fill)

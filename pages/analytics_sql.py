@@ -9,9 +9,8 @@ from typing import Any
 
 import dash
 from dash import ClientsideFunction, Input, Output, State, no_update
-from flask import request
 
-from ems_dash.api.request_guard import require_local_page
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -56,7 +55,6 @@ class _Sql:
         if not text.strip():
             return ui.empty(t("sqlpage.need_sql", lang), t("sqlpage.not_run_hint", lang))
         try:
-            require_local_page(request)
             history = self._services.history
             return view.answer(history.sql(text), text, history.timezone, lang)
         except EmsError as exc:
@@ -91,6 +89,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("sq-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.delta)
     app.clientside_callback(
         ClientsideFunction("ems", "applyTexts"),
@@ -107,11 +106,13 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("sq-busy", "hidden"), False, True)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.run)
     app.callback(
         Output("sq-columns", "children"),
         Input("sq-table", "value"),
         State("lang", "data"),
+        role=Role.VIEWER,
     )(page.columns)
     app.clientside_callback(
         ClientsideFunction("emsSql", "showSaved"),

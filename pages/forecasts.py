@@ -14,6 +14,7 @@ import dash
 import numpy as np
 from dash import MATCH, ClientsideFunction, Input, Output, State, no_update
 
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -377,6 +378,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("fc-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.delta)
     app.clientside_callback(
         ClientsideFunction("ems", "applyTexts"),
@@ -401,11 +403,13 @@ def register(app: dash.Dash, services: Services) -> None:
         State("theme", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.charts)
     app.callback(
         *(Output(f"fc-{series.key}-note", "children") for series in SERIES),
         Input("fc-charts", "data"),
         State("lang", "data"),
+        role=Role.VIEWER,
     )(page.notes)
     app.callback(
         Output("fc-accuracy", "children"),
@@ -413,6 +417,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Input("fc-signal", "value"),
         State("theme", "data"),
         State("lang", "data"),
+        role=Role.VIEWER,
     )(page.accuracy)
     app.callback(
         output=[
@@ -444,6 +449,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "lang": State("lang", "data"),
         },
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.look_back)
     app.callback(
         Output({"type": "fc-table", "id": MATCH}, "children"),
@@ -452,6 +458,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("fc-signal", "value"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.values)
     app.clientside_callback(
         ClientsideFunction("ems", "writeAddress"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, no_update
-from flask import request
 
-from ems_dash.api.request_guard import is_local_page, require_local_page
+from ems_dash.auth.access import may
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui.branding import window_title
@@ -45,7 +45,7 @@ class _Monitoring:
         now = live.shown_now(self._services, moment, look)
         span = span_of(look.span, moment.snapshot.time_factor)
         points = points_of(self._services, span, moment.now, moment.now - span.length)
-        allowed = is_local_page(request)
+        allowed = may(Role.OPERATOR)
         return view.page(
             moment,
             now.fields,
@@ -55,7 +55,7 @@ class _Monitoring:
                 moment, points, span, theme=request_theme(), narrow=request_is_narrow()
             ),
             rows=self._alarm_rows(moment),
-            panel=panel(self._services, moment, look, now.fields, allowed=allowed),
+            panel=panel(self._services, moment, look, now.fields, allowed=may(Role.ADMIN)),
             first_state=live.first_state(moment, now, points, self._shown),
             allowed=allowed,
         )
@@ -102,7 +102,7 @@ class _Monitoring:
 
     def alarm_list(self, _key: str, lang: str) -> tuple[Any, Any, Any]:
         moment = self._moment(lang)
-        allowed = is_local_page(request)
+        allowed = may(Role.OPERATOR)
         parts = view.alarm_part(self._alarm_rows(moment), lang, allowed=allowed)
         return *parts, view.badge_list(moment)
 
@@ -112,7 +112,7 @@ class _Monitoring:
         moment = self._moment(lang)
         look = Look.of({"tab": tab, "device": device, "event_filter": chosen, "hold_raw": held})
         state = panel_state(self._services, moment, look)
-        made = panel(self._services, moment, look, state.fields, allowed=is_local_page(request))
+        made = panel(self._services, moment, look, state.fields, allowed=may(Role.ADMIN))
         key = live.panel_key(look, state)
         return made, {"id": f"{key}|{moment.snapshot.seq}", "key": key}
 
@@ -126,7 +126,6 @@ class _Monitoring:
         asked = dash.ctx.triggered_id
         name = None if asked == "mon-ack-all" else str(asked["id"])
         try:
-            require_local_page(request)
             seen = self._services.acknowledge(name)
         except EmsError as exc:
             return str(exc)
@@ -139,7 +138,6 @@ class _Monitoring:
         if not dash.ctx.triggered or not dash.ctx.triggered[0]["value"]:
             return no_update
         try:
-            require_local_page(request)
             result = self._services.notifications.test(str(dash.ctx.triggered_id["id"]))
         except EmsError as exc:
             return str(exc)
@@ -173,6 +171,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Input({"type": "mon-ack", "id": ALL}, "n_clicks"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.OPERATOR,
     )(page.acknowledge)
     app.callback(
         Output("mon-notify-said", "children"),
@@ -180,6 +179,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("mon-panel", "className"), "panel is-busy", "panel")],
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(page.try_channel)
     for store, name in (("mon-alarm-filter", "mon-alarm-list"), (FILTER_STORE, "mon-event-list")):
         app.clientside_callback(
@@ -204,6 +204,7 @@ def _register_live(app: dash.Dash, page: _Monitoring) -> None:
         },
         running=[(Output("mon-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.delta)
     app.clientside_callback(
         ClientsideFunction("emsMonitoring", "applyDelta"),
@@ -237,6 +238,7 @@ def _register_live(app: dash.Dash, page: _Monitoring) -> None:
         State("theme", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.charts)
     app.callback(
         Output("mon-alarm-head", "children"),
@@ -245,6 +247,7 @@ def _register_live(app: dash.Dash, page: _Monitoring) -> None:
         Input("mon-alarms", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.alarm_list)
     app.callback(
         Output("mon-panel", "children"),
@@ -256,10 +259,12 @@ def _register_live(app: dash.Dash, page: _Monitoring) -> None:
         State("mon-hold", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.panel)
     app.callback(
         Output("mon-raw-text", "children"),
         Input("mon-raw-due", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.raw)

@@ -11,9 +11,9 @@ from typing import Any
 
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, no_update
-from flask import request
 
-from ems_dash.api.request_guard import is_local_page, require_local_page
+from ems_dash.auth.access import actor, may
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import label, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
@@ -55,7 +55,7 @@ class _Overview:
         points = self._points(moment)
         part = self._plan_part(moment, points, request_theme())
         state = self._services.strategy_state()
-        allowed = is_local_page(request)
+        allowed = may(Role.OPERATOR)
         controls = [strategy_view.controls(state, allowed=allowed, lang=moment.lang)]
         if allowed:
             controls.append(
@@ -134,7 +134,6 @@ class _Overview:
         """Take over a choice by hand or end it; return what was done and the new comparison."""
         moment = self._moment(lang)
         try:
-            require_local_page(request)
             if dash.ctx.triggered_id == "ov-choice-auto":
                 self._services.choose_automatically()
                 said = t("choice.said_auto", lang)
@@ -165,13 +164,12 @@ class _Overview:
         moment = self._moment(lang)
         operator = self._services.operator
         try:
-            require_local_page(request)
             if dash.ctx.triggered_id == "ov-hand-stop":
                 operator.end()
                 return t("hand.said_stop", lang)
             wanted_kw = hand_view.power_kw(action, power)
             until = moment.now + timedelta(minutes=int(minutes))
-            operator.give(wanted_kw, until, soc, "page")
+            operator.give(wanted_kw, until, soc, actor())
         except ValueError:
             return t("hand.no_power", lang)
         except EmsError as exc:
@@ -256,6 +254,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("ov-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.delta)
     app.clientside_callback(
         ClientsideFunction("ems", "applyDelta"),
@@ -288,6 +287,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("theme", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.charts)
     app.callback(
         Output("ov-alarms", "children"),
@@ -298,6 +298,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Input("ov-lists", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.lists)
     app.callback(
         Output("ov-table", "children"),
@@ -306,6 +307,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Input("ov-charts", "data"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.table)
     app.callback(
         Output("ov-why", "is_open"),
@@ -314,6 +316,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Input({"type": "ov-why", "step": ALL}, "n_clicks"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.why)
     app.callback(
         Output("ov-choice-said", "children"),
@@ -324,6 +327,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("ov-choice-hours", "value"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.OPERATOR,
     )(page.choose)
     app.callback(
         Output("ov-hand-said", "children"),
@@ -335,4 +339,5 @@ def register(app: dash.Dash, services: Services) -> None:
         State("ov-hand-soc", "value"),
         State("lang", "data"),
         prevent_initial_call=True,
+        role=Role.OPERATOR,
     )(page.control_by_hand)

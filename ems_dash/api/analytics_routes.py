@@ -26,6 +26,8 @@ from ems_dash.api.answers import (
     whole_number,
     wrong_site,
 )
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.analytics.local_days import day_after, local_day, local_midnight
 
@@ -43,18 +45,21 @@ def register_analytics_api(server: Flask, services: Services) -> None:
         return wrong_site(services.snapshot().site.site_id)
 
     @api.get("/api/history/state")
+    @needs(Role.VIEWER)
     def state() -> Response:
         hours = whole_number("hours", 24, 1, LONGEST_HOURS)
         site_id = services.snapshot().site.site_id
         return json_answer(state_history_answer(site_id, services.analytics.state_history(hours)))
 
     @api.get("/api/history/optimization")
+    @needs(Role.VIEWER)
     def optimization() -> Response:
         days = whole_number("days", 7, 1, LONGEST_RUN_DAYS)
         site_id = services.snapshot().site.site_id
         return json_answer(optimization_answer(site_id, days, services.analytics.runs(days)))
 
     @api.get("/api/analytics/daily")
+    @needs(Role.VIEWER)
     def daily() -> Response:
         site = services.snapshot().site
         since, until = _days(services, 30)
@@ -62,18 +67,21 @@ def register_analytics_api(server: Flask, services: Services) -> None:
         return json_answer(daily_answer(site.site_id, site.timezone, found))
 
     @api.get("/api/analytics/summary")
+    @needs(Role.VIEWER)
     def summary() -> Response:
         site = services.snapshot().site
         found = services.analytics.summary(*_days(services, 30))
         return json_answer(summary_answer(site.site_id, site.timezone, found))
 
     @api.get("/api/analytics/attribution")
+    @needs(Role.VIEWER)
     def attribution() -> Response:
         site_id = services.snapshot().site.site_id
         found = services.analytics.attribution(*_days(services, 30))
         return json_answer(attribution_answer(site_id, found))
 
     @api.get("/api/analytics/savings")
+    @needs(Role.VIEWER)
     def savings() -> Response:
         site = services.snapshot().site
         zone = ZoneInfo(site.timezone)
@@ -82,6 +90,7 @@ def register_analytics_api(server: Flask, services: Services) -> None:
         return json_answer(savings_answer(site.site_id, site.timezone, found))
 
     @api.get("/api/analytics/quality")
+    @needs(Role.VIEWER)
     def quality() -> Response:
         site_id = services.snapshot().site.site_id
         day = _day("day") or _today(services)

@@ -20,6 +20,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "address_refused": 400,
     "query_invalid": 400,
     "sql_refused": 400,
+    "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
     "rate_limited": 429,
@@ -43,7 +44,10 @@ def error(
 ) -> Response:
     """Return an error answer in the one shape."""
     body = ErrorBody(code=code, message=message, field=field, hint=hint)
-    return json_answer(ErrorAnswer(error=body), status)
+    answer = json_answer(ErrorAnswer(error=body), status)
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="EMS Dash"'
+    return answer
 
 
 def json_answer(model: BaseModel, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""Route that has the running program write a backup; guarded as in `request_guard`."""
+"""Route that has the running program write a backup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pydantic import ConfigDict, ValidationError
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer
 from ems_dash.api.models import ApiModel
-from ems_dash.api.request_guard import require_local_request
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import BackupServices
 
 
@@ -37,8 +38,8 @@ def register_backup_api(server: Flask, backups: BackupServices) -> None:
     api = Blueprint("backup_api", __name__)
 
     @api.post("/api/history/backup")
+    @needs(Role.ADMIN)
     def backup() -> Response:
-        require_local_request(request)
         try:
             asked = BackupRequest.model_validate_json(request.get_data(cache=False) or b"{}")
         except ValidationError as exc:

@@ -1,8 +1,7 @@
 """Routes about the configuration: what is stated, what a change would do, saving, going back.
 
 No secret is ever part of an answer: such a value is ``"•••"``, and sent back like that it stays
-as it is. ``POST`` is guarded as in `ems_dash.api.request_guard`. What is saved takes effect at
-the next start of the program.
+as it is. What is saved takes effect at the next start of the program.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
 from ems_dash.api.models import ApiModel, UtcTime
-from ems_dash.api.request_guard import require_local_request
+from ems_dash.auth.access import actor, needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services, SettingsServices
 from engine.config.changes import Change, changes
 from engine.config.desk import ConfigFile, place
@@ -22,7 +22,6 @@ from engine.config.masking import masked, unmasked
 from engine.domain.errors import EmsError
 
 MAX_BODY_BYTES: Final = 1_000_000
-WHO: Final = "api"
 
 
 class ChangeInfo(ApiModel):
@@ -120,6 +119,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         return found
 
     @api.get("/api/config")
+    @needs(Role.VIEWER)
     def config() -> Response:
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
@@ -135,8 +135,8 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         )
 
     @api.post("/api/config")
+    @needs(Role.ADMIN)
     def change() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         body = _body(ConfigRequest)
@@ -157,7 +157,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
                 problems=wrong_here,
             )
             return json_answer(answer, 400 if body.save else 200)
-        saved = desk.save(values, body.revision, WHO)
+        saved = desk.save(values, body.revision, actor())
         return json_answer(
             CheckAnswer(
                 saved=True,
@@ -169,6 +169,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         )
 
     @api.get("/api/config/backups")
+    @needs(Role.VIEWER)
     def backups() -> Response:
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
@@ -179,12 +180,12 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         return json_answer(BackupsAnswer(backups=found))
 
     @api.post("/api/config/restore")
+    @needs(Role.ADMIN)
     def restore() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         body = _body(RestoreRequest)
-        saved = settings().desk.restore(body.backup, body.revision, WHO)
+        saved = settings().desk.restore(body.backup, body.revision, actor())
         return json_answer(
             CheckAnswer(
                 saved=True,

@@ -1,7 +1,4 @@
-"""Routes that ask something of the battery: orders by hand, limits from outside.
-
-``POST`` is guarded as in `ems_dash.api.request_guard`.
-"""
+"""Routes that ask something of the battery: orders by hand, limits from outside."""
 
 from __future__ import annotations
 
@@ -20,7 +17,8 @@ from ems_dash.api.control_models import (
     ManualInfo,
     ManualRequest,
 )
-from ems_dash.api.request_guard import require_local_request
+from ems_dash.auth.access import actor, needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.control.external_limits import ExternalLimit
 from engine.domain.control import ManualOrder
@@ -42,12 +40,13 @@ def register_control_api(server: Flask, services: Services) -> None:
         return wrong_site(services.snapshot().site.site_id)
 
     @api.get("/api/control/manual")
+    @needs(Role.VIEWER)
     def manual() -> Response:
         return foreign() or _manual_answer(services.snapshot().manual)
 
     @api.post("/api/control/manual")
+    @needs(Role.OPERATOR)
     def give() -> Response:
-        require_local_request(request)
         if (wrong := foreign()) is not None:
             return wrong
         asked = _parsed(ManualRequest, _MANUAL_EXAMPLE)
@@ -57,24 +56,25 @@ def register_control_api(server: Flask, services: Services) -> None:
             )
         until = asked.until or services.now() + timedelta(minutes=asked.minutes or 0.0)
         return _manual_answer(
-            services.operator.give(asked.power_kw, until, asked.soc_percent, "api")
+            services.operator.give(asked.power_kw, until, asked.soc_percent, actor())
         )
 
     @api.post("/api/control/auto")
+    @needs(Role.OPERATOR)
     def end() -> Response:
-        require_local_request(request)
         if (wrong := foreign()) is not None:
             return wrong
         services.operator.end()
         return _manual_answer(None)
 
     @api.get("/api/control/limits")
+    @needs(Role.VIEWER)
     def limits() -> Response:
         return foreign() or _limits_answer(services)
 
     @api.post("/api/control/limits")
+    @needs(Role.OPERATOR)
     def limit() -> Response:
-        require_local_request(request)
         if (wrong := foreign()) is not None:
             return wrong
         _take_limit(services, _parsed(LimitRequest, _LIMIT_EXAMPLE))

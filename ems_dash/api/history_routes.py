@@ -25,7 +25,8 @@ from ems_dash.api.history_models import (
     series_reply,
     sql_reply,
 )
-from ems_dash.api.request_guard import require_local_page, require_local_request
+from ems_dash.auth.access import needs, require
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.history.downsample import LEAST_POINTS
 from engine.history.export_request import SQL, CsvProfile, ExportFormat, ExportRequest
@@ -51,6 +52,7 @@ def register_history_api(server: Flask, services: Services) -> None:
     api = Blueprint("history_api", __name__)
 
     @api.get("/api/series")
+    @needs(Role.VIEWER)
     def series() -> Response:
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
@@ -70,14 +72,15 @@ def register_history_api(server: Flask, services: Services) -> None:
         return json_answer(series_reply(services.history.series(query)))
 
     @api.post("/api/sql")
+    @needs(Role.VIEWER, named=True)
     def sql() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         asked = _sql_request()
         return json_answer(sql_reply(services.history.sql(asked.sql, asked.rows)))
 
     @api.get("/api/export/<dataset>.<ending>")
+    @needs(Role.VIEWER)
     def export(dataset: str, ending: str) -> Response:
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
@@ -92,6 +95,7 @@ def register_history_api(server: Flask, services: Services) -> None:
         return answer
 
     @api.get("/api/export/<dataset>.<ending>/about")
+    @needs(Role.VIEWER)
     def about(dataset: str, ending: str) -> Response:
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
@@ -101,6 +105,7 @@ def register_history_api(server: Flask, services: Services) -> None:
         return answer
 
     @api.get("/api/exports")
+    @needs(Role.VIEWER)
     def exports() -> Response:
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
@@ -119,7 +124,7 @@ def _export_request(site_id: str, dataset: str, ending: str) -> ExportRequest:
             hint=f"Known: {', '.join(ExportFormat)}.",
         )
     if dataset == SQL:
-        require_local_page(request)
+        require(Role.VIEWER, named=True)
     return ExportRequest(
         dataset=dataset,
         site_id=site_id,

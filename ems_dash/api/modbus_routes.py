@@ -1,8 +1,6 @@
 """Routes about Modbus devices: configuration (read), profiles, connection test.
 
-The test only reads from a device. Until there are accounts, ``POST`` is
-served to this machine only, needs the header ``X-EMS-Request: 1`` and the same
-origin (`ems_dash.api.request_guard`), and one test runs at a time.
+The test only reads from a device, and one test runs at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +24,9 @@ from ems_dash.api.modbus_models import (
     profile_detail,
     profile_summary,
 )
-from ems_dash.api.request_guard import OneAtATime, require_local_request
+from ems_dash.api.request_guard import OneAtATime
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import DeviceServices
 from engine.config.schema import DeviceConfig
 from engine.devices.connection_test.runner import system_resolve
@@ -68,6 +68,7 @@ def register_modbus_api(
     gate = OneAtATime("connection test", TEST_INTERVAL_S, monotonic)
 
     @api.get("/api/modbus/config")
+    @needs(Role.VIEWER)
     def config() -> Response:
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
@@ -81,6 +82,7 @@ def register_modbus_api(
         )
 
     @api.get("/api/modbus/status")
+    @needs(Role.VIEWER)
     def status() -> Response:
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
@@ -91,6 +93,7 @@ def register_modbus_api(
         )
 
     @api.get("/api/modbus/profiles")
+    @needs(Role.VIEWER)
     def profiles() -> Response:
         key = request.args.get("profile")
         if key is None:
@@ -106,8 +109,8 @@ def register_modbus_api(
         return json_answer(profile_detail(MODBUS_PROFILES[key]))
 
     @api.post("/api/modbus/test")
+    @needs(Role.ADMIN)
     def test() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         spec = _spec(services, _body())

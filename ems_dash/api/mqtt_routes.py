@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
 from ems_dash.api.answers import add_error_handlers, json_answer, wrong_site
 from ems_dash.api.models import ApiModel, SignalValue, UtcTime
-from ems_dash.api.request_guard import OneAtATime, require_local_request
+from ems_dash.api.request_guard import OneAtATime
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import MqttServices
 from engine.config.schema import MqttConfig
 from engine.devices.mqtt.broker_check import BrokerCheck
@@ -90,6 +92,7 @@ def register_mqtt_api(
     gate = OneAtATime("broker test", TEST_INTERVAL_S, monotonic)
 
     @api.get("/api/mqtt/config")
+    @needs(Role.VIEWER)
     def config() -> Response:
         if (wrong := wrong_site(services.config.site.id)) is not None:
             return wrong
@@ -102,8 +105,8 @@ def register_mqtt_api(
         )
 
     @api.post("/api/mqtt/test")
+    @needs(Role.ADMIN)
     def test() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.config.site.id)) is not None:
             return wrong
         with gate.turn():

@@ -1,7 +1,6 @@
 """Routes about who is told of alarms: how the channels are doing, and their test.
 
-Addresses and secrets of channels are never returned. ``POST`` is guarded as in
-`ems_dash.api.request_guard`; the channels limit their own tests.
+Addresses and secrets of channels are never returned. The channels limit their own tests.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from pydantic import ConfigDict, ValidationError
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
 from ems_dash.api.models import ApiModel, UtcTime
-from ems_dash.api.request_guard import require_local_request
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.notify.errors import NotifyError
 
@@ -66,6 +66,7 @@ def register_notification_api(server: Flask, services: Services) -> None:
     api = Blueprint("notification_api", __name__)
 
     @api.get("/api/notifications")
+    @needs(Role.VIEWER)
     def channels() -> Response:
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
@@ -73,8 +74,8 @@ def register_notification_api(server: Flask, services: Services) -> None:
         return json_answer(NotificationsAnswer(channels=listed))
 
     @api.post("/api/notifications/test")
+    @needs(Role.ADMIN)
     def test() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         try:

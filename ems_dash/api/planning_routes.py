@@ -1,7 +1,4 @@
-"""Routes about planning: strategies and their choice, forecasts.
-
-``POST`` is guarded as in `ems_dash.api.request_guard`.
-"""
+"""Routes about planning: strategies and their choice, forecasts."""
 
 from __future__ import annotations
 
@@ -25,7 +22,8 @@ from ems_dash.api.planning_models import (
     forecast_series,
     strategies_answer,
 )
-from ems_dash.api.request_guard import require_local_request
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.domain.forecast import FORECAST_SIGNALS
 from engine.domain.strategy import StrategyKey
@@ -45,14 +43,15 @@ def register_planning_api(server: Flask, services: Services) -> None:
     api = Blueprint("planning_api", __name__)
 
     @api.get("/api/strategies")
+    @needs(Role.VIEWER)
     def strategies() -> Response:
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         return json_answer(strategies_answer(services.strategy_state()))
 
     @api.post("/api/strategy")
+    @needs(Role.OPERATOR)
     def choose() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         asked = _strategy_request()
@@ -68,13 +67,14 @@ def register_planning_api(server: Flask, services: Services) -> None:
         return json_answer(strategies_answer(services.choose_strategy(asked.strategy, until)))
 
     @api.post("/api/strategy/auto")
+    @needs(Role.OPERATOR)
     def choose_automatically() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         return json_answer(strategies_answer(services.choose_automatically()))
 
     @api.get("/api/forecast")
+    @needs(Role.VIEWER)
     def forecast() -> Response:
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
@@ -101,6 +101,7 @@ def register_planning_api(server: Flask, services: Services) -> None:
         )
 
     @api.get("/api/forecast/accuracy")
+    @needs(Role.VIEWER)
     def accuracy() -> Response:
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:

@@ -31,7 +31,9 @@ from ems_dash.api.models import (
     state_answer,
     telemetry_answer,
 )
-from ems_dash.api.request_guard import OneAtATime, require_local_request
+from ems_dash.api.request_guard import OneAtATime
+from ems_dash.auth.access import needs, public
+from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.domain.alarms import ENGINE_ALARMS
 from engine.domain.signals import ALARMS
@@ -55,6 +57,7 @@ def register_api(server: Flask, services: Services) -> None:
     gate = OneAtATime("request for a plan", PLAN_INTERVAL_S, time.monotonic)
 
     @api.get("/api/state")
+    @needs(Role.VIEWER)
     def state() -> Response:
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
@@ -62,6 +65,7 @@ def register_api(server: Flask, services: Services) -> None:
         return json_answer(state_answer(snapshot, services.heartbeat_age_s()))
 
     @api.get("/api/plan")
+    @needs(Role.VIEWER)
     def plan() -> Response:
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
@@ -77,8 +81,8 @@ def register_api(server: Flask, services: Services) -> None:
         return json_answer(plan_answer(snapshot.plan, snapshot.site.battery.energy_capacity_kwh))
 
     @api.post("/api/plan")
+    @needs(Role.OPERATOR)
     def request_plan() -> Response:
-        require_local_request(request)
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
@@ -88,6 +92,7 @@ def register_api(server: Flask, services: Services) -> None:
         return json_answer(PlanRequested(requested=True, plan_in_force=in_force), 202)
 
     @api.get("/api/alarms")
+    @needs(Role.VIEWER)
     def alarms() -> Response:
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
@@ -96,14 +101,15 @@ def register_api(server: Flask, services: Services) -> None:
         return json_answer(AlarmsAnswer(alarms=listed))
 
     @api.post("/api/alarms/ack")
+    @needs(Role.OPERATOR)
     def acknowledge() -> Response:
-        require_local_request(request)
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         name = _acknowledged_name()
         return json_answer(AcknowledgedAnswer(acknowledged=list(services.acknowledge(name))))
 
     @api.get("/api/monitoring/telemetry")
+    @needs(Role.VIEWER)
     def telemetry() -> Response:
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
@@ -114,6 +120,7 @@ def register_api(server: Flask, services: Services) -> None:
         return json_answer(telemetry_answer(snapshot, services.recent(since, limit)))
 
     @api.get("/healthz")
+    @public
     def healthz() -> Response:
         age_s = services.heartbeat_age_s()
         snapshot = services.snapshot()
@@ -127,6 +134,7 @@ def register_api(server: Flask, services: Services) -> None:
 
     @api.route("/api/", defaults={"rest": ""}, methods=_METHODS)
     @api.route("/api/<path:rest>", methods=_METHODS)
+    @needs(Role.VIEWER)
     def unknown(rest: str) -> Response:
         allowed = sorted(
             method

@@ -92,7 +92,7 @@ def _ask(url: str, folder: Path) -> dict[str, Any]:
     """
     import requests
 
-    from ems_dash.api.request_guard import REQUEST_HEADER
+    from ems_dash.auth.local import REQUEST_HEADER
 
     try:
         session = requests.Session()

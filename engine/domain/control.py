@@ -85,7 +85,7 @@ class ManualOrder:
         until: When it ends at the latest, UTC.
         soc_percent: State of charge at which it ends earlier: reached from below when charging,
             from above when discharging; None for none.
-        source: Who gave it: ``"page"``, ``"api"`` or ``"mqtt"``.
+        source: Who gave it: name of the user or token, or ``"mqtt"``.
     """
 
     power_kw: float

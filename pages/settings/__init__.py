@@ -9,6 +9,7 @@ from __future__ import annotations
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State
 
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.ui.branding import window_title
@@ -54,6 +55,7 @@ def register(app: dash.Dash, services: Services) -> None:
         ],
         inputs={"sent": {**sent, "entered": Input(FIELDS, "value")}},
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(page.edit)
     rendered = [
         Output("set-draft", "data", allow_duplicate=True),
@@ -75,6 +77,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "sent": sent,
         },
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(page.act)
     app.callback(
         output=[*rendered, Output("set-url", "data")],
@@ -83,6 +86,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "sent": sent,
         },
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.go)
     app.callback(
         output=[*rendered, Output("set-said", "children"), Output("set-notice", "children")],
@@ -95,6 +99,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "sent": sent,
         },
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(page.decide)
     app.callback(
         output=[
@@ -104,12 +109,14 @@ def register(app: dash.Dash, services: Services) -> None:
         inputs={"clicks": Input("set-test-device", "n_clicks"), "sent": sent},
         running=[(Output("set-test-device", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(assistants.test_device)
     app.callback(
         output=Output("set-broker-result", "children"),
         inputs={"clicks": Input("set-test-broker", "n_clicks"), "sent": sent},
         running=[(Output("set-test-broker", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(assistants.test_broker)
     app.callback(
         output=Output("set-channel-result", "children"),
@@ -118,6 +125,7 @@ def register(app: dash.Dash, services: Services) -> None:
             "lang": State("lang", "data"),
         },
         prevent_initial_call=True,
+        role=Role.ADMIN,
     )(assistants.try_channel)
     app.callback(
         Output("set-delta", "data"),
@@ -126,6 +134,7 @@ def register(app: dash.Dash, services: Services) -> None:
         State("lang", "data"),
         running=[(Output("set-tick", "disabled"), True, False)],
         prevent_initial_call=True,
+        role=Role.VIEWER,
     )(page.tick)
     app.clientside_callback(
         ClientsideFunction("settings", "applyFrame"),

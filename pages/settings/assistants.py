@@ -8,11 +8,10 @@ from typing import Any
 
 import dash
 from dash import html, no_update
-from flask import request
 from pydantic import ValidationError
 
 from ems_dash.api.address_guard import checked_address
-from ems_dash.api.request_guard import OneAtATime, require_local_page
+from ems_dash.api.request_guard import OneAtATime
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
 from ems_dash.ui import settings_devices, settings_mqtt, settings_notify
@@ -47,7 +46,6 @@ class Assistants:
         judged = judge(settings.desk, page.values, lang)
         path = str(view.get("device") or settings_devices.BLOCK)
         try:
-            require_local_page(request)
             config = settings_devices.device_config(judged.values, path)
             if config is None:
                 raise ConfigError(t("set.test.mistakes", lang))
@@ -85,7 +83,6 @@ class Assistants:
         lang = page.lang
         stated = get(page.values, "mqtt")
         try:
-            require_local_page(request)
             config = MqttConfig.model_validate({} if stated == ABSENT else stated)
             with self._brokers.turn():
                 check = settings.test_broker(config, self._services.snapshot().site.site_id)
@@ -100,7 +97,6 @@ class Assistants:
         if not clicked():
             return no_update
         try:
-            require_local_page(request)
             made = self._services.notifications.test(dash.ctx.triggered_id["name"])
         except EmsError as exc:
             return view_.said(str(exc), "alarm")

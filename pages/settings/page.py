@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import dash
 from dash import no_update
-from flask import request
 
-from ems_dash.api.request_guard import is_local_page, require_local_page
+from ems_dash.auth.access import actor, may
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
 from ems_dash.ui import format as fmt
@@ -37,9 +37,6 @@ from engine.config.load import ConfigProblems
 from engine.devices.connection_test import ConnectionReport
 from engine.domain.errors import EmsError
 
-WHO = "page"
-"""Who changes the file, until there are accounts."""
-
 REPORTS_KEPT = 16
 
 Values = dict[str, Any]
@@ -61,7 +58,7 @@ class SettingsPage:
         lang = request_lang()
         desk_of = self._services.settings
         shown = sections.section_of(section).key
-        editable = desk_of is not None and is_local_page(request)
+        editable = desk_of is not None and may(Role.ADMIN)
         title: dict[str, Any] = {"section": shown, "editable": editable, "lang": lang}
         if desk_of is None:
             failed = view_.failure(t("set.no_file", lang), lang)
@@ -71,7 +68,7 @@ class SettingsPage:
             draft = stored(file)
             judged = judge(desk_of.desk, draft["values"], lang)
             view = {"section": shown}
-            form = self.form(view, judged, lang, editable=editable)
+            form = self.form(view, judged, lang)
             side = self.side(view, judged, lang, request_theme())
         except EmsError as exc:
             failed = view_.failure(str(exc), lang)
@@ -90,9 +87,9 @@ class SettingsPage:
             frame=text_delta({}, moment, frame_fields(moment, view_.ROOT), self._shown),
         )
 
-    def form(self, view: View, judged: Judged, lang: str, *, editable: bool = True) -> Any:
-        """Return the form of the section that `view` names."""
-        state = FormState(judged.shown, judged.errors, lang, editable)
+    def form(self, view: View, judged: Judged, lang: str) -> Any:
+        """Return the form of the section that `view` names; only admins can change it."""
+        state = FormState(judged.shown, judged.errors, lang, may(Role.ADMIN))
         settings = self._required()
         in_notifications = view.get("section") == sections.NOTIFICATIONS.key
         in_backups = view.get("section") == sections.BACKUPS.key
@@ -168,7 +165,6 @@ class SettingsPage:
         if op == "secret":
             typed = dict(zip((i["path"] for i in secrets["ids"]), secrets["typed"], strict=True))
             try:
-                require_local_page(request)
                 name = self._store(path, str(typed.get(path) or ""), page.values)
                 said = view_.said(t("set.secret.stored", page.lang, file=name))
             except EmsError as exc:
@@ -204,17 +200,16 @@ class SettingsPage:
         settings, lang = self._required(), page.lang
         what = dash.ctx.triggered_id
         try:
-            require_local_page(request)
             judged = judge(settings.desk, page.values, lang)
             if what == "set-discard":
                 said = view_.said(t("set.discarded", lang))
             elif what == "set-save":
-                made = settings.desk.save(judged.values, page.revision, WHO)
+                made = settings.desk.save(judged.values, page.revision, actor())
                 said = self._said_saved(made, lang, undo=True)
             elif judged.draft.problems or judged.draft.changes:
                 return self._refused(t("set.undo_first", lang))
             else:
-                made = settings.desk.restore(what["name"], page.revision, WHO)
+                made = settings.desk.restore(what["name"], page.revision, actor())
                 said = self._said_saved(made, lang, undo=False)
             draft = stored(settings.desk.read())
         except ConfigProblems:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from ems_dash.api.analytics_routes import register_analytics_api
@@ -21,6 +20,7 @@ from engine.domain.records import LedgerRow, RunRow
 from engine.domain.snapshot import EngineSnapshot
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
+from tests.support.access import open_flask
 from tests.support.build import NOW
 from tests.unit.ui_builders import snapshot
 
@@ -110,7 +110,7 @@ def services() -> FakeServices:
 
 @pytest.fixture
 def client(services: FakeServices) -> Iterator[FlaskClient]:
-    server = Flask("test")
+    server = open_flask()
     register_analytics_api(server, services)  # type: ignore[arg-type]
     with server.test_client() as client:
         yield client

@@ -17,8 +17,7 @@ from engine.domain.records import SampleRow
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch
 from engine.runtime.backup_service import BackupService
-
-HEADERS = {"X-EMS-Request": "1"}
+from tests.support.access import AS_OPERATOR, open_flask
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def application(store: DuckDbHistory, data: Path) -> Flask:
-    server = Flask(__name__)
+    server = open_flask()
     register_backup_api(server, BackupService(store.backup, data, str(data.parent / "usb")))
     return server
 
@@ -37,21 +36,15 @@ def application(store: DuckDbHistory, data: Path) -> Flask:
 def test_the_route_is_guarded_and_keeps_to_its_folder(data: Path) -> None:
     with DuckDbHistory(data / "hot.duckdb") as store:
         client = application(store, data).test_client()
-        assert client.post("/api/history/backup", json={}).status_code == 403
-        away = client.post(
-            "/api/history/backup",
-            json={},
-            headers=HEADERS,
-            environ_base={"REMOTE_ADDR": "192.0.2.1"},
-        )
-        assert away.status_code == 403
+        refused = client.post("/api/history/backup", json={}, headers=AS_OPERATOR)
+        assert refused.status_code == 403
         elsewhere = {"folder": str(data.parent / "elsewhere")}
-        refused = client.post("/api/history/backup", json=elsewhere, headers=HEADERS)
+        refused = client.post("/api/history/backup", json=elsewhere)
         assert refused.status_code == 503
         assert refused.get_json()["error"]["field"] == "folder"
-        wrong = client.post("/api/history/backup", json={"path": "x"}, headers=HEADERS)
+        wrong = client.post("/api/history/backup", json={"path": "x"})
         assert wrong.status_code == 400
-        made = client.post("/api/history/backup", json={}, headers=HEADERS)
+        made = client.post("/api/history/backup", json={})
     assert made.status_code == 200
     assert made.get_json()["samples"] == 1
     assert (data.parent / "usb" / "ems-backup.json").is_file()

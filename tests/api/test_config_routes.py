@@ -9,14 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from ems_dash.api.config_routes import register_config_api
 from engine.config.desk import ConfigDesk
 from engine.config.load import load_config
+from tests.support.access import AS_OPERATOR, open_flask
 
-LOCAL = {"X-EMS-Request": "1"}
 TEXT = """\
 # kept
 grid: {import_limit_kw: 80.0}   # kept too
@@ -31,13 +30,13 @@ def client(tmp_path: Path) -> Iterator[FlaskClient]:
     (tmp_path / "ems.yaml").write_text(TEXT)
     desk = ConfigDesk(tmp_path, now=lambda: datetime(2026, 11, 25, 21, 0, tzinfo=UTC))
     settings = SimpleNamespace(desk=desk, running=load_config(tmp_path))
-    server = Flask("test")
+    server = open_flask()
     register_config_api(server, SimpleNamespace(settings=settings), "site-1")
     with server.test_client() as client:
         yield client
 
 
-def post(client: FlaskClient, path: str, body: Any, headers: dict[str, str] = LOCAL) -> Any:
+def post(client: FlaskClient, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
     return client.post(path, json=body, headers=headers)
 
 
@@ -82,16 +81,11 @@ def test_an_old_revision_is_a_conflict(client: FlaskClient) -> None:
     assert answer.json["error"]["code"] == "config_changed"
 
 
-def test_writing_needs_the_header_and_this_machine(client: FlaskClient) -> None:
+def test_writing_is_for_admins(client: FlaskClient) -> None:
     body = {"values": {}, "revision": "x", "save": True}
-    assert post(client, "/api/config", body, {}).status_code == 403
-    elsewhere = client.post(
-        "/api/config", json=body, headers=LOCAL, environ_base={"REMOTE_ADDR": "10.0.0.9"}
-    )
-    assert elsewhere.status_code == 403
-    assert (
-        post(client, "/api/config/restore", {"backup": "x", "revision": "x"}, {}).status_code == 403
-    )
+    assert post(client, "/api/config", body, AS_OPERATOR).status_code == 403
+    going_back = {"backup": "x", "revision": "x"}
+    assert post(client, "/api/config/restore", going_back, AS_OPERATOR).status_code == 403
 
 
 def test_a_body_that_is_wrong_is_not_repeated(client: FlaskClient) -> None:

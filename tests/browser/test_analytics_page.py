@@ -10,6 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ems_dash.app import create_app
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +38,7 @@ def choose(dash_duo: Any, name: str, value: str) -> None:
 
 def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
     services = FakeServices()
-    dash_duo.start_server(create_app(services))
+    dash_duo.start_server(create_app(services, access=OPEN))
     dash_duo.driver.get(f"{dash_duo.server_url}/assets/logo.svg")
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.driver.get(f"{dash_duo.server_url}/analytics?period=7d")

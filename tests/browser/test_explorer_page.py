@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ems_dash.app import create_app
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +43,7 @@ def panels(dash_duo: Any) -> int:
 
 def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> None:
     services = FakeServices()
-    dash_duo.start_server(create_app(services))
+    dash_duo.start_server(create_app(services, access=OPEN))
     dash_duo.driver.get(f"{dash_duo.server_url}/assets/logo.svg")
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.driver.set_window_size(1300, 1300)

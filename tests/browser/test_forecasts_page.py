@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +40,7 @@ def query(dash_duo: Any) -> str:
 
 def test_a_past_forecast_is_chosen_and_kept_in_the_address(dash_duo: Any) -> None:
     services = FakeServices()
-    dash_duo.start_server(create_app(services))
+    dash_duo.start_server(create_app(services, access=OPEN))
     dash_duo.driver.get(f"{dash_duo.server_url}/assets/logo.svg")
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.driver.get(f"{dash_duo.server_url}/forecasts?signal=pv")

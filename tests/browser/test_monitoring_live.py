@@ -13,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +47,7 @@ def moving() -> Iterator[MonitoredPlant]:
 
 
 def open_page(dash_duo: Any, services: MonitoredPlant, path: str = "/monitoring") -> None:
-    dash_duo.start_server(create_app(services), navigate=False)
+    dash_duo.start_server(create_app(services, access=OPEN), navigate=False)
     dash_duo.driver.get(dash_duo.server.url)
     dash_duo.driver.delete_all_cookies()
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})

@@ -16,6 +16,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from ems_dash.app import create_app
 from engine.domain.alarms import AlarmView
 from engine.domain.strategy import StrategyKey
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +41,7 @@ def moving() -> Iterator[FakeServices]:
 
 
 def open_page(dash_duo: Any, services: FakeServices, lang: str = "de") -> None:
-    dash_duo.start_server(create_app(services), navigate=False)
+    dash_duo.start_server(create_app(services, access=OPEN), navigate=False)
     dash_duo.driver.get(dash_duo.server.url)
     dash_duo.driver.delete_all_cookies()
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": lang})

@@ -28,6 +28,7 @@ from engine.domain.clock import SystemClock
 from engine.notify.notifier import NotifyTest
 from engine.notify.outbox import ChannelStatus
 from engine.runtime.site_setup import spec_of
+from tests.support.access import OPEN
 
 pytestmark = pytest.mark.browser
 
@@ -91,7 +92,7 @@ class Page:
 
     def __init__(self, dash_duo: Any, plant: SettingsPlant, lang: str, section: str) -> None:
         self.duo, self.driver = dash_duo, dash_duo.driver
-        dash_duo.start_server(create_app(plant), navigate=False)
+        dash_duo.start_server(create_app(plant, access=OPEN), navigate=False)
         self.driver.get(dash_duo.server.url)
         self.driver.delete_all_cookies()
         self.driver.add_cookie({"name": "ems_lang", "value": lang})

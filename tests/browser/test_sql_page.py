@@ -16,6 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from ems_dash.app import create_app
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.sql_sandbox import SqlSandbox
+from tests.support.access import OPEN
 from tests.support.history_data import SITE, START, fill
 
 pytestmark = pytest.mark.browser
@@ -65,7 +66,7 @@ def run_by_key(dash_duo: Any) -> None:
 def test_an_analyst_asks_errs_and_keeps_a_query(dash_duo: Any, sandbox: SqlSandbox) -> None:
     services = FakeServices()
     services.history.sql = sandbox.run
-    dash_duo.start_server(create_app(services))
+    dash_duo.start_server(create_app(services, access=OPEN))
     dash_duo.driver.get(f"{dash_duo.server_url}/assets/logo.svg")
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.driver.get(f"{dash_duo.server_url}/analytics/sql")

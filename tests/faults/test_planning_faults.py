@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from flask import Flask
 
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
@@ -44,6 +43,7 @@ from engine.runtime.engine import Engine
 from engine.runtime.forecast_service import StandIn
 from engine.runtime.strategy_desk import OVERRIDE_NAME
 from engine.strategies import candidates
+from tests.support.access import OPEN, open_flask
 from tests.support.build import SIMPLE_MODELS
 from tests.support.http_server import Answer, Query, WebServer, as_json
 from tests.unit.test_incurred_peak import booked
@@ -375,7 +375,7 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
     assert stored is not None
     assert np.isnan(stored.spot_eur_per_kwh).all()
     assert stored.battery_kw == pytest.approx(plan.battery_kw)
-    server = Flask("test")
+    server = open_flask()
     register_api(server, demo.engine)
     client = server.test_client()
     answer = client.get("/api/plan").get_json()
@@ -396,7 +396,7 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
     )
     notes = [note["text"] for note in figure["layout"]["annotations"]]
     assert "Keine Preise bekannt" in notes
-    page = create_app(demo.engine).server.test_client()
+    page = create_app(demo.engine, access=OPEN).server.test_client()
     assert page.get("/_dash-layout").status_code == 200
 
 

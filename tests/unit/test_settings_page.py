@@ -12,11 +12,14 @@ import pytest
 from test_ui_app import StandingServices, open_page, post
 
 from ems_dash.app import create_app
+from ems_dash.auth.access import OpenAccess
+from ems_dash.auth.roles import Role
 from engine.config.branding import BrandingConfig
 from engine.config.load import load_config
 from engine.config.schema import Config
 from engine.domain.errors import ConfigError
 from engine.runtime.settings_service import SettingsService
+from tests.support.access import OPEN
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +58,7 @@ class Plant(StandingServices):
             raise self.refusal
 
 
-def open_section(client: Any, section: str, address: str = "127.0.0.1") -> str:
-    client.environ_base["REMOTE_ADDR"] = address
+def open_section(client: Any, section: str) -> str:
     client.get("/_dash-layout")
     answer = post(
         client,
@@ -68,10 +70,11 @@ def open_section(client: Any, section: str, address: str = "127.0.0.1") -> str:
     return str(answer.get_data(as_text=True))
 
 
-def test_a_browser_elsewhere_reads_and_has_nothing_to_press(tmp_path: Path) -> None:
-    client = create_app(Plant(tmp_path)).server.test_client()
-    here = open_section(client, "site")
-    elsewhere = open_section(client, "site", "10.0.0.9")
+def test_an_operator_reads_and_has_nothing_to_press(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    here = open_section(create_app(plant, access=OPEN).server.test_client(), "site")
+    operator = create_app(plant, access=OpenAccess(Role.OPERATOR))
+    elsewhere = open_section(operator.server.test_client(), "site")
     controls = ('"type":"set-field"', '"set-save"', '"type":"set-act"')
     for control in controls[:2]:
         assert control in here
@@ -83,7 +86,7 @@ def test_a_browser_elsewhere_reads_and_has_nothing_to_press(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("section", ["notifications", "backups", "site"])
 def test_no_page_holds_a_secret_of_the_file(tmp_path: Path, section: str) -> None:
-    client = create_app(Plant(tmp_path)).server.test_client()
+    client = create_app(Plant(tmp_path), access=OPEN).server.test_client()
     assert "canary" not in open_section(client, section)
 
 
@@ -118,14 +121,14 @@ def test_what_the_program_could_not_run_with_is_refused(tmp_path: Path) -> None:
 def test_a_broken_file_is_said_instead_of_a_form(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     (tmp_path / "ems.yaml").write_text("bess: {")
-    page = open_section(create_app(plant).server.test_client(), "site")
+    page = open_section(create_app(plant, access=OPEN).server.test_client(), "site")
     assert "Not valid YAML at line 1" in page
     assert "sst sich nicht anzeigen" in page
 
 
 def test_name_and_marks_of_the_installation_are_in_the_frame() -> None:
     branding = BrandingConfig(product_name="Netzwerk", logo_text="NW", copyright="© Beispiel AG")
-    client = create_app(StandingServices(), branding).server.test_client()
+    client = create_app(StandingServices(), branding, access=OPEN).server.test_client()
     layout = client.get("/_dash-layout").get_data(as_text=True)
     assert "Netzwerk" in layout
     assert '"NW"' in layout

@@ -21,6 +21,7 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyState
 from engine.runtime.planned_past import PlannedStep
+from tests.support.access import OPEN
 from tests.support.build import forecast, strategy_state
 
 
@@ -95,7 +96,7 @@ def open_page(client: Any, path: str = "/") -> str:
 
 
 def test_document_has_language_theme_viewport_and_only_local_files() -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     client.set_cookie("ems_theme", "dark")
     html = client.get("/", headers={"Accept-Language": "en-GB,en"}).get_data(as_text=True)
     assert '<html lang="en" data-bs-theme="dark">' in html
@@ -107,7 +108,7 @@ def test_document_has_language_theme_viewport_and_only_local_files() -> None:
 
 
 def test_theme_init_is_not_loaded_a_second_time() -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     assert client.get("/").get_data(as_text=True).count("theme-init.js") == 1
 
 
@@ -124,20 +125,20 @@ def test_theme_init_is_not_loaded_a_second_time() -> None:
     ],
 )
 def test_assets_are_served(path: str) -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     assert client.get(f"/assets/{path}").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/assets/ems.css", "/"])
 def test_answers_are_compressed(path: str) -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     # What browsers offer over plain HTTP.
     answer = client.get(path, headers={"Accept-Encoding": "gzip, deflate"})
     assert answer.headers["Content-Encoding"] in ("gzip", "deflate")
 
 
 def test_overview_holds_charts_lists_and_only_vendored_icons() -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     page = open_page(client)
     assert "Standort Wien" in page
     assert "Demo-Anlage (simuliert)" in page
@@ -149,7 +150,7 @@ def test_overview_holds_charts_lists_and_only_vendored_icons() -> None:
 
 def test_live_update_is_empty_for_the_same_cycle_and_small_for_a_new_one() -> None:
     services = StandingServices()
-    client = create_app(services).server.test_client()
+    client = create_app(services, access=OPEN).server.test_client()
     page = open_page(client)
     found = re.search(r'"data":(\{[^{}]*"token"[^{}]*\}),"id":"ov-state"', page) or re.search(
         r'"id":"ov-state","data":(\{[^{}]*\})', page
@@ -175,8 +176,8 @@ def test_live_update_is_empty_for_the_same_cycle_and_small_for_a_new_one() -> No
 
 
 def test_two_apps_in_one_process_keep_apart() -> None:
-    first = create_app(StandingServices("Standort Graz")).server.test_client()
-    second = create_app(StandingServices("Standort Linz")).server.test_client()
+    first = create_app(StandingServices("Standort Graz"), access=OPEN).server.test_client()
+    second = create_app(StandingServices("Standort Linz"), access=OPEN).server.test_client()
     assert "Standort Graz" in open_page(first)
     assert "Standort Linz" in open_page(second)
     assert "Standort Graz" in open_page(first)
@@ -184,13 +185,13 @@ def test_two_apps_in_one_process_keep_apart() -> None:
 
 
 def test_unknown_page_says_so_in_the_language_of_the_request() -> None:
-    client = create_app(StandingServices()).server.test_client()
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
     client.set_cookie("ems_lang", "en")
     assert "This page does not exist" in open_page(client, "/nowhere")
 
 
 def test_blueprints_added_afterwards_win_over_the_catch_all() -> None:
-    app = create_app(StandingServices())
+    app = create_app(StandingServices(), access=OPEN)
     api = flask.Blueprint("api", __name__, url_prefix="/api")
 
     @api.get("/state")
@@ -209,5 +210,5 @@ def test_create_app_starts_no_thread() -> None:
     import threading
 
     before = set(threading.enumerate())
-    create_app(StandingServices())
+    create_app(StandingServices(), access=OPEN)
     assert set(threading.enumerate()) == before
