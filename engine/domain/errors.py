@@ -126,6 +126,18 @@ class OptimizationError(EmsError):
     code = "no_plan"
 
 
+class BacktestError(EmsError):
+    """A backtest cannot be run on what it was given."""
+
+    code = "backtest_impossible"
+
+
+class BacktestCancelledError(BacktestError):
+    """A backtest was stopped by whoever started it; nothing of it is kept."""
+
+    code = "backtest_cancelled"
+
+
 class ControlError(EmsError):
     """Something asked of the control law is not possible."""
 

@@ -27,6 +27,15 @@ ENVELOPE_WEEKS = 4
 TARGET_SHARE = 1.0
 """Default factor kappa between the optimal past peak and the target."""
 
+AROUND_STEPS = 4
+"""The upper load looks so many steps to either side: peaks do not keep to the quarter-hour."""
+
+RESERVE_SHARE = 0.05
+"""Price of a kWh missing in the reserve for an hour, as a share of the demand charge per kW:
+dearer than any price spread, cheaper than the peak it insures against."""
+
+_PV_DAYS = 21
+
 _TARGET_RESOLUTION_KW = 1e-3
 
 
@@ -117,12 +126,15 @@ def peak_reserve_kwh(
     regained_kwh = np.clip(target - net, 0.0, charge) * step_hours * eta_charge
     need_kwh = drawn_kwh - regained_kwh
     ahead = max(1, round(horizon_hours / step_hours))
-    reserve = np.empty(n)
-    for step in range(n):
-        level = energy_min_kwh
-        for later in range(min(n - 1, step + ahead), step, -1):
-            level = min(max(energy_min_kwh, level + need_kwh[later]), energy_max_kwh)
-        reserve[step] = level
+    if not drawn_kwh.any():
+        return np.full(n, energy_min_kwh, dtype=np.float64)
+    # All steps at once, from the far end of each one's window: steps beyond the end need nothing.
+    padded = np.concatenate([need_kwh, np.zeros(ahead)])
+    reserve = np.full(n, energy_min_kwh, dtype=np.float64)
+    for later in range(min(ahead, n - 1), 0, -1):
+        np.add(reserve, padded[later : later + n], out=reserve)
+        np.maximum(reserve, energy_min_kwh, out=reserve)
+        np.minimum(reserve, energy_max_kwh, out=reserve)
     return reserve
 
 
@@ -154,8 +166,56 @@ def peak_target_kw(
     return max(floor, share * lowest_kw)
 
 
+def peak_between_kw(
+    load_kw: FloatArray,
+    pv_kw: FloatArray,
+    battery: Battery,
+    *,
+    step_hours: float,
+    share: float,
+    lowest_kw: float | None = None,
+) -> float:
+    """Return the import worth holding, between the lowest possible peak and none held at all.
+
+    Args:
+        load_kw: Metered load of the trailing weeks, shape (m,).
+        pv_kw: PV power of the same steps, shape (m,).
+        battery: Nameplate and window.
+        step_hours: Length of a step.
+        share: 0 for the lowest peak that was possible in hindsight, 1 for the peak without a
+            battery.
+        lowest_kw: The lowest possible peak where it is known already.
+
+    Raises:
+        OptimizationError: A number is missing or negative, or a length does not fit.
+    """
+    lowest = lowest_kw
+    if lowest is None:
+        lowest = lowest_peak_kw(load_kw, pv_kw, battery, step_hours=step_hours)
+    without = max(0.0, float((load_kw - pv_kw).max()))
+    return lowest + share * (without - lowest)
+
+
+def lowest_by_time_kw(past_pv_kw: FloatArray, n: int) -> FloatArray:
+    """Return the lowest PV power at the same time of day in three weeks, shape (n,).
+
+    Args:
+        past_pv_kw: 15-min means that end where the `n` steps begin, at least a day.
+        n: Number of steps ahead.
+    """
+    days = min(_PV_DAYS, past_pv_kw.size // 96)
+    lowest = past_pv_kw[-days * 96 :].reshape(days, 96).min(axis=0)
+    repeated: FloatArray = np.resize(lowest, n)
+    return repeated
+
+
 def lowest_peak_kw(
-    load_kw: FloatArray, pv_kw: FloatArray, battery: Battery, *, step_hours: float
+    load_kw: FloatArray,
+    pv_kw: FloatArray,
+    battery: Battery,
+    *,
+    step_hours: float,
+    guess_kw: float | None = None,
 ) -> float:
     """Return the lowest peak import a battery can hold when it knows all that comes.
 
@@ -170,6 +230,8 @@ def lowest_peak_kw(
         pv_kw: PV power, shape (m,), >= 0.
         battery: Nameplate and window.
         step_hours: Length of a step.
+        guess_kw: A peak it may be, for example that of the day before; saves most of the search
+            where it is.
 
     Raises:
         OptimizationError: A number is missing or negative, or a length does not fit.
@@ -180,6 +242,9 @@ def lowest_peak_kw(
     low, high = max(0.0, float(net.max()) - battery.power_discharge_max_kw), float(net.max())
     if high <= low or _holds(net_kw, low, battery, step_hours):
         return max(low, 0.0)
+    for at in () if guess_kw is None else (guess_kw, guess_kw - _TARGET_RESOLUTION_KW):
+        if low < at < high:
+            low, high = (low, at) if _holds(net_kw, at, battery, step_hours) else (at, high)
     while high - low > _TARGET_RESOLUTION_KW:
         middle = (low + high) / 2.0
         if _holds(net_kw, middle, battery, step_hours):

@@ -25,9 +25,12 @@ from engine.forecasting.base import QuarterHourHistory
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.peak_reserve import (
+    AROUND_STEPS,
     ENVELOPE_WEEKS,
+    RESERVE_SHARE,
     load_envelope_kw,
-    lowest_peak_kw,
+    lowest_by_time_kw,
+    peak_between_kw,
     peak_reserve_kwh,
     upper_net_load_kw,
 )
@@ -57,15 +60,6 @@ TARGET_SHARE = 1.0 / 3.0
 The lowest peak takes full knowledge; a target so low empties the store early and leaves the rest
 of the month unprotected (`make bench`, strategies: on a site with much PV it held no peak at all).
 """
-
-AROUND_STEPS = 4
-"""The upper load looks an hour to either side: peaks do not keep to the quarter-hour."""
-
-_PV_DAYS = 21
-
-RESERVE_SHARE = 0.05
-"""Price of a kWh missing in the reserve for an hour, as a share of the demand charge per kW:
-dearer than any price spread, cheaper than the peak it insures against."""
 
 LONGEST_GAP = 8
 """Quarter-hours of a gap in the past load or PV that are interpolated; a longer one ends it."""
@@ -147,9 +141,9 @@ class Uncertainty:
             load, pv = self._recent(end, has_pv)
             found = None
             if load is not None:
-                lowest = lowest_peak_kw(load, pv, self._battery, step_hours=0.25)
-                without = max(0.0, float((load - pv).max()))
-                found = lowest + TARGET_SHARE * (without - lowest)
+                found = peak_between_kw(
+                    load, pv, self._battery, step_hours=0.25, share=TARGET_SHARE
+                )
             self._target = (day, found)
         return self._target[1]
 
@@ -172,7 +166,7 @@ class Uncertainty:
         load, pv = self._recent(quarter_start(now), has_pv=forecasts.pv is not None)
         if load is not None:
             envelope = maximum_filter1d(load_envelope_kw(load, n, 0.25), 2 * AROUND_STEPS + 1)
-            high = np.maximum(envelope, forecasts.load.p50) - _lowest_by_time(pv, n)
+            high = np.maximum(envelope, forecasts.load.p50) - lowest_by_time_kw(pv, n)
         else:
             high = upper_net_load_kw(forecasts.load.p90, problem.pv_kw)
         hold_kw = max([target_kw or 0.0, *(peak.floor_kw for peak in charges)])
@@ -252,14 +246,6 @@ class Uncertainty:
             return None
         errors: FloatArray = truth - past.p50[:n]
         return errors if np.isfinite(errors).all() else None
-
-
-def _lowest_by_time(pv_kw: FloatArray, n: int) -> FloatArray:
-    """Return the lowest PV power at the same time of day, for the `n` steps after `pv_kw`."""
-    days = min(_PV_DAYS, pv_kw.size // 96)
-    lowest = pv_kw[-days * 96 :].reshape(days, 96).min(axis=0)
-    repeated: FloatArray = np.resize(lowest, n)
-    return repeated
 
 
 def _bridged(values: FloatArray) -> FloatArray:

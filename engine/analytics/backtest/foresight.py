@@ -1,0 +1,74 @@
+"""The whole period known at once: the optimum, and each strategy's own best."""
+
+from __future__ import annotations
+
+import logging
+
+from engine.analytics.backtest.accounts import traces_of, whole_period
+from engine.analytics.backtest.policy import AUTO, Policy
+from engine.analytics.backtest.prepared import Prepared
+from engine.analytics.backtest.result import Traces
+from engine.domain.errors import OptimizationError
+from engine.domain.strategy import StrategyKey
+from engine.optimization.check import check_solution
+from engine.optimization.routed import RoutedOptimizer
+from engine.optimization.solution import Solution
+from engine.optimization.terms import BilledPeak
+from engine.strategies.configured import configure
+from engine.strategies.parameters import StrategyContext, StrategyParameters
+
+_log = logging.getLogger(__name__)
+
+TIME_LIMIT_S = 120.0
+"""Longest search over a year with steps that are not convex."""
+
+
+def perfect_traces(
+    prepared: Prepared, policy: Policy, optimizer: RoutedOptimizer | None = None
+) -> tuple[Traces, Solution]:
+    """Return what the strategy of `policy` does when it knows the whole period.
+
+    The automatic choice takes the best of its candidates once, which is the co-optimised one.
+
+    Raises:
+        OptimizationError: No optimum was found, or it failed its independent check.
+    """
+    key = StrategyKey.CO_OPTIMISED if policy.strategy == AUTO else StrategyKey(policy.strategy)
+    true = whole_period(prepared, billed_peaks=whole_peaks(prepared))
+    problem = configure(key, true, strategy_parameters(prepared), StrategyContext())
+    solver = optimizer or RoutedOptimizer(time_limit_s=TIME_LIMIT_S)
+    solution = solver.solve(problem)
+    check = check_solution(problem, solution)
+    if not check.passed:
+        raise OptimizationError(
+            "the optimum of the period failed its independent check: " + " ".join(check.messages),
+            field="backtest.perfect",
+            value=prepared.case.start,
+            hint="Please report this case.",
+        )
+    if solution.gap > 0.0:
+        _log.warning("the optimum of the period is proven up to a gap of %.2g", solution.gap)
+    curtailed = None if not problem.curtailment_allowed else solution.curtailed_kw
+    traces = traces_of(prepared, solution.battery_kw, solution.soc_kwh, curtailed)
+    return traces, solution
+
+
+def whole_peaks(prepared: Prepared) -> tuple[BilledPeak, ...]:
+    """Return the demand charges of the period, one per billing period."""
+    span = prepared.span
+    billed, period = prepared.billed[span], prepared.period[span]
+    out = []
+    for number, terms in enumerate(prepared.periods):
+        here = billed & (period == number)
+        if here.any():
+            out.append(BilledPeak(here, terms.eur_per_kw))
+    return tuple(out)
+
+
+def strategy_parameters(prepared: Prepared) -> StrategyParameters:
+    """Return the settings of the pure strategies, as the live planner has them."""
+    strategies = prepared.case.strategies
+    return StrategyParameters(
+        peak_target_kw=strategies.peak_target_kw,
+        balancing_window_hours=strategies.balancing_window_hours,
+    )

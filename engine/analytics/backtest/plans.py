@@ -1,0 +1,359 @@
+"""Plans of a replay: the kernel on arrays for the co-optimised strategy, instances for the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import count
+
+import numpy as np
+
+from engine.analytics.backtest.case import STEP_HOURS
+from engine.analytics.backtest.foresight import strategy_parameters
+from engine.analytics.backtest.policy import AUTO, Policy
+from engine.analytics.backtest.prepared import Prepared
+from engine.analytics.backtest.problems import Outlook, Problems
+from engine.domain.plan import FloatArray, Plan, PlanCheck, PlanSteering
+from engine.domain.quarter_hour import STEP
+from engine.domain.strategy import StrategyKey
+from engine.optimization.instance import Instance
+from engine.optimization.kernel import convex, stage
+from engine.optimization.kernel.forward import BATTERY, ENERGY, GIVEN, GRID, STORED_VALUE
+from engine.optimization.kernel.found import with_prices
+from engine.optimization.kernel.peaks import SOLVED, convex_plan, one_peak_plan
+from engine.optimization.kernel.problem import PEAK_EXCESS
+from engine.optimization.kernel.rolling import Store
+from engine.optimization.routed import RoutedOptimizer
+from engine.optimization.solution import Solution
+from engine.optimization.steering import peak_caps_kw, steering_of
+from engine.strategies.candidates import plan_candidates
+from engine.strategies.configured import configure
+from engine.strategies.parameters import StrategyContext
+from engine.strategies.selector import Selector, Standing
+
+_NOT_CHECKED = PlanCheck(True, 0.0, 0.0, 0.0)
+"""Kernel plans are held to the model of record by the tests of the kernel; replaying each of
+tens of thousands would double the time, and the closed loop has exact physics of its own."""
+
+_FLUTTER_KWH = 1e-9
+
+
+class Planner:
+    """Makes the plans of one replay.
+
+    Args:
+        problems: States them.
+        policy: Strategy, scenarios.
+    """
+
+    def __init__(self, problems: Problems, policy: Policy) -> None:
+        self._problems = problems
+        self._prepared: Prepared = problems.prepared
+        self._policy = policy
+        self._arrays = _Arrays(problems.prepared)
+        self._optimizer = RoutedOptimizer()
+        self._parameters = strategy_parameters(problems.prepared)
+        strategies = problems.prepared.case.strategies
+        self._selector = Selector(
+            strategies.switch_threshold, timedelta(minutes=strategies.min_dwell_minutes)
+        )
+        self._standing: Standing | None = None
+        self._values: tuple[int, FloatArray] | None = None
+        self._numbers = count(1)
+        self.solves = 0
+        self.chosen: dict[str, int] = {}
+
+    def make(self, i: int, *, energy_kwh: float, metered_kw: float) -> Plan:
+        """Return the plan of step `i`.
+
+        Raises:
+            OptimizationError: There is none.
+        """
+        h = min(self._policy.horizon_steps, self._prepared.case.series.n - i)
+        outlook = self._problems.outlook(
+            i,
+            energy_kwh=self._inside(energy_kwh),
+            metered_kw=metered_kw,
+            last_value=self._a_day_before(i + h - 1),
+        )
+        if self._policy.strategy == AUTO:
+            return self._automatic(outlook)
+        key = StrategyKey(self._policy.strategy)
+        if key is StrategyKey.CO_OPTIMISED:
+            return self._co_optimised(outlook)
+        return self._pure(key, outlook)
+
+    def _inside(self, energy_kwh: float) -> float:
+        """Return the energy without the rounding by which it may lie outside the window."""
+        battery = self._prepared.case.battery
+        low, high = battery.energy_min_kwh, battery.energy_max_kwh
+        near = low - _FLUTTER_KWH * 1e3 <= energy_kwh <= high + _FLUTTER_KWH * 1e3
+        return min(max(energy_kwh, low), high) if near else energy_kwh
+
+    def _a_day_before(self, step: int) -> float | None:
+        if self._values is None:
+            return None
+        first, values = self._values
+        at = step - 96 - first
+        return float(values[at]) if 0 <= at < values.size else None
+
+    def _co_optimised(self, outlook: Outlook) -> Plan:
+        found = self._arrays.plan(outlook)
+        self.solves += 1
+        if found is None:
+            instance = self._problems.instance(outlook)
+            solution = self._optimizer.solve(instance)
+            plan = self._plan(outlook, solution, StrategyKey.CO_OPTIMISED, instance)
+        else:
+            columns, caps = found
+            values = self._scenario_values(outlook)
+            if values is None:
+                values = columns[:, STORED_VALUE].copy()
+            plan = self._array_plan(outlook, columns, values, caps)
+        self._values = (outlook.first, plan.stored_value_eur_per_kwh)
+        return plan
+
+    def _scenario_values(self, outlook: Outlook) -> FloatArray | None:
+        """Return the mean value of stored energy over paths of past errors; None without them."""
+        if not self._policy.scenarios:
+            return None
+        errors = self._problems.views.residuals(outlook.first, outlook.h)
+        if errors is None:
+            return None
+        paths = list(zip(*errors, strict=True))[: self._policy.scenarios]
+        values = []
+        for load_error, pv_error in paths:
+            ahead = dataclasses.replace(
+                outlook.ahead,
+                load_kw=np.maximum(outlook.ahead.load_kw + load_error, 0.0),
+                pv_kw=np.maximum(outlook.ahead.pv_kw + pv_error, 0.0),
+            )
+            found = self._arrays.plan(dataclasses.replace(outlook, ahead=ahead))
+            self.solves += 1
+            if found is not None:
+                values.append(found[0][:, STORED_VALUE])
+        mean: FloatArray | None = np.mean(values, axis=0) if values else None
+        return mean
+
+    def _array_plan(
+        self, outlook: Outlook, columns: FloatArray, values: FloatArray, caps: FloatArray
+    ) -> Plan:
+        ahead = outlook.ahead
+        dearest = max((peak.charge_eur_per_kw for peak in outlook.peaks), default=0.0)
+        return self._published(
+            outlook,
+            StrategyKey.CO_OPTIMISED.value,
+            battery_kw=columns[:, BATTERY],
+            grid_kw=columns[:, GRID],
+            curtailed_kw=columns[:, GIVEN],
+            soc_kwh=columns[:, ENERGY],
+            values=values,
+            steering=PlanSteering(
+                buy_eur_per_kwh=ahead.buy,
+                sell_eur_per_kwh=ahead.sell,
+                smoothing_eur_per_kwh=0.0,
+                smoothing_reference_kw=None,
+                peak_cap_kw=caps,
+                peak_price_eur_per_kwh=dearest / STEP_HOURS,
+            ),
+            reserve_kwh=outlook.reserve_kwh,
+        )
+
+    def _pure(self, key: StrategyKey, outlook: Outlook) -> Plan:
+        true = self._problems.instance(outlook)
+        instance = configure(key, true, self._parameters, self._context(outlook))
+        solution = self._optimizer.solve(instance)
+        self.solves += 1
+        # The value of what is left comes from the true prices, as live.
+        found = self._arrays.plan(outlook)
+        if found is not None:
+            self._values = (outlook.first, found[0][:, STORED_VALUE].copy())
+        return self._plan(outlook, solution, key, instance)
+
+    def _automatic(self, outlook: Outlook) -> Plan:
+        true = self._problems.instance(outlook)
+        candidates = plan_candidates(
+            true, self._context(outlook), self._parameters, self._optimizer
+        )
+        self.solves += len(candidates)
+        selection = self._selector.choose(
+            [candidate.value for candidate in candidates.values()],
+            now=true.start,
+            site_id=self._prepared.case.site.site_id,
+            plan_id=str(next(self._numbers)),
+            standing=self._standing,
+            preferences_eur={key: c.preference_eur for key, c in candidates.items()},
+        )
+        self._standing = Standing.after(selection, self._standing)
+        name = selection.active.value
+        self.chosen[name] = self.chosen.get(name, 0) + 1
+        whole = candidates[StrategyKey.CO_OPTIMISED]
+        if whole.solution is not None:
+            self._values = (outlook.first, whole.solution.stored_value_eur_per_kwh)
+        chosen = candidates[selection.active]
+        assert chosen.instance is not None
+        assert chosen.solution is not None
+        plan = self._plan(outlook, chosen.solution, selection.active, chosen.instance)
+        if selection.active is StrategyKey.CO_OPTIMISED:
+            values = self._scenario_values(outlook)
+            if values is not None:
+                plan = dataclasses.replace(plan, stored_value_eur_per_kwh=values)
+        return plan
+
+    def _context(self, outlook: Outlook) -> StrategyContext:
+        return StrategyContext(
+            recent_net_load_kw=self._problems.recent_net_kw(outlook.first),
+            peak_target_kw=self._problems.target_kw(outlook.first),
+        )
+
+    def _plan(
+        self, outlook: Outlook, solution: Solution, key: StrategyKey, instance: Instance
+    ) -> Plan:
+        steering = steering_of(instance, solution)
+        return self._published(
+            outlook,
+            key.value,
+            battery_kw=solution.battery_kw,
+            grid_kw=solution.grid_kw,
+            curtailed_kw=solution.curtailed_kw,
+            soc_kwh=solution.soc_kwh,
+            values=solution.stored_value_eur_per_kwh,
+            steering=dataclasses.replace(steering, peak_cap_kw=peak_caps_kw(instance, solution)),
+            reserve_kwh=instance.energy_reserve_kwh,
+        )
+
+    def _published(
+        self,
+        outlook: Outlook,
+        strategy: str,
+        *,
+        battery_kw: FloatArray,
+        grid_kw: FloatArray,
+        curtailed_kw: FloatArray,
+        soc_kwh: FloatArray,
+        values: FloatArray,
+        steering: PlanSteering,
+        reserve_kwh: FloatArray | None,
+    ) -> Plan:
+        start = self._prepared.case.series.start + outlook.first * STEP
+        ahead = outlook.ahead
+        return Plan(
+            plan_id=str(outlook.first),
+            site_id=self._prepared.case.site.site_id,
+            created_at=start,
+            start=start,
+            step_minutes=15,
+            battery_kw=battery_kw,
+            grid_kw=grid_kw,
+            load_kw=ahead.load_kw,
+            pv_kw=ahead.pv_kw,
+            curtailed_kw=curtailed_kw,
+            soc_kwh=soc_kwh,
+            soc_start_kwh=outlook.energy_kwh,
+            buy_eur_per_kwh=ahead.buy,
+            sell_eur_per_kwh=ahead.sell,
+            spot_eur_per_kwh=_NO_SERIES,
+            price_is_forecast=_NO_FLAGS,
+            stored_value_eur_per_kwh=values,
+            strategy=strategy,
+            cost_eur=0.0,
+            baseline_cost_eur=0.0,
+            profit_24h_eur=0.0,
+            status="optimal",
+            solver="kernel",
+            gap=0.0,
+            solve_ms=0.0,
+            check=_NOT_CHECKED,
+            steering=steering,
+            reserve_kwh=reserve_kwh,
+        )
+
+
+_NO_SERIES = np.zeros(0)
+_NO_FLAGS = np.zeros(0, dtype=np.bool_)
+
+
+class _Arrays:
+    """The co-optimised problem on the kernel's arrays: the fast way (`kernel.rolling`).
+
+    One running billing period is searched exactly. A later one within the horizon is held at its
+    free import where that is possible, which the live planner searches too; that concerns the
+    last day and a half of a period.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        case = prepared.case
+        self._curtails = case.curtailment_allowed
+        self._import_kw = case.site.grid.import_limit_kw
+        self._store = Store.of(case.battery, step_minutes=15, end_value_eur_per_kwh=0.0)
+        self._states = self._store.states(4 * 48)
+        rows = np.zeros((4 * 48, stage.COLUMNS))
+        rows[:, stage.CHARGE] = case.battery.power_charge_max_kw
+        rows[:, stage.DISCHARGE] = case.battery.power_discharge_max_kw
+        rows[:, stage.IMPORT] = self._import_kw
+        self._rows = rows
+
+    def plan(self, outlook: Outlook) -> tuple[FloatArray, FloatArray] | None:
+        """Return the plan's columns (`kernel.forward`) and import caps; None where not convex.
+
+        None also for more than two billing periods within the horizon.
+        """
+        h, ahead = outlook.h, outlook.ahead
+        battery = self._prepared.case.battery
+        if len(outlook.peaks) > 2 or not (
+            battery.energy_min_kwh <= outlook.energy_kwh <= battery.energy_max_kwh
+        ):
+            return None
+        rows = self._rows[:h].copy()
+        net = ahead.load_kw - ahead.pv_kw
+        export = self._prepared.export_limit_kw[outlook.first : outlook.first + h]
+        rows[:, stage.NET] = net
+        rows[:, stage.BUY], rows[:, stage.SELL] = ahead.buy, ahead.sell
+        rows[:, stage.IMPORT_MOST] = np.maximum(self._import_kw, net)
+        rows[:, stage.EXPORT] = export
+        if self._curtails:
+            rows[:, stage.SMAX] = ahead.pv_kw
+            rows[:, stage.EXPORT_MOST] = export
+        else:
+            rows[:, stage.EXPORT_MOST] = np.maximum(export, -net)
+        states = self._states[:h]
+        if outlook.reserve_kwh is not None:
+            states = states.copy()
+            states[:, convex.RESERVE] = outlook.reserve_kwh
+            states[:, convex.RESERVE_PRICE] = STEP_HOURS * outlook.reserve_eur_per_kwh_h
+        store = dataclasses.replace(
+            self._store, end_value_eur_per_kwh=outlook.end_value_eur_per_kwh
+        )
+        common = (rows, store.numbers, states, *store.end(), outlook.energy_kwh)
+        caps = np.full(h, np.inf)
+        if not outlook.peaks:
+            code, _, plan, *_ = convex_plan(*common)
+            return (plan, caps) if code == SOLVED else None
+        running, *later = outlook.peaks
+        for peak in later:
+            price = PEAK_EXCESS * peak.charge_eur_per_kw / STEP_HOURS
+            rows[peak.billed, stage.KINK + 4] = peak.floor_kw
+            rows[peak.billed, stage.KINK + 5] = price
+        code, _, _, _, _, plan, left, right, weight = one_peak_plan(
+            *common,
+            running.billed.astype(np.float64),
+            running.charge_eur_per_kw,
+            running.floor_kw,
+            PEAK_EXCESS * running.charge_eur_per_kw / STEP_HOURS,
+        )
+        if code != SOLVED:
+            return None
+        with_prices(plan, slice(None), [(weight, left.copy()), (1.0 - weight, right.copy())])
+        for peak in outlook.peaks:
+            held = max(peak.floor_kw, float(plan[peak.billed, GRID].max()))
+            caps = np.where(peak.billed, held, caps)
+        return plan, caps
+
+
+def names(chosen: Mapping[str, int]) -> str:
+    """Return how often each strategy was chosen, in words."""
+    total = sum(chosen.values()) or 1
+    ordered = sorted(chosen.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {100 * times / total:.0f} %" for name, times in ordered)
