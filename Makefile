@@ -10,8 +10,9 @@ SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: run test lint bench crash-test clean lock
 
+# Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
-	@exec $(BIN)/python -m ems_dash run
+	@exec $(BIN)/python -m ems_dash run $(ARGS)
 
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
