@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# LightGBM's wheel takes OpenMP from the system; a minimal Debian has none.
+LIBRARIES := libgomp.so.1:libgomp1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
@@ -48,11 +50,13 @@ $(BIN)/python:
 	@sh scripts/make_venv.sh "$(PYTHON)" $(VENV)
 
 $(VENV)/.runtime: requirements/runtime.txt | $(BIN)/python
+	@sh scripts/need_packages.sh $(LIBRARIES)
 	@echo "Installing the locked dependencies (first time only) ..."
 	@$(PIP_INSTALL) -r requirements/runtime.txt
 	@touch $@
 
 $(VENV)/.test: requirements/runtime.txt requirements/test.txt | $(BIN)/python
+	@sh scripts/need_packages.sh $(LIBRARIES)
 	@echo "Installing the locked dependencies for tests (first time only) ..."
 	@$(PIP_INSTALL) -r requirements/test.txt
 	@touch $@ $(VENV)/.runtime

@@ -1,13 +1,19 @@
 #!/bin/sh
-# Install Debian packages for commands that are missing.
-# Arguments: COMMAND:PACKAGE ... ; a command found on the PATH needs nothing.
+# Install Debian packages for commands and shared libraries that are missing.
+# Arguments: COMMAND:PACKAGE or LIBRARY.so.N:PACKAGE ... ; what is found needs nothing.
 set -eu
 
 # Daemons live where ordinary users do not look.
 PATH="$PATH:/usr/sbin:/sbin"
+is_there() {
+    case $1 in
+        *.so.*) ldconfig -p | grep -qF "$1 " ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 packages=""
 for pair in "$@"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
+    is_there "${pair%%:*}" || packages="$packages ${pair#*:}"
 done
 [ -n "$packages" ] || exit 0
 
