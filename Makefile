@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench crash-test clean lock
+.PHONY: run test lint bench crash-test newcomer clean lock
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -18,7 +18,7 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
-		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql
+		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
@@ -33,6 +33,10 @@ bench: $(VENV)/.test
 # 2,000 kills and 2,000 simulated power cuts of the history; half an hour on two cores.
 crash-test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/crash_campaign.py --kills 2000 --cuts 2000
+
+# From an empty Debian to the first plan, as root; needs the internet and some minutes.
+newcomer:
+	@scripts/newcomer.sh --port 5050
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
