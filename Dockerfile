@@ -34,8 +34,8 @@ LABEL org.opencontainers.image.title="EMS Dash" \
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
-    && groupadd --system --gid 10001 ems \
-    && useradd --system --uid 10001 --gid ems --home-dir /data --no-create-home ems \
+    && groupadd --gid 10001 ems \
+    && useradd --no-log-init --uid 10001 --gid ems --shell /usr/sbin/nologin --home-dir /data --no-create-home ems \
     && install -d -o ems -g ems -m 0750 /config /data
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /app /app

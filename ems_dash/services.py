@@ -13,7 +13,9 @@ from typing import Any, Protocol
 from engine.analytics.quality import QualityReport
 from engine.analytics.savings import SavingsQuarter
 from engine.config.desk import ConfigDesk
-from engine.config.schema import Config, DeviceConfig, MqttConfig
+from engine.config.devices import DeviceConfig
+from engine.config.mqtt import MqttConfig
+from engine.config.schema import Config
 from engine.control.external_limits import ExternalLimit
 from engine.devices.assets import SiteAssets
 from engine.devices.command_state import LimitState

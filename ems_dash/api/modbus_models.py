@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ems_dash.api.models import ApiModel, UtcTime
-from engine.config.schema import DeviceConfig, ModbusConfig, RegisterConfig
+from engine.config.devices import DeviceConfig, ModbusConfig, RegisterConfig
 from engine.devices.assets import EnergyStorage, PowerConversion, SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport

@@ -28,7 +28,7 @@ from ems_dash.api.request_guard import OneAtATime
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import DeviceServices
-from engine.config.schema import DeviceConfig
+from engine.config.devices import DeviceConfig
 from engine.devices.connection_test.runner import system_resolve
 from engine.devices.profile import MODBUS_PROFILES
 from engine.devices.spec import DeviceSpec

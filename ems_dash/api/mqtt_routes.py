@@ -18,7 +18,7 @@ from ems_dash.api.request_guard import OneAtATime
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import MqttServices
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.mqtt.broker_check import BrokerCheck
 
 TEST_INTERVAL_S: Final = 1.0

@@ -19,7 +19,7 @@ from ems_dash.ui.settings_profiles import profile_named
 from ems_dash.ui.settings_registers import RegisterRow, register_rows
 from ems_dash.ui.settings_sections import Group
 from ems_dash.ui.settings_words import name_of, option_label
-from engine.config.schema import MODBUS_DEVICE_NAME, DeviceConfig
+from engine.config.devices import MODBUS_DEVICE_NAME, DeviceConfig
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.profile import DeviceProfile
 from engine.domain.signals import SIGNALS

@@ -22,7 +22,14 @@ TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_time_o
 
 
 class TimerConfig(Section):
-    """Local times of the baseline "static timer"; an end before its start is on the next day."""
+    """Local times of the baseline "static timer"; an end before its start is on the next day.
+
+    Attributes:
+        charge_from: Local time at which it begins to charge.
+        charge_until: Local time at which charging ends.
+        discharge_from: Local time at which it begins to serve the site.
+        discharge_until: Local time at which that ends.
+    """
 
     charge_from: TimeOfDay = "01:00"
     charge_until: TimeOfDay = "05:00"
@@ -45,6 +52,10 @@ class AnalyticsConfig(Section):
     """Baselines and key figures.
 
     `co2_g_per_kwh` is the emission factor of imported energy; without it no CO2 is shown.
+
+    Attributes:
+        timer: Windows of the baseline "static timer".
+        co2_g_per_kwh: Emission factor of imported energy in g/kWh; None: no CO2 is shown.
     """
 
     timer: TimerConfig = Field(default_factory=TimerConfig)

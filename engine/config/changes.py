@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.config.devices import DeviceConfig, ModbusConfig
 from engine.config.masking import HIDDEN, is_secret
-from engine.config.schema import Config, DeviceConfig, ModbusConfig
+from engine.config.schema import Config
 
 NOT_READ: Final = "not read"
 """Stands for a register of the profile that the file takes out of use."""

@@ -18,6 +18,12 @@ class TemperatureBandConfig(Section):
     """Power over temperature: none outside the stops, all between the full marks, linear between.
 
     The four marks must rise.
+
+    Attributes:
+        stop_below_c: At and below it no power.
+        full_from_c: From here on all power.
+        full_to_c: Up to here all power.
+        stop_above_c: At and above it no power.
     """
 
     stop_below_c: Celsius
@@ -60,6 +66,12 @@ class TemperatureConfig(Section):
     A missing temperature stops the battery only where it is `required`: the battery's own BMS
     derates too, and many report no temperature at all. A direction stopped at an end is
     released `hysteresis_c` inside it.
+
+    Attributes:
+        required: A missing temperature stops the battery.
+        hysteresis_c: A direction stopped at an end is released this far inside it.
+        charge: Marks for charging.
+        discharge: Marks for discharging.
     """
 
     required: bool = False
@@ -69,7 +81,12 @@ class TemperatureConfig(Section):
 
 
 class FeedInWindow(TimeWindow):
-    """A feed-in limit that applies in a window of local time, for example at noon."""
+    """A feed-in limit that applies in a window of local time, for example at noon.
+
+    Attributes:
+        limit_kw: Limit inside the window; this or `percent_of_pv`.
+        percent_of_pv: Limit as a share of the installed PV power.
+    """
 
     limit_kw: PowerKw | None = None
     percent_of_pv: Percent | None = None
@@ -85,6 +102,11 @@ class FeedInConfig(Section):
     """Most that may be fed into the grid: fixed, as a share of the PV power, and by windows.
 
     All that apply at an instant apply together; the lowest rules.
+
+    Attributes:
+        limit_kw: Fixed limit; None: none.
+        percent_of_pv: Limit as a share of the installed PV power; None: none.
+        windows: Limits that apply in windows of local time.
     """
 
     limit_kw: PowerKw | None = None
@@ -99,7 +121,14 @@ class FeedInConfig(Section):
 
 
 class ReducedConfig(Section):
-    """What is allowed while a source asks for less without naming a power; None: no limit."""
+    """What is allowed while a source asks for less without naming a power; None: no limit.
+
+    Attributes:
+        import_kw: Most import from the grid.
+        export_kw: Most export to the grid.
+        charge_kw: Most charge power of the battery.
+        discharge_kw: Most discharge power of the battery.
+    """
 
     import_kw: PowerKw | None = None
     export_kw: PowerKw | None = None
@@ -150,7 +179,18 @@ class ExternalSourceConfig(Section):
 
 
 class LimitsConfig(Section):
-    """Limits on top of nameplate and grid connection."""
+    """Limits on top of nameplate and grid connection.
+
+    Attributes:
+        soc_release_percent: A direction stopped at an end of the SoC window is released this far
+            inside it.
+        rise_percent_per_s: Fastest rise of a limit, share of nameplate per second; limits fall at
+            once.
+        grid_margin_kw: Distance kept from the limits of the grid connection.
+        temperature: Less power when the battery is cold or hot.
+        feed_in: Most that may be fed into the grid.
+        external: Outside sources of limits.
+    """
 
     soc_release_percent: Annotated[float, Field(ge=0, le=20)] = 1.0
     rise_percent_per_s: Annotated[float, Field(gt=0, le=5)] = 5.0

@@ -48,7 +48,12 @@ _ARTICLES = {"webhook": "A webhook", "email": "An e-mail channel", "mqtt": "A ch
 
 
 class QuietHoursConfig(Section):
-    """Hours of local time in which only alarms are told; the rest waits until they end."""
+    """Hours of local time in which only alarms are told; the rest waits until they end.
+
+    Attributes:
+        start: Local time at which they begin.
+        end: Local time at which they end; before `start`: on the next day.
+    """
 
     start: str
     end: str
@@ -77,7 +82,34 @@ class QuietHoursConfig(Section):
 
 
 class ChannelConfig(Section):
-    """One way to tell people. Passwords and secrets are only named here, never stated."""
+    """One way to tell people. Passwords and secrets are only named here, never stated.
+
+    Attributes:
+        type: Way the message takes.
+        name: Name of the channel, unique.
+        enabled: Messages are sent.
+        min_severity: Alarms below it are not told.
+        only: Codes of alarms that are told; empty for all.
+        never: Codes of alarms that are never told.
+        all_clear: The end of an alarm is told too.
+        max_per_hour: Most messages in any hour.
+        quiet_hours: Hours of local time in which only alarms are told.
+        url: Address of a webhook.
+        url_env: Environment variable that holds the address of a webhook.
+        url_file: File that holds the address of a webhook, mode 0600.
+        secret_env: Environment variable with the secret by which a webhook's messages are signed.
+        secret_file: File with that secret, mode 0600.
+        ca_file: Certificate authority of a private server; None: the system's.
+        host: Mail server.
+        port: Port of the mail server; None: the usual one of `security`.
+        security: How the connection to the mail server is encrypted.
+        username: Name to log in to the mail server with.
+        password_env: Environment variable that holds its password.
+        password_file: File that holds its password, mode 0600.
+        sender: Address messages come from.
+        recipients: Addresses messages go to.
+        topic: Topic of messages over MQTT; None: `notification` below the site's topic.
+    """
 
     type: ChannelType
     name: TopicLevel
@@ -254,6 +286,11 @@ class NotificationsConfig(Section):
     """Who is told of alarms, how, and in which language.
 
     `base_url` is where people reach these pages; it becomes the link of a message.
+
+    Attributes:
+        language: Language of the messages.
+        base_url: Where people reach these pages; the link of a message.
+        channels: Ways to tell people.
     """
 
     language: Literal["de", "en"] = "de"

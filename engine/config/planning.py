@@ -25,6 +25,15 @@ class PricesConfig(Section):
 
     `provider` is asked first, then `fallbacks` in their order. Under a tariff that settles
     quarter-hours, sources with quarter-hour prices are asked before hourly ones.
+
+    Attributes:
+        demo_mode: Recorded real prices, marked as recorded; never steers a real battery.
+        provider: Source of day-ahead prices that is asked first.
+        fallbacks: Sources asked when it has none, in their order.
+        region: Price zone.
+        file: CSV or Parquet file of the source `file`.
+        entsoe_token_env: Environment variable that holds the token of ENTSO-E.
+        urls: Other hosts of sources, by source.
     """
 
     demo_mode: bool = True
@@ -54,6 +63,11 @@ class WeatherConfig(Section):
     """Where the weather forecast comes from; it needs `site.latitude` and `site.longitude`.
 
     OpenWeatherMap needs a key, Open-Meteo only on its paid host; `url` names another host.
+
+    Attributes:
+        provider: Source of the weather forecast.
+        api_key_env: Environment variable that holds its key.
+        url: Other host of the source, for example one of your own.
     """
 
     provider: Literal["none", "open_meteo", "openweathermap"] = "none"
@@ -62,7 +76,14 @@ class WeatherConfig(Section):
 
 
 class PvPlaneConfig(Section):
-    """One surface of the PV plant."""
+    """One surface of the PV plant.
+
+    Attributes:
+        peak_kw: Installed power.
+        tilt_deg: Tilt: 0 flat, 90 upright.
+        azimuth_deg: Direction: 90 east, 180 south, 270 west.
+        inverter_limit_kw: Most power of its inverter; None: no limit.
+    """
 
     peak_kw: Annotated[float, Field(gt=0, le=1_000_000)]
     tilt_deg: Annotated[float, Field(ge=0, le=90)] = 30.0
@@ -75,6 +96,11 @@ class PvConfig(Section):
 
     `throttles_itself` says that the plant gives power away by itself where exporting is not
     allowed or costs money, so that a plan may count on it.
+
+    Attributes:
+        planes: Surfaces of the plant.
+        losses_percent: Losses between module and meter.
+        throttles_itself: The plant gives away by itself what may not be exported.
     """
 
     planes: list[PvPlaneConfig] = Field(default_factory=list)
@@ -88,7 +114,15 @@ class PvConfig(Section):
 
 
 class ForecastsConfig(Section):
-    """Which models forecast; ``auto`` is the measured default of each series."""
+    """Which models forecast; ``auto`` is the measured default of each series.
+
+    Attributes:
+        price: Model of prices that are not published yet.
+        load: Model of the site's load.
+        pv: Model of the PV power.
+        holidays_country: Two letters of the country whose public holidays count.
+        holidays_subdivision: Code of the federal state, where holidays differ.
+    """
 
     price: Literal["auto", "seasonal_naive", "ridge", "prophet"] = "auto"
     load: Literal[
@@ -112,7 +146,17 @@ class ForecastsConfig(Section):
 
 
 class StrategiesConfig(Section):
-    """Which strategy plans, and how readily the choice changes."""
+    """Which strategy plans, and how readily the choice changes.
+
+    Attributes:
+        selection_mode: `auto` values all strategies and takes the best, `manual` takes
+            `manual_strategy`.
+        manual_strategy: Strategy chosen by hand.
+        switch_threshold: A switch must gain this share of what the active strategy saves.
+        min_dwell_minutes: Shortest time between two automatic switches.
+        peak_target_kw: Import that peak shaving aims at; None: found from the last weeks.
+        balancing_window_hours: Window of the moving average of load balancing.
+    """
 
     selection_mode: Literal["auto", "manual"] = "auto"
     manual_strategy: StrategyName = "arbitrage"
@@ -127,6 +171,10 @@ class PlanningConfig(Section):
 
     ``auto`` means scenarios and a peak reserve where the tariff has a demand charge, and the
     median forecast alone elsewhere (measured in notes/optimisation section 3).
+
+    Attributes:
+        uncertainty: What a plan is made for: the median forecast or scenarios.
+        peak_reserve: Energy is kept for peaks that may come.
     """
 
     uncertainty: Literal["auto", "median", "scenarios"] = "auto"

@@ -15,7 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from engine.config.analytics import AnalyticsConfig
 from engine.config.branding import BrandingConfig
 from engine.config.control import ControlConfig, LimitsConfig
+from engine.config.devices import MODBUS_DEVICE_NAME, DeviceConfig, ModbusConfig, SerialConfig
 from engine.config.history import HistoryConfig
+from engine.config.mqtt import MqttConfig
 from engine.config.notify import NotificationsConfig
 from engine.config.planning import (
     ForecastsConfig,
@@ -25,7 +27,7 @@ from engine.config.planning import (
     StrategiesConfig,
     WeatherConfig,
 )
-from engine.config.section import Efficiency, Percent, Port, PowerKw, Section, TopicLevel
+from engine.config.section import Efficiency, Percent, PowerKw, Section
 from engine.config.tariff import TariffConfig
 
 
@@ -36,7 +38,19 @@ def known_timezones() -> frozenset[str]:
 
 
 class BessConfig(Section):
-    """The battery storage system."""
+    """The battery storage system.
+
+    Attributes:
+        energy_capacity_kwh: Energy between 0 and 100 % SoC.
+        power_charge_max_kw: Most charge power at the AC side, nameplate.
+        power_discharge_max_kw: Most discharge power at the AC side, nameplate.
+        efficiency_charge: Share of the AC energy that arrives in the store.
+        efficiency_discharge: Share of the stored energy that arrives at the AC side.
+        soc_min_percent: Lower end of the SoC window in use.
+        soc_max_percent: Upper end of the SoC window in use.
+        standby_loss_kw: Power lost all the time.
+        wear_cost_eur_per_kwh: Ageing for each kWh through the cells, each way.
+    """
 
     energy_capacity_kwh: Annotated[float, Field(gt=0, le=10_000_000)] = 200.0
     power_charge_max_kw: PowerKw = 100.0
@@ -61,7 +75,14 @@ class BessConfig(Section):
 
 
 class EmsConfig(Section):
-    """How the engine runs."""
+    """How the engine runs.
+
+    Attributes:
+        mode: `auto` steers, `monitor` reads and plans but never writes.
+        optimization_interval_minutes: Time between two plans.
+        timestep_s: Time between two control steps in seconds.
+        horizon_hours: How far a plan reaches.
+    """
 
     mode: Literal["auto", "monitor"] = "auto"
     optimization_interval_minutes: Literal[5, 15, 30, 60] = 15
@@ -70,14 +91,27 @@ class EmsConfig(Section):
 
 
 class GridConfig(Section):
-    """The grid connection."""
+    """The grid connection.
+
+    Attributes:
+        import_limit_kw: Most import the connection bears.
+        export_limit_kw: Most export the connection bears.
+    """
 
     import_limit_kw: PowerKw = 200.0
     export_limit_kw: PowerKw = 200.0
 
 
 class SiteConfig(Section):
-    """Name and place."""
+    """Name and place.
+
+    Attributes:
+        id: Name of the site in tables, topics and the API.
+        name: Name of the site on pages.
+        timezone: IANA time zone of days and of what pages show.
+        latitude: Degrees north, for weather and sun.
+        longitude: Degrees east, for weather and sun.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "site-1"
     name: Annotated[str, Field(min_length=1, max_length=80)] = "Standort Wien"
@@ -96,184 +130,15 @@ class SiteConfig(Section):
         return value
 
 
-class MqttInputConfig(Section):
-    """One value taken from an MQTT topic; checked against the signals when it is compiled."""
-
-    topic: Annotated[str, Field(min_length=1, max_length=300)]
-    signal: Annotated[str, Field(min_length=1)]
-    source: Annotated[str, Field(min_length=1, max_length=40)] = "mqtt"
-    path: str = ""
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str | None = None
-    positive_means: (
-        Literal["discharge", "charge", "import", "export", "generation", "consumption"] | None
-    ) = None
-    min: float | None = None
-    max: float | None = None
-    max_age_s: Annotated[float, Field(gt=0, le=86400)] = 10.0
-    priority: Annotated[int, Field(ge=1, le=99)] = 50
-
-
-class MqttConfig(Section):
-    """The MQTT broker: how to reach it, what to publish, and values taken from it."""
-
-    enabled: bool = False
-    broker_host: Annotated[str, Field(min_length=1)] = "localhost"
-    broker_port: Port = 1883
-    username: Annotated[str, Field(min_length=1)] | None = None
-    password_env: Annotated[str, Field(min_length=1)] | None = None
-    password_file: Annotated[str, Field(min_length=1)] | None = None
-    tls: bool = False
-    ca_file: Annotated[str, Field(min_length=1)] | None = None
-    keepalive_s: Annotated[int, Field(ge=2, le=600)] = 20
-    base_topic: TopicLevel = "ems"
-    home_assistant: bool = False
-    home_assistant_prefix: TopicLevel = "homeassistant"
-    inputs: list[MqttInputConfig] = Field(default_factory=list)
-
-
-class RegisterConfig(Section):
-    """A register that overrides or extends the profile's.
-
-    ``bit`` picks one bit of a register; ``inverted`` is for a bit that is 0 while its value is 1.
-    """
-
-    address: Annotated[int, Field(ge=0, le=65535)]
-    function: Literal[1, 2, 3, 4] = 4
-    type: Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"] = (
-        "uint16"
-    )
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str = ""
-    description: str = ""
-    positive_means: (
-        Literal["discharge", "charge", "import", "export", "generation", "consumption"] | None
-    ) = None
-    word_order: Literal["big", "little"] | None = None
-    sentinel: int | None = None
-    bit: Annotated[int, Field(ge=0, le=63)] | None = None
-    inverted: bool = False
-    min: float | None = None
-    max: float | None = None
-
-
-class SerialConfig(Section):
-    """A serial line; devices that share one must state it alike."""
-
-    device: Annotated[str, Field(min_length=1)]
-    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-
-
-class ModbusConfig(Section):
-    """The battery's Modbus connection: one device; further ones stand under ``devices``."""
-
-    enabled: bool = False
-    profile: Annotated[str, Field(min_length=1)] = "hithium_ess_5016"
-    connection_type: Literal["tcp", "rtu", "rtu_over_tcp"] = "tcp"
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Port = 502
-    slave_id: Annotated[int, Field(ge=0, le=255)] = 1
-    timeout: Annotated[float, Field(gt=0, le=30)] = 3.0
-    retries: Annotated[int, Field(ge=0, le=10)] = 3
-    poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
-    write_enabled: bool = False
-    address_base: Literal[0, 1] | None = None
-    serial: SerialConfig | None = None
-    status_codes: dict[int, str] = Field(default_factory=dict)
-    registers: dict[str, RegisterConfig | None] = Field(default_factory=dict)
-
-    @field_validator("status_codes", mode="before")
-    @classmethod
-    def _codes_are_numbers(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        codes: dict[int, object] = {}
-        for key, text in value.items():
-            if isinstance(key, bool) or not str(key).strip().isdigit():
-                raise ValueError(
-                    f"modbus.status_codes.{key}|"
-                    "A status code must be a whole number, 0 or more.|"
-                    'Write it like "5": Ladesperre.'
-                )
-            codes[int(str(key))] = text
-        return codes
-
-
-class DeviceConfig(Section):
-    """One device of the site.
-
-    ``roles`` says what it is used as; left out, what its profile stands for. Devices of one
-    storage system (its BMS, its converter) carry the same ``storage`` name. What is left out of
-    port, unit_id, timeout_s and poll_interval_s is as usual for the profile.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-    enabled: bool = True
-    profile: Annotated[str, Field(min_length=1)]
-    roles: (
-        Annotated[
-            list[Literal["bms", "pcs", "meter", "pv", "ev_charger", "heat_pump"]],
-            Field(min_length=1),
-        ]
-        | None
-    ) = None
-    storage: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "battery"
-    energy_capacity_kwh: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
-    connection: Literal["tcp", "rtu", "rtu_over_tcp"] = "tcp"
-    host: Annotated[str, Field(min_length=1)] | None = None
-    port: Port | None = None
-    serial: SerialConfig | None = None
-    unit_id: Annotated[int, Field(ge=0, le=255)] | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=30)] | None = None
-    poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] | None = None
-    write_enabled: bool = False
-    address_base: Literal[0, 1] | None = None
-    status_codes: dict[int, str] = Field(default_factory=dict)
-    registers: dict[str, RegisterConfig | None] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _endpoint_fits_connection(self) -> DeviceConfig:
-        where = f"devices.{self.name}"
-        if self.connection == "rtu" and self.serial is None:
-            raise ValueError(
-                f"{where}.serial|A serial connection (rtu) needs a serial line.|"
-                "Add serial: {device: /dev/ttyUSB0}."
-            )
-        if self.connection == "rtu" and self.host is not None:
-            raise ValueError(
-                f"{where}.host|A serial connection (rtu) has no host ({self.host}).|"
-                "Remove host, or set connection: rtu_over_tcp for a gateway."
-            )
-        if self.connection != "rtu" and self.host is None:
-            raise ValueError(
-                f"{where}.host|A connection over TCP needs a host.|"
-                "Add the device's host name or address."
-            )
-        if self.connection != "rtu" and self.serial is not None:
-            raise ValueError(
-                f"{where}.serial|A connection over TCP has no serial line "
-                f"({self.serial.device}).|Remove serial, or set connection: rtu."
-            )
-        return self
-
-    @property
-    def endpoint(self) -> str:
-        """Serial device, or host and port as far as they are stated."""
-        if self.serial is not None:
-            return self.serial.device
-        return f"{self.host}:{self.port}" if self.port is not None else str(self.host)
-
-
-MODBUS_DEVICE_NAME = "bms"
-"""Name of the device that the ``modbus`` block describes."""
-
-
 class DemoPlantConfig(Section):
-    """The simulated plant that is there when no real device is."""
+    """The simulated plant that is there when no real device is.
+
+    Attributes:
+        enabled: The plant runs; None: while no real device is configured.
+        speed: Factor by which its clock runs faster than real time.
+        soc_start_percent: State of charge at its first start.
+        pv_peak_kw: Installed PV power.
+    """
 
     enabled: bool | None = None
     speed: Annotated[float, Field(gt=0, le=3600)] = 1.0
@@ -282,7 +147,31 @@ class DemoPlantConfig(Section):
 
 
 class Config(Section):
-    """The whole of ``ems.yaml``."""
+    """The whole of ``ems.yaml``.
+
+    Attributes:
+        site: Name and place.
+        bess: The battery.
+        grid: The grid connection.
+        limits: Limits on top of nameplate and grid connection.
+        control: The law between two plans.
+        ems: How the engine runs.
+        strategies: Choice of the strategy.
+        planning: What a plan does about what it cannot know.
+        prices: Day-ahead prices.
+        tariff: What a kWh costs and earns.
+        weather: The weather forecast.
+        pv: The PV plant.
+        forecasts: Models that forecast.
+        history: What is kept, how long and where.
+        analytics: Baselines and key figures.
+        notifications: Who is told of alarms.
+        mqtt: The MQTT broker.
+        modbus: The battery's Modbus connection.
+        devices: More devices.
+        demo_plant: The simulated plant.
+        branding: What the pages call themselves.
+    """
 
     site: SiteConfig = Field(default_factory=SiteConfig)
     bess: BessConfig = Field(default_factory=BessConfig)

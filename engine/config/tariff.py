@@ -27,6 +27,11 @@ class DemandChargeConfig(Section):
     """Price of the highest 15-min mean import of each local month or year.
 
     With `windows` only import inside them counts; they may overlap.
+
+    Attributes:
+        eur_per_kw: Price of a kW of the peak.
+        period: Span in which one peak is billed.
+        windows: Only import inside them counts; empty: always.
     """
 
     eur_per_kw: Annotated[float, Field(ge=0, le=10_000)]
@@ -40,6 +45,27 @@ class TariffTermsConfig(Section):
     buy = ((spot + spot_markup_percent x abs(spot) + spot_markup) x (1 + loss) + grid fee
     + levies) x (1 + VAT), or an energy price in place of everything before the grid fee.
     sell = spot x (1 - sell_fee_percent) - sell_fee, or a feed-in price, or nothing at all.
+
+    Attributes:
+        spot_markup_eur_per_kwh: Surcharge on the spot price.
+        spot_markup_percent: Surcharge relative to the amount of the spot price.
+        loss_percent: Allowance for losses, on spot price and surcharges.
+        energy_price_eur_per_kwh: Fixed energy price in place of spot price, surcharges and losses.
+        energy_price_windows: Energy price by time.
+        grid_fee_eur_per_kwh: Energy part of the grid fee, outside of the windows.
+        grid_fee_windows: Grid fee by time.
+        levies_eur_per_kwh: Taxes and levies per kWh.
+        vat_percent: Value-added tax on everything bought.
+        sell_fee_eur_per_kwh: What the marketer keeps per kWh.
+        sell_fee_percent: What the marketer keeps of the spot price.
+        feed_in_eur_per_kwh: Fixed feed-in price in place of the spot price.
+        feed_in_windows: Feed-in price by time.
+        feed_in_zero_when_spot_negative: Feed-in earns 0 in quarter-hours with a negative spot
+            price.
+        export_allowed: False: nothing may be exported, and export earns nothing.
+        settlement_minutes: 15, or 60 when the mean spot price of the hour is billed.
+        demand_charge: Price of the highest 15-min mean import.
+        fixed_fee_eur_per_month: Monthly fee; part of the bill, without influence on plans.
     """
 
     spot_markup_eur_per_kwh: EurPerKwh = 0.015
@@ -134,7 +160,11 @@ class TariffTermsConfig(Section):
 
 
 class TariffVersionConfig(TariffTermsConfig):
-    """A tariff and the local day from whose start it applies; without a day, from ever."""
+    """A tariff and the local day from whose start it applies; without a day, from ever.
+
+    Attributes:
+        valid_from: Local day from whose start it applies; None: from ever.
+    """
 
     valid_from: date | None = None
 
@@ -152,7 +182,11 @@ class TariffVersionConfig(TariffTermsConfig):
 
 
 class TariffConfig(TariffTermsConfig):
-    """One tariff, or ``versions``: several, each valid from its day until the next one's."""
+    """One tariff, or ``versions``: several, each valid from its day until the next one's.
+
+    Attributes:
+        versions: Several tariffs, each valid from its day; no other key may stand beside.
+    """
 
     versions: Annotated[list[TariffVersionConfig], Field(min_length=1)] | None = None
 

@@ -67,6 +67,13 @@ class TimeWindow(Section):
 
     Weekday and month are those of the quarter-hour itself: 22:00 to 06:00 on ``fri`` means
     Friday before 06:00 and Friday from 22:00, not Saturday morning. ``to`` is not included.
+
+    Attributes:
+        name: What it is called.
+        from: Local time at which it begins.
+        to: Local time at which it ends, not included; `24:00` is the end of the day.
+        weekdays: Days on which it applies; None: all.
+        months: Months in which it applies; None: all.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -138,13 +145,21 @@ class TimeWindow(Section):
 
 
 class PriceWindow(TimeWindow):
-    """A price per kWh that applies in a window."""
+    """A price per kWh that applies in a window.
+
+    Attributes:
+        eur_per_kwh: Price inside the window.
+    """
 
     eur_per_kwh: EurPerKwh
 
 
 class FeeWindow(TimeWindow):
-    """A fee per kWh that applies in a window."""
+    """A fee per kWh that applies in a window.
+
+    Attributes:
+        eur_per_kwh: Fee inside the window.
+    """
 
     eur_per_kwh: FeePerKwh
 

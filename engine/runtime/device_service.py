@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.config.schema import Config, DeviceConfig
+from engine.config.devices import DeviceConfig
+from engine.config.schema import Config
 from engine.devices.assets import SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport, run_connection_test

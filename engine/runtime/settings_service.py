@@ -9,7 +9,8 @@ from typing import Final
 
 from engine.config.changes import Change
 from engine.config.desk import ConfigDesk
-from engine.config.schema import Config, MqttConfig
+from engine.config.mqtt import MqttConfig
+from engine.config.schema import Config
 from engine.config.secret_files import store_secret
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
 from engine.devices.mqtt.inputs import compile_inputs

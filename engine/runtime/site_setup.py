@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from engine.config.schema import (
+from engine.config.devices import (
     MODBUS_DEVICE_NAME,
-    Config,
     DeviceConfig,
     ModbusConfig,
     RegisterConfig,
     SerialConfig,
 )
+from engine.config.schema import Config
 from engine.devices.assets import AssetMember, Role, roles_of
 from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, with_overrides
 from engine.devices.spec import DeviceSpec

@@ -18,7 +18,8 @@ from ems_dash.ui import settings_devices, settings_mqtt, settings_notify
 from ems_dash.ui import settings_view as view_
 from ems_dash.ui.settings_fields import ABSENT, get
 from ems_dash.ui.settings_state import judge
-from engine.config.schema import DeviceConfig, MqttConfig
+from engine.config.devices import DeviceConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.connection_test.runner import system_resolve
 from engine.devices.transport import Transport

@@ -16,8 +16,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 from ems_dash.app import create_app
 from engine.config.default import DEFAULT_EMS_YAML
 from engine.config.desk import ConfigDesk
+from engine.config.devices import DeviceConfig
 from engine.config.load import load_config
-from engine.config.schema import Config, DeviceConfig, MqttConfig
+from engine.config.mqtt import MqttConfig
+from engine.config.schema import Config
 from engine.config.secret_files import store_secret
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.mqtt.broker_check import BrokerCheck, CheckStep

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from mqtt_broker import Broker, Outside, make_certificates, password_settings
 
-from engine.config.schema import MqttConfig, MqttInputConfig
+from engine.config.mqtt import MqttConfig, MqttInputConfig
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
 from engine.devices.mqtt.commands import Command, CommandHandler, CommandOutcome
@@ -568,7 +568,7 @@ def test_a_program_that_dies_is_offline_by_its_last_will(bench: Bench) -> None:
     outside = bench.outside()
     program = (
         "import sys, threading\n"
-        "from engine.config.schema import MqttConfig\n"
+        "from engine.config.mqtt import MqttConfig\n"
         "from engine.devices.mqtt.bridge import MqttBridge\n"
         "from engine.domain.clock import SystemClock\n"
         "config = MqttConfig(broker_host='127.0.0.1', broker_port=int(sys.argv[1]))\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mqtt_broker import Broker, Outside
 
-from engine.config.schema import MqttConfig, MqttInputConfig
+from engine.config.mqtt import MqttConfig, MqttInputConfig
 from engine.devices.group import DeviceGroup
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.merged_samples import MergedSamples

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config.load import ConfigProblems, parse_config
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.mqtt.inputs import InputSamples, MqttInput, compile_inputs
 from engine.devices.mqtt.payload import PayloadError, look_up, parse_path
 from engine.domain.errors import ConfigError

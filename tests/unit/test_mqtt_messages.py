@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.commands import CommandRejectedError, parse_command
 from engine.devices.mqtt.credentials import read_password, tls_context

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.mqtt.commands import (
     Command,
     CommandHandler,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.devices.mqtt.connection import (
     Acknowledged,
     BrokerAddress,

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.config.schema import MqttConfig
+from engine.config.mqtt import MqttConfig
 from engine.domain.errors import ConfigError
 
 _GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO

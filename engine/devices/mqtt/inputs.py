@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.config.schema import MqttConfig, MqttInputConfig
+from engine.config.mqtt import MqttConfig, MqttInputConfig
 from engine.devices.encoding import PositiveMeans
 from engine.devices.mqtt.payload import (
     PathStep,
