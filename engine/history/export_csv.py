@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.history.export_request import CsvProfile, ExportRows, Progress, Tell
-from engine.history.export_text import as_words, local_texts, numbers, quoted, utc_texts
+from engine.history.export_text import as_words, local_texts, numbers, quoted, utc_texts, wall_texts
 
 BOM = "\ufeff"
 
@@ -47,8 +47,9 @@ def csv_bytes(
     """Yield an export as CSV in UTF-8, one chunk per part.
 
     The time column becomes ``<name>_local`` (with its offset) and ``<name>_utc`` (``Z``);
-    further times are UTC. With comments the file begins with ``#`` lines that say what it
-    holds, and ends with ``# rows: N``; without that line it is not complete.
+    further times are UTC (``Z``), or have no zone when none is known of them. With comments
+    the file begins with ``#`` lines that say what it holds, and ends with ``# rows: N``;
+    without that line it is not complete.
     """
     style = STYLES[profile]
     head = BOM if style.bom else ""
@@ -91,6 +92,8 @@ def _lines(table: Any, rows: ExportRows, style: CsvStyle) -> bytes:
         column = chunked.combine_chunks()
         if name == rows.time_column:
             cells += _local_and_utc(column, rows.info.timezone, style)
+        elif name in rows.wall_times:
+            cells.append(wall_texts(column, between=" " if style.split_offset else "T"))
         else:
             cells.append(_cell(column, style))
     joined = pc.binary_join_element_wise(

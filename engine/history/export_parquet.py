@@ -1,4 +1,4 @@
-"""Parquet: times in UTC with their zone, units in the metadata of each column."""
+"""Parquet: times in UTC with their zone, wall clocks without, units in columns' metadata."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _schema(rows: ExportRows) -> Any:
     fields = []
     for item in rows.schema:
         kind = item.type
-        if pa.types.is_timestamp(kind) and kind.tz is None and rows.time_column is not None:
+        if pa.types.is_timestamp(kind) and item.name not in rows.wall_times:
             kind = pa.timestamp("us", tz="UTC")
         column = about.get(item.name)
         notes = {} if column is None else {"unit": column.unit, "meaning": column.meaning}

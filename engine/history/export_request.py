@@ -161,10 +161,12 @@ class ExportRows:
 
     Attributes:
         info: What is said about them.
-        schema: Their `pyarrow.Schema`; times are UTC without a zone in it.
+        schema: Their `pyarrow.Schema`; times have no zone in it.
         time_column: The column whose local time is written as well; None without one.
         parts: Number of parts.
         tables: The parts as `pyarrow.Table`, read as they are asked for.
+        wall_times: Columns with times of which only the digits are known, such as the wall
+            clock of the site in the answer to a statement; all others are UTC.
     """
 
     info: ExportInfo
@@ -172,6 +174,7 @@ class ExportRows:
     time_column: str | None
     parts: int
     tables: Iterator[Any]
+    wall_times: frozenset[str] = frozenset()
 
 
 def _utc_text(ts: datetime | None) -> str | None:

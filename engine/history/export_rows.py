@@ -277,8 +277,8 @@ def _sql_rows(context: ExportContext, request: ExportRequest) -> ExportRows:
     # spooled, so that a slow reader holds neither the cursor nor the turn of others
     spool = tempfile.TemporaryFile(prefix="ems-export-")  # noqa: SIM115
     try:
-        with context.sandbox.stream(request.sql, limit) as stream:
-            schema, columns = _unique(stream.schema), stream.columns
+        with context.sandbox.stream(request.sql, limit, tell_utc=True) as stream:
+            schema, columns, utc = _unique(stream.schema), stream.columns, stream.utc
             parts = 0
             with pa.ipc.new_stream(spool, schema) as writer:
                 for batch in stream.batches:
@@ -287,8 +287,13 @@ def _sql_rows(context: ExportContext, request: ExportRequest) -> ExportRows:
     except BaseException:
         spool.close()
         raise
+    wall = frozenset(
+        item.name
+        for at, item in enumerate(schema)
+        if pa.types.is_timestamp(item.type) and item.type.tz is None and at not in utc
+    )
     named = zip(schema.names, columns, strict=True)
-    infos = [ExportColumn(name, "", f"Result of the statement, {c.type}") for name, c in named]
+    infos = [ExportColumn(name, "", _sql_meaning(name, c.type, wall)) for name, c in named]
 
     def read() -> Iterator[Any]:
         with spool:
@@ -297,7 +302,14 @@ def _sql_rows(context: ExportContext, request: ExportRequest) -> ExportRows:
                 for batch in reader:
                     yield pa.Table.from_batches([batch], schema=schema)
 
-    return ExportRows(_info(context, request, infos), schema, None, parts, read())
+    return ExportRows(_info(context, request, infos), schema, None, parts, read(), wall)
+
+
+def _sql_meaning(name: str, kind: str, wall: frozenset[str]) -> str:
+    zone = ""
+    if kind.startswith("TIMESTAMP"):
+        zone = "; no time zone: as the statement gives it" if name in wall else "; UTC"
+    return f"Result of the statement, {kind}{zone}"
 
 
 def _unique(schema: Any) -> Any:

@@ -67,6 +67,16 @@ def utc_texts(column: Any) -> Any:
     return pc.strftime(_as_fine(column), format="%Y-%m-%dT%H:%M:%SZ")
 
 
+def wall_texts(column: Any, between: str = "T") -> Any:
+    """Return times as ISO 8601 without any zone, as fine as they are.
+
+    Args:
+        column: Times.
+        between: What stands between day and time.
+    """
+    return pc.strftime(_as_fine(column), format=f"%Y-%m-%d{between}%H:%M:%S")
+
+
 def local_texts(column: Any, timezone: str) -> tuple[Any, Any]:
     """Return UTC times as local wall-clock texts without offset, and their offsets.
 

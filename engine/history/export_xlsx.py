@@ -25,7 +25,8 @@ def write_xlsx(rows: ExportRows, path: Path, *, tell: Tell) -> int:
     """Write an export as XLSX and return its number of rows; memory stays bounded.
 
     Times are the local wall clock as Excel times, with the offset and UTC as texts beside
-    them; a second sheet says what the columns mean.
+    them; so are wall clocks in the answer to a statement, whose other times are UTC, as texts.
+    A second sheet says what the columns mean.
 
     Raises:
         QueryError: There are more rows than `MOST_ROWS`.
@@ -97,6 +98,8 @@ def _columns(table: Any, rows: ExportRows) -> list[list[Any]]:
             out.append([_moment(text) for text in local.to_pylist()])
             out.append(offset.to_pylist())
             out.append(utc_texts(column).to_pylist())
+        elif name in rows.wall_times:
+            out.append(column.cast(pa.timestamp("us")).to_pylist())
         elif pa.types.is_timestamp(kind):
             plain = column if kind.tz is None else column.cast(pa.timestamp("us"))
             out.append(utc_texts(plain).to_pylist())

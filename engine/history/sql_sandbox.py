@@ -22,6 +22,7 @@ from engine.history.instance import is_fatal
 from engine.history.query_errors import QueryError, QueryStoppedError
 from engine.history.read_limit import ReadLimit, limited_reads
 from engine.history.sql_guard import CheckedSelect, check_meaning, check_select, sql_error
+from engine.history.sql_times import utc_positions
 from engine.history.views import SAMPLES, view_sql
 
 ROW_LIMIT = 10_000
@@ -69,11 +70,19 @@ class SqlResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SqlStream:
-    """A running statement: its columns, and its rows as `pyarrow.RecordBatch`."""
+    """A running statement.
+
+    Attributes:
+        columns: Its columns.
+        schema: Their `pyarrow.Schema`.
+        batches: Its rows as `pyarrow.RecordBatch`.
+        utc: Positions of the columns known to be UTC; empty when that was not asked for.
+    """
 
     columns: tuple[SqlColumn, ...]
     schema: Any
     batches: Iterator[Any]
+    utc: frozenset[int] = frozenset()
 
 
 class SqlSandbox:
@@ -147,9 +156,20 @@ class SqlSandbox:
 
     @contextmanager
     def stream(
-        self, sql: str, limit: ReadLimit | None = None, batch_rows: int = BATCH_ROWS
+        self,
+        sql: str,
+        limit: ReadLimit | None = None,
+        batch_rows: int = BATCH_ROWS,
+        *,
+        tell_utc: bool = False,
     ) -> Iterator[SqlStream]:
         """Run one SELECT and give its rows in batches, as long as the block runs.
+
+        Args:
+            sql: The statement.
+            limit: Limits on time and memory; None for the usual ones.
+            batch_rows: Most rows of a batch.
+            tell_utc: Find out which columns are times in UTC.
 
         Raises:
             SqlRefusedError: It is no SELECT that may run, or DuckDB does not understand it.
@@ -166,6 +186,9 @@ class SqlSandbox:
         try:
             with limited_reads(limit), self._store.lend_cursor() as cursor:
                 checked = check_select(cursor, sql, tables().keys())
+                utc = frozenset[int]()
+                if tell_utc:
+                    utc = utc_positions(cursor, checked, self._timezone)
                 self._make_views(cursor, checked)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 with _complaints(checked.sql, limit):
@@ -174,7 +197,8 @@ class SqlSandbox:
                     names = zip(relation.columns, relation.types, strict=True)
                     columns = tuple(SqlColumn(name, str(kind)) for name, kind in names)
                     reader = relation.to_arrow_reader(batch_rows)
-                    yield SqlStream(columns, reader.schema, _batches(reader, checked.sql, limit))
+                    batches = _batches(reader, checked.sql, limit)
+                    yield SqlStream(columns, reader.schema, batches, utc)
                     del reader, relation
         finally:
             self._turns.release()
@@ -186,7 +210,7 @@ class SqlSandbox:
             if name == SAMPLES:
                 samples = {"samples": self._store.samples_relation(cursor, self._site_id)}
             view = view_sql(table_info(name), self._timezone, **samples)
-            cursor.execute(f'CREATE TEMP VIEW "{name}" AS {view}')
+            cursor.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {view}')
 
 
 def _batches(reader: Any, sql: str, limit: ReadLimit) -> Iterator[Any]:

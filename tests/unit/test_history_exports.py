@@ -210,6 +210,52 @@ def test_parquet_opens_with_types_units_and_times(store: DuckDbHistory, tmp_path
     assert json.loads(schema.metadata[METADATA_KEY])["site"] == SITE
 
 
+LOCAL_AND_UTC = (
+    "SELECT ts, ts_local, date_trunc('hour', ts_local) AS local_hour, ts_local AS created_at, "
+    "time_bucket(INTERVAL 1 HOUR, ts) AS utc_hour, max(ts) OVER () AS newest, now() AS at "
+    "FROM ledger ORDER BY ts LIMIT 1"
+)
+
+
+def test_a_statement_s_wall_clock_is_never_written_as_utc(store: DuckDbHistory) -> None:
+    asked = request("sql", sql=LOCAL_AND_UTC)
+    row = next(csv.DictReader(io.StringIO(exported(store, asked).decode())))
+    assert {name: text for name, text in row.items() if name != "at"} == {
+        "ts": "2026-11-23T10:00:00Z",
+        "ts_local": "2026-11-23T11:00:00",
+        "local_hour": "2026-11-23T11:00:00",
+        "created_at": "2026-11-23T11:00:00",
+        "utc_hour": "2026-11-23T10:00:00Z",
+        "newest": "2026-11-23T11:45:00Z",
+    }
+    assert row["at"].endswith("Z")
+    german = request("sql", sql=LOCAL_AND_UTC, profile=CsvProfile.EXCEL_DE)
+    cells = exported(store, german).decode("utf-8-sig").splitlines()[1].split(";")
+    assert cells[:2] == ["2026-11-23T10:00:00Z", "2026-11-23 11:00:00"]
+    # a statement that converts zones itself is taken at its digits
+    own = request("sql", sql="SELECT (ts AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Tokyo' FROM ledger")
+    assert exported(store, own).decode().splitlines()[1] == "2026-11-23T19:00:00"
+    comments = exported(store, request("sql", sql=LOCAL_AND_UTC, comments=True)).decode()
+    assert "# ts [-]: Result of the statement, TIMESTAMP; UTC" in comments
+    assert "# ts_local [-]: Result of the statement, TIMESTAMP; no time zone" in comments
+
+
+def test_a_statement_s_times_have_the_right_types(store: DuckDbHistory) -> None:
+    made = exported(store, request("sql", sql=LOCAL_AND_UTC, format=ExportFormat.PARQUET))
+    schema = pq.read_schema(io.BytesIO(made))
+    zones = {name: schema.field(name).type.tz for name in schema.names}
+    assert zones == {
+        "ts": "UTC", "ts_local": None, "local_hour": None, "created_at": None,
+        "utc_hour": "UTC", "newest": "UTC", "at": "UTC",
+    }  # fmt: skip
+    sheet = openpyxl.load_workbook(
+        io.BytesIO(exported(store, request("sql", sql=LOCAL_AND_UTC, format=ExportFormat.XLSX)))
+    ).worksheets[0]
+    first = dict(zip([c.value for c in sheet[1]], [c.value for c in sheet[2]], strict=True))
+    assert first["ts"] == "2026-11-23T10:00:00Z"
+    assert first["ts_local"] == datetime(2026, 11, 23, 11, tzinfo=UTC).replace(tzinfo=None)
+
+
 def test_what_is_said_beside_the_file(store: DuckDbHistory, tmp_path: Path) -> None:
     path = tmp_path / "ledger.csv"
     told: list[Progress] = []
