@@ -38,8 +38,9 @@ from ems_dash.auth.local import LocalAccess
 from engine.config.load import load_config
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
-from engine.runtime.assembly import DATABASE_NAME, build_engine, check_buildable
+from engine.runtime.assembly import build_engine, check_buildable
 from engine.runtime.engine import Engine
+from engine.runtime.history_setup import DATABASE_NAME
 
 log = logging.getLogger(__name__)
 

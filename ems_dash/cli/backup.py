@@ -54,7 +54,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 def _backup(arguments: argparse.Namespace) -> int:
     from engine.history.duckdb_store import DuckDbHistory
-    from engine.runtime.assembly import DATABASE_NAME
+    from engine.runtime.history_setup import DATABASE_NAME
 
     path, folder = arguments.data / DATABASE_NAME, arguments.folder.resolve()
     if not path.exists():
@@ -75,7 +75,7 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 def _restore(arguments: argparse.Namespace) -> int:
     from engine.history.restore import restore_backup
-    from engine.runtime.assembly import DATABASE_NAME
+    from engine.runtime.history_setup import DATABASE_NAME
 
     report: BackupReport = restore_backup(
         arguments.folder.resolve(), arguments.data / DATABASE_NAME, datetime.now(UTC)

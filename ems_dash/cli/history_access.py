@@ -47,7 +47,7 @@ def existing_database(data_dir: Path) -> Path:
     Raises:
         HistoryError: There is none.
     """
-    from engine.runtime.assembly import DATABASE_NAME
+    from engine.runtime.history_setup import DATABASE_NAME
 
     path = data_dir.resolve() / DATABASE_NAME
     if not path.exists():
@@ -68,8 +68,7 @@ def opened_history(config: Config, data_dir: Path) -> Iterator[History]:
         AlreadyRunningError: A program has it open.
         HistoryError: There is none, or it cannot be opened.
     """
-    from engine.runtime.assembly import DATABASE_NAME
-    from engine.runtime.history_setup import open_history
+    from engine.runtime.history_setup import DATABASE_NAME, open_history
 
     if config.history.backend == "postgres":
         path = data_dir.resolve() / DATABASE_NAME

@@ -75,9 +75,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from engine.history.import_file import ImportRefusedError
     from engine.history.import_series import ImportOptions
     from engine.history.import_times import Ambiguous, Nonexistent
-    from engine.runtime.assembly import DATABASE_NAME
     from engine.runtime.history_import import ImportAsked, read_import, write_import
-    from engine.runtime.history_setup import open_history
+    from engine.runtime.history_setup import DATABASE_NAME, open_history
 
     config = load_config(arguments.config)
     now = datetime.now(UTC)

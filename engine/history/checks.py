@@ -61,15 +61,25 @@ def check_batch(batch: Batch) -> None:
         + sum(len(selection.candidates) for selection in batch.selections)
     )
     if size > MAX_BATCH_ROWS:
-        raise HistoryError(
-            f"The batch has {size} rows, one transaction takes {MAX_BATCH_ROWS}.",
-            field="batch",
-            value=size,
-            hint="Write it in several batches.",
-        )
+        raise _too_long(size)
     for kind, check in _CHECKS.items():
         for row in getattr(batch, kind):
             check(row)
+
+
+def check_samples_table(samples: Any) -> None:
+    """Raise HistoryError when an Arrow table of samples is too long for one transaction."""
+    if samples.num_rows > MAX_BATCH_ROWS:
+        raise _too_long(samples.num_rows)
+
+
+def _too_long(size: int) -> HistoryError:
+    return HistoryError(
+        f"The batch has {size} rows, one transaction takes {MAX_BATCH_ROWS}.",
+        field="batch",
+        value=size,
+        hint="Write it in several batches.",
+    )
 
 
 def check_time(ts: object, field: str) -> None:

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
 from engine.domain.clock import Clock, SystemClock
 from engine.domain.errors import EmsError, HistoryError
 from engine.domain.records import EventRow
-from engine.history.checks import check_batch
+from engine.history.checks import check_batch, check_samples_table
 from engine.history.compaction import compact_copy, is_loose
 from engine.history.file_lock import FileLock
 from engine.history.files import free_disk_bytes, rename_synced, size_of
-from engine.history.inserts import insert_batch
+from engine.history.inserts import insert_batch, insert_measured
 from engine.history.instance import InstanceSettings, cold_path, is_fatal, wal_path
 from engine.history.read_limit import interruptible
 from engine.history.recovery import RecoveryLadder, snapshot_path
@@ -153,16 +153,29 @@ class DuckDbHistory(DuckDbUpkeep):
             HistoryError: Nothing of the batch is certain to be stored; send it again.
         """
         check_batch(batch)
+        self._commit(lambda cursor: insert_batch(cursor, batch, self._source))
+
+    def write_samples(self, site_id: str, samples: Any) -> None:
+        """Store many samples of one site in one transaction; see `HistoryStore.write_samples`.
+
+        Raises:
+            HistoryError: Nothing is certain to be stored; send it again.
+        """
+        check_samples_table(samples)
+        if samples.num_rows:
+            self._commit(lambda cursor: insert_measured(cursor, site_id, samples, self._source))
+
+    def _commit(self, insert: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
         with self._write_lock:
             self._ensure_usable()
             try:
-                self._insert(batch)
+                self._inserted(insert)
             except duckdb.Error as error:
                 if not is_fatal(error):
                     raise _failed("written", error) from error
                 self._reopen(error)
                 try:
-                    self._insert(batch)
+                    self._inserted(insert)
                 except duckdb.Error as second:
                     self._broken = is_fatal(second)
                     raise _failed("written", second) from second
@@ -308,11 +321,11 @@ class DuckDbHistory(DuckDbUpkeep):
             raise _closed()
         return self._connection.cursor()
 
-    def _insert(self, batch: Batch) -> None:
+    def _inserted(self, insert: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
         # a cursor of its own: closing it rolls back whatever an error left open
         cursor = self._writing_cursor()
         try:
-            insert_batch(cursor, batch, self._source)
+            insert(cursor)
         finally:
             cursor.close()
 
@@ -320,6 +333,10 @@ class DuckDbHistory(DuckDbUpkeep):
         """Do what is due beside the batch; nothing here may put its commit into doubt."""
         self._store_pending_events()
         self._thin_when_due()
+        self._checkpoint_when_due()
+
+    def _checkpoint_when_due(self) -> None:
+        """Checkpoint when the log is long or old; a failure is reported, commits stand."""
         try:
             wal_bytes = size_of(wal_path(self._path))
             elapsed = self._clock.monotonic() - self._last_checkpoint
@@ -469,7 +486,8 @@ class DuckDbHistory(DuckDbUpkeep):
             return
         waiting = tuple(self._pending_events)
         try:
-            self._insert(Batch(events=waiting))
+            events = Batch(events=waiting)
+            self._inserted(lambda cursor: insert_batch(cursor, events, self._source))
         except (duckdb.Error, EmsError) as error:
             _log.warning("%d history events wait: %s", len(waiting), _first_line(error))
             return

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.domain.records import PriceRow, SampleRow
+from engine.domain.forecast import FloatArray
+from engine.domain.records import PriceRow
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.history.import_mapping import PERCENT, POWERS
 from engine.history.import_series import ImportedSeries
 from engine.history.roll_up_columns import IMPORTED_STATE
-from engine.history.rows import naive_utc
+from engine.history.rows import measured_table, naive_utc, utc
 from engine.history.store import Batch
 
 BATCH_ROWS = 5_000
 _MINUTE = timedelta(minutes=1)
-_DAY = timedelta(days=1)
+_STRETCH_DAYS = np.timedelta64(6, "D")
+"""Days that are written at once: 8,640 samples."""
 
 
 class ImportStore(Protocol):
     """What an import needs of the history."""
 
     def write(self, batch: Batch) -> None: ...
+
+    def write_samples(self, site_id: str, samples: Any) -> None: ...
+
+    def roll_up(self, now: datetime) -> int: ...
 
     def columns(
         self,
@@ -50,21 +57,6 @@ class Written:
     left_out: int
 
 
-def sample_rows(series: ImportedSeries, site_id: str) -> Iterator[SampleRow]:
-    """Yield imported samples: one per minute of each interval, `state` says "imported".
-
-    Minutes, because a quarter-hour counts as measured by its minutes everywhere; each repeats
-    the mean of its interval, so that energies are those of the file.
-    """
-    targets = {*POWERS, PERCENT}
-    minutes = int(series.step / _MINUTE)
-    for start, values in series.values.items():
-        kept = {target: value for target, value in values.items() if target in targets}
-        if kept:
-            for k in range(minutes):
-                yield SampleRow(start + k * _MINUTE, site_id, kept, state=IMPORTED_STATE)
-
-
 def write_samples(
     store: ImportStore,
     series: ImportedSeries,
@@ -75,35 +67,85 @@ def write_samples(
 ) -> Written:
     """Store the samples of an import; minutes that were measured are left as they are.
 
-    Writing the same file again changes nothing.
+    Each interval becomes one sample per minute, `state` "imported", that repeats its mean:
+    a quarter-hour counts as measured by its minutes everywhere, and energies are those of the
+    file. Writing the same file again changes nothing.
 
     Args:
         store: The history.
         series: What is imported.
         site_id: The site.
-        tell: Told how many rows are done.
+        tell: Told how many minutes are done.
         dry_run: Only count.
 
     Raises:
         HistoryError: The store cannot take them; what was written stays, and importing again
             completes it.
     """
-    known = _MeasuredMinutes(store, site_id)
-    waiting: list[SampleRow] = []
+    starts, values = _arrays(series)
+    minutes = int(series.step / _MINUTE)
     written = left_out = 0
-    for row in sample_rows(series, site_id):
-        if known.has(row.ts):
-            left_out += 1
-            continue
-        written += 1
-        waiting.append(row)
-        if len(waiting) == BATCH_ROWS:
-            _flush(store, waiting, dry_run)
-            waiting = []
-            tell(written)
-    _flush(store, waiting, dry_run)
-    tell(written)
+    at = 0
+    while at < len(starts):
+        # whole stretches of days, so that what was measured is asked for once each
+        first = starts[at].astype("datetime64[D]")
+        end = int(np.searchsorted(starts, first + _STRETCH_DAYS))
+        of_minutes = np.arange(minutes) * np.timedelta64(1, "m")
+        ts = (starts[at:end, None] + of_minutes).ravel()
+        known = _measured_minutes(store, site_id, first, starts[end - 1] + of_minutes[-1])
+        new = ~np.isin(ts, known)
+        table = measured_table(
+            site_id,
+            ts[new],
+            {name: np.repeat(numbers[at:end], minutes)[new] for name, numbers in values.items()},
+            IMPORTED_STATE,
+        )
+        if not dry_run:
+            store.write_samples(site_id, table)
+        written += table.num_rows
+        left_out += len(ts) - table.num_rows
+        at = end
+        tell(written + left_out)
     return Written(written, left_out)
+
+
+def minutes_of(series: ImportedSeries) -> int:
+    """Return how many samples `write_samples` has to look at."""
+    return len(_arrays(series)[0]) * int(series.step / _MINUTE)
+
+
+def _arrays(series: ImportedSeries) -> tuple[NDArray[np.datetime64], dict[str, FloatArray]]:
+    """Return the starts of intervals that have a sample, ascending, and their values."""
+    targets = [target for target in (*POWERS, PERCENT) if target in series.targets]
+    kept = {
+        ts: row for ts, row in series.values.items() if any(target in row for target in targets)
+    }
+    starts = np.array([naive_utc(ts) for ts in kept], dtype="datetime64[us]")
+    values = {
+        target: np.array([row.get(target, np.nan) for row in kept.values()]) for target in targets
+    }
+    return starts, values
+
+
+def _measured_minutes(
+    store: ImportStore, site_id: str, since: np.datetime64, last: np.datetime64
+) -> NDArray[np.datetime64]:
+    """Return the minutes from `since` to `last` that hold measured samples."""
+    found = store.columns(
+        site_id,
+        (ColumnKey("samples"),),
+        _utc(since),
+        _utc(last) + _MINUTE,
+        Resolution.MINUTE,
+        texts=("state",),
+    )
+    minutes: NDArray[np.datetime64] = found.ts[found.texts["state"] != IMPORTED_STATE]
+    return minutes
+
+
+def _utc(ts: np.datetime64) -> datetime:
+    moment: datetime = ts.astype("datetime64[us]").item()
+    return utc(moment)
 
 
 def write_prices(
@@ -129,38 +171,3 @@ def write_prices(
         if not dry_run:
             store.write(Batch(prices=tuple(new[at : at + BATCH_ROWS])))
     return Written(len(new), len(rows) - len(new))
-
-
-def _flush(store: ImportStore, rows: list[SampleRow], dry_run: bool) -> None:
-    if rows and not dry_run:
-        store.write(Batch(samples=tuple(rows)))
-
-
-class _MeasuredMinutes:
-    """Which minutes hold measured samples; read day by day."""
-
-    def __init__(self, store: ImportStore, site_id: str) -> None:
-        self._store = store
-        self._site_id = site_id
-        self._day: datetime | None = None
-        self._minutes: set[np.datetime64] = set()
-
-    def has(self, ts: datetime) -> bool:
-        """Return whether the minute that starts at `ts` was measured."""
-        day = ts.replace(hour=0, minute=0, second=0, microsecond=0)
-        if day != self._day:
-            self._day = day
-            self._minutes = self._of(day)
-        return np.datetime64(naive_utc(ts), "us") in self._minutes
-
-    def _of(self, day: datetime) -> set[np.datetime64]:
-        found = self._store.columns(
-            self._site_id,
-            (ColumnKey("samples"),),
-            day,
-            day + _DAY,
-            Resolution.MINUTE,
-            texts=("state",),
-        )
-        measured = found.texts["state"] != IMPORTED_STATE
-        return set(found.ts[measured])

@@ -70,6 +70,20 @@ def _insert_samples(
     insert_samples_table(connection, to_arrow.samples_table(samples), stamps, source)
 
 
+def insert_measured(
+    connection: duckdb.DuckDBPyConnection, site_id: str, samples: Any, source: SampleSource
+) -> None:
+    """Store an Arrow table of samples of one site in one transaction.
+
+    Raises:
+        duckdb.Error: Nothing is certain to be stored; discard the connection.
+    """
+    connection.execute("BEGIN")
+    stamps = samples.column("ts").to_pylist()
+    insert_samples_table(connection, samples, {site_id: stamps}, source)
+    connection.execute("COMMIT")
+
+
 def insert_samples_table(
     connection: duckdb.DuckDBPyConnection,
     samples: Any,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.domain.records import (
     DeviceRow,
@@ -79,6 +81,36 @@ def samples_table(rows: Sequence[SampleRow]) -> Any:
             values = [None if v is None else int(v) for v in values]
         columns[name] = pa.array(values, _ARROW_TYPE[signal.kind])
     return pa.table(columns)
+
+
+def measured_table(
+    site_id: str,
+    ts: NDArray[np.datetime64],
+    values: Mapping[str, NDArray[np.float64]],
+    state: str,
+) -> Any:
+    """Return samples of one site as `samples_table` does, from arrays and without decisions.
+
+    Args:
+        site_id: The site.
+        ts: Times, UTC, shape (n,).
+        values: Signals to their values, shape (n,), NaN where unknown; no CODE.
+        state: `SampleRow.state` of all of them.
+    """
+    n = len(ts)
+    given: dict[str, Any] = {
+        "ts": pa.array(ts.astype("datetime64[us]"), _TIMESTAMP),
+        "site_id": pa.repeat(pa.scalar(site_id, pa.string()), n),
+        "state": pa.repeat(pa.scalar(state, pa.string()), n),
+        "unusable": pa.repeat(pa.scalar(0, pa.int32()), n),
+        "simulated": pa.repeat(pa.scalar(False, pa.bool_()), n),
+    }
+    for name, numbers in values.items():
+        given[name] = pa.array(numbers, from_pandas=True).cast(_ARROW_TYPE[SIGNALS[name].kind])
+    schema = samples_table(()).schema
+    return pa.table(
+        [given.get(item.name, pa.nulls(n, item.type)) for item in schema], schema=schema
+    )
 
 
 def prices_table(rows: Sequence[PriceRow]) -> Any:

@@ -15,6 +15,7 @@ END = datetime(9999, 1, 1)  # noqa: DTZ001
 """After everything."""
 
 _MINUTE = timedelta(minutes=1)
+_SLACK = timedelta(hours=1)
 
 
 def floor_to(ts: datetime, step: timedelta) -> datetime:
@@ -36,8 +37,14 @@ def touched(stamps: Iterable[datetime], gap_seconds: float) -> list[Span]:
     lasted. What lies less than an hour apart is one span: few spans are quicker than few minutes.
     """
     gap = timedelta(seconds=gap_seconds)
-    minutes = ((floor_to(ts - gap, _MINUTE), floor_to(ts, _MINUTE) + _MINUTE) for ts in stamps)
-    return merged(minutes, slack=timedelta(hours=1))
+    ordered = sorted(stamps)
+    ends = [k for k in range(1, len(ordered)) if ordered[k] - ordered[k - 1] > _SLACK]
+    runs = zip([0, *ends], [*ends, len(ordered)], strict=True) if ordered else ()
+    minutes = (
+        (floor_to(ordered[a] - gap, _MINUTE), floor_to(ordered[b - 1], _MINUTE) + _MINUTE)
+        for a, b in runs
+    )
+    return merged(minutes, slack=_SLACK)
 
 
 def merged(spans: Iterable[Span], slack: timedelta = timedelta(0)) -> list[Span]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +189,19 @@ class HistoryStore(SeriesStore, Protocol):
 
         Raises:
             HistoryError: Nothing of the batch is certain to be stored.
+        """
+        ...
+
+    def write_samples(self, site_id: str, samples: Any) -> None:
+        """Store many samples of one site in one transaction, as `write` stores few.
+
+        Args:
+            site_id: The site of all of them.
+            samples: Arrow table as `rows.measured_table` makes it, no time twice, at most
+                `checks.MAX_BATCH_ROWS` rows.
+
+        Raises:
+            HistoryError: Nothing is certain to be stored; send it again.
         """
         ...
 

@@ -45,6 +45,10 @@ class DuckDbUpkeep(DuckDbReads):
         """Run `action` with a writing cursor; an error undoes what it did not commit."""
 
     @abstractmethod
+    def _checkpoint_when_due(self) -> None:
+        """Checkpoint when the log is long or old."""
+
+    @abstractmethod
     def _report(self, code: str, severity: str, message: str) -> None:
         """Store an event of the store itself and tell whoever listens."""
 
@@ -63,6 +67,7 @@ class DuckDbUpkeep(DuckDbReads):
             for site_id in self._changing("rolled up", pending_sites):
                 stretch = partial(roll_up_stretch, source=self._source, site_id=site_id, over=over)
                 count, waits = self._changing("rolled up", stretch)
+                self._checkpoint_when_due()
                 made += count
                 more = more or waits
         return made

@@ -43,7 +43,7 @@ from engine.runtime.device_service import DeviceService
 from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.history_desk import HistoryDesk
-from engine.runtime.history_setup import open_history
+from engine.runtime.history_setup import DATABASE_NAME, open_history
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
@@ -63,8 +63,6 @@ if TYPE_CHECKING:
     from engine.runtime.history_setup import History
 
 log = logging.getLogger(__name__)
-
-DATABASE_NAME = "hot.duckdb"
 
 WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     History: TypeAlias = DuckDbHistory | PostgresHistory
 
+DATABASE_NAME = "hot.duckdb"
+"""Name of the history file in the data folder."""
+
 _GAP_STEPS = 3
 
 

@@ -16,8 +16,8 @@ from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.domain.sample import ProcessImage, Sample
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
-from engine.runtime.assembly import DATABASE_NAME, site_from
-from engine.runtime.history_setup import open_history
+from engine.runtime.assembly import site_from
+from engine.runtime.history_setup import DATABASE_NAME, open_history
 from engine.runtime.known_then import known_at
 from engine.runtime.market_service import build_market
 from engine.runtime.planner import MadePlan

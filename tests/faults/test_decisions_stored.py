@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.runtime.assembly import DATABASE_NAME
+from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.fault_site import Fault, FaultSite
 
 Decision = tuple[str | None, str | None, str | None]

@@ -17,7 +17,7 @@ from engine.devices.simulator.image_server import Image
 from engine.domain.control import EngineState
 from engine.domain.errors import ConfigError, EmsError
 from engine.domain.signals import EXTERNAL_CONTACT
-from engine.runtime.assembly import DATABASE_NAME
+from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.contact_device import NAME, ContactDevice
 from tests.support.fault_site import CYCLE_S, Fault, FaultSite, assert_stored_as_seen
 

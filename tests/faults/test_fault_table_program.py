@@ -25,7 +25,8 @@ from engine.devices.simulator.profile_server import ProfileServer
 from engine.devices.simulator.server import UNITS, DemoPlantServer
 from engine.domain.clock import SystemClock
 from engine.notify.kept import KEPT_NAME
-from engine.runtime.assembly import DATABASE_NAME, site_from
+from engine.runtime.assembly import site_from
+from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.build import SIMPLE_MODELS
 from tests.support.http_server import Answer
 from tests.support.process import Program, running, wait_for

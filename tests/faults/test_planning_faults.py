@@ -38,9 +38,10 @@ from engine.history.store import Batch
 from engine.optimization.optimizer import Optimizer
 from engine.recorded.recording import Recording
 from engine.runtime import planning_setup, uncertainty
-from engine.runtime.assembly import DATABASE_NAME, build_engine, make_demo_plant
+from engine.runtime.assembly import build_engine, make_demo_plant
 from engine.runtime.engine import Engine
 from engine.runtime.forecast_service import StandIn
+from engine.runtime.history_setup import DATABASE_NAME
 from engine.runtime.strategy_desk import OVERRIDE_NAME
 from engine.strategies import candidates
 from tests.support.access import OPEN, open_flask

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from engine.history.duckdb_store import DuckDbHistory
-from engine.runtime.assembly import DATABASE_NAME
+from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.process import ROOT, Program, running, wait_for
 
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))

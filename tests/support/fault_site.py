@@ -37,8 +37,9 @@ from engine.domain.strategy import StrategyKey
 from engine.optimization.instance import Instance
 from engine.recorded.recording import Recording
 from engine.runtime import assembly, planner
-from engine.runtime.assembly import DATABASE_NAME, build_engine, site_from
+from engine.runtime.assembly import build_engine, site_from
 from engine.runtime.engine import CONTROL_FAILING
+from engine.runtime.history_setup import DATABASE_NAME
 from engine.strategies.candidates import CandidatePlan, plan_candidates
 from engine.strategies.parameters import StrategyContext
 from tests.support.build import SIMPLE_MODELS

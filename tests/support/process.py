@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.domain.errors import AlreadyRunningError
 from engine.history.file_lock import FileLock
-from engine.runtime.assembly import DATABASE_NAME
+from engine.runtime.history_setup import DATABASE_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 

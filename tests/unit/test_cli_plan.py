@@ -22,7 +22,7 @@ from engine.domain.strategy import StrategyKey
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.store import Batch
 from engine.market.prices import DayAheadPrices
-from engine.runtime.assembly import DATABASE_NAME
+from engine.runtime.history_setup import DATABASE_NAME
 from engine.runtime.known_then import known_at
 from engine.runtime.market_service import MarketService
 from engine.runtime.strategy_desk import OVERRIDE_NAME

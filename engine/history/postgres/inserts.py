@@ -34,7 +34,7 @@ def insert_batch(session: Session, batch: Batch, gap_seconds: float, own_site: s
         psycopg.Error: Nothing is certain to be stored; the same batch may be sent again.
     """
     with session.transaction():
-        _insert_measured(session, batch, gap_seconds)
+        _insert_samples(session, batch, gap_seconds)
         for table, rows in _new_rows(batch, own_site).items():
             store(session, table, rows, replace=False)
         for table, rows in _replacing_rows(batch).items():
@@ -46,7 +46,18 @@ def insert_batch(session: Session, batch: Batch, gap_seconds: float, own_site: s
             _insert_selections(session, key)
 
 
-def _insert_measured(session: Session, batch: Batch, gap_seconds: float) -> None:
+def insert_measured(session: Session, site_id: str, samples: Any, gap_seconds: float) -> None:
+    """Store an Arrow table of samples of one site in one transaction.
+
+    Raises:
+        psycopg.Error: Nothing is certain to be stored; the same table may be sent again.
+    """
+    with session.transaction():
+        store(session, "samples", samples, replace=False)
+        mark_pending(session, {site_id: samples.column("ts").to_pylist()}, gap_seconds)
+
+
+def _insert_samples(session: Session, batch: Batch, gap_seconds: float) -> None:
     if not batch.samples:
         return
     samples = first_of(batch.samples, lambda r: (r.site_id, r.ts))

@@ -36,13 +36,16 @@ from engine.history.roll_up_sql import (
     sql_type,
     with_parts,
 )
-from engine.history.roll_ups import STRETCH, add_pending, kept_from, pending
+from engine.history.roll_ups import add_pending, kept_from, pending
 from engine.history.schema import MINUTES, QUARTER_HOURS, SQL_TYPE
 from engine.history.series_queries import Wanted
 from engine.history.spans import BEGINNING, END, Span, ceil_to, clipped, first_of, merged, widened
 
 _MINUTE = timedelta(seconds=MINUTE_S)
 _QUARTER = timedelta(seconds=QUARTER_HOUR_S)
+STRETCH = timedelta(days=1)
+"""Most minutes one transaction makes."""
+
 _ARROW = {"FLOAT": pa.float32(), "DOUBLE": pa.float64(), "INTEGER": pa.int32()}
 
 

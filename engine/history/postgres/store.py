@@ -34,20 +34,20 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import Selection
 from engine.history import forecast_queries, queries
 from engine.history.backup import BackupReport
-from engine.history.checks import check_batch, check_time
+from engine.history.checks import check_batch, check_samples_table, check_time
 from engine.history.columns import ColumnKey, Columns, Resolution
 from engine.history.dictionary import TableInfo
 from engine.history.point_reads import Points
 from engine.history.postgres import queries as own_queries
 from engine.history.postgres import series
-from engine.history.postgres.inserts import insert_batch
+from engine.history.postgres.inserts import insert_batch, insert_measured
 from engine.history.postgres.schema import migrate
 from engine.history.postgres.session import Session, failed, lock_key
 from engine.history.postgres.target import PostgresTarget
 from engine.history.read_limit import interruptible
 from engine.history.retention import Retention
 from engine.history.roll_up_columns import GAP_SECONDS
-from engine.history.roll_ups import STRETCH, pending_sites
+from engine.history.roll_ups import pending_sites
 from engine.history.rows import naive_utc
 from engine.history.series_names import SeriesName
 from engine.history.series_queries import interval_question, points_of
@@ -150,6 +150,18 @@ class PostgresHistory:
             "written", lambda s: insert_batch(s, batch, self._gap_seconds, self._site_id)
         )
 
+    def write_samples(self, site_id: str, samples: Any) -> None:
+        """Store many samples of one site in one transaction; see `HistoryStore.write_samples`.
+
+        Raises:
+            HistoryError: Nothing is certain to be stored; send it again.
+        """
+        check_samples_table(samples)
+        if samples.num_rows:
+            self._changing(
+                "written", lambda s: insert_measured(s, site_id, samples, self._gap_seconds)
+            )
+
     def roll_up(self, now: datetime) -> int:
         """Make the roll-ups of minutes that are over; see `SeriesStore.roll_up`.
 
@@ -178,7 +190,7 @@ class PostgresHistory:
         spans = widened([queries.period(since, until)], timedelta(minutes=15))
         made = 0
         while spans:
-            stretch, spans = first_of(spans, STRETCH)
+            stretch, spans = first_of(spans, series.STRETCH)
             rebuild = partial(self._rebuild, site_id=site_id, spans=stretch)
             made += self._changing("rolled up", rebuild)
         return made
