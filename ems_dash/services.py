@@ -6,8 +6,9 @@ against the real engine and against a fake in tests alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from engine.analytics.quality import QualityReport
@@ -44,6 +45,8 @@ from engine.runtime.accuracy_service import ModelAccuracy
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
 from engine.runtime.forecast_archive import Came, WeatherInputs
 from engine.runtime.history_desk import ExportState, RunningExport
+from engine.runtime.history_import import ImportAsked
+from engine.runtime.import_desk import ImportPreview, ImportState
 from engine.runtime.planned_past import PlannedStep
 from engine.telemetry.recent import RecentCycle
 
@@ -167,6 +170,11 @@ class Services(Protocol):
     @property
     def history(self) -> HistoryServices:
         """Series, SQL and exports of everything that is kept."""
+        ...
+
+    @property
+    def imports(self) -> ImportServices:
+        """Files that are read into the history."""
         ...
 
     @property
@@ -372,6 +380,56 @@ class HistoryServices(Protocol):
 
     def exports(self) -> tuple[ExportState, ...]:
         """Return the exports that run and the newest that have ended, oldest first."""
+        ...
+
+
+class ImportServices(Protocol):
+    """What the web application may ask about files read into the history; one at a time."""
+
+    def keep(self, name: str, chunks: Iterable[bytes]) -> Path:
+        """Store an uploaded file until it is imported, and return where.
+
+        The name of its folder is its token, by which `kept` finds it again.
+
+        Raises:
+            EmsError: It is too large, has no name or cannot be stored.
+        """
+        ...
+
+    def kept(self, token: str) -> Path:
+        """Return the file that waits under `token`.
+
+        Raises:
+            EmsError: There is none any more.
+        """
+        ...
+
+    def preview(self, asked: ImportAsked) -> ImportPreview:
+        """Return the first rows of a file and what its columns seem to be.
+
+        Raises:
+            EmsError: It cannot be read.
+        """
+        ...
+
+    def start(self, asked: ImportAsked, *, dry_run: bool = False) -> ImportState:
+        """Begin to import a file, or to check it, and return at once.
+
+        Raises:
+            EmsError: Another import runs.
+        """
+        ...
+
+    def states(self) -> tuple[ImportState, ...]:
+        """Return the import that runs and the newest that have ended, oldest first."""
+        ...
+
+    def state(self, number: int) -> ImportState | None:
+        """Return how one import is doing, None when it is unknown or forgotten."""
+        ...
+
+    def cancel(self) -> None:
+        """End the import that runs, soon; what was written stays."""
         ...
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine.domain.errors import AlreadyRunningError, EmsError
 
 if TYPE_CHECKING:
-    from engine.runtime.history_import import ImportReport
+    from engine.runtime.history_import import ImportProgress, ImportReport
+
+
+_TELL_SECONDS = 5.0
+_STEPS = {
+    "reading": "reading",
+    "samples": "writing samples",
+    "prices": "writing prices",
+    "roll_ups": "making minutes and quarter-hours",
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -113,15 +124,12 @@ def execute(arguments: argparse.Namespace) -> int:
                 tell=_told(arguments.json),
                 dry_run=arguments.dry_run,
             )
-            if not arguments.dry_run:
-                # ends after some time, done or not: the program does the rest beside its work
-                store.roll_up(now)
     except AlreadyRunningError as error:
         raise AlreadyRunningError(
             error.message,
             field=error.field,
             value=error.value,
-            hint="Stop the program, import, and start it again.",
+            hint="Import by the running program, or stop it first.",
         ) from error
     if arguments.json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
@@ -161,10 +169,23 @@ def _refusal(error: Any) -> dict[str, Any]:
     }
 
 
-def _told(quiet: bool) -> Any:
-    def tell(rows: int) -> None:
-        if not quiet and sys.stderr.isatty():
-            print(f"{rows} samples", end="\r", file=sys.stderr, flush=True)
+def _told(quiet: bool) -> Callable[[ImportProgress], None]:
+    """Return what shows progress: one line that changes, or in a file a line every few seconds."""
+    shown_s = time.monotonic()
+
+    def tell(progress: ImportProgress) -> None:
+        nonlocal shown_s
+        on_screen = sys.stderr.isatty()
+        now_s = time.monotonic()
+        if quiet or (not on_screen and now_s - shown_s < _TELL_SECONDS):
+            return
+        shown_s = now_s
+        share = f" {100 * progress.done // progress.total} %" if progress.total else ""
+        line = f"{_STEPS[progress.step]}{share}"
+        if on_screen:
+            print(f"\r{line:<40}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     return tell
 

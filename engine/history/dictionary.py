@@ -199,7 +199,7 @@ def tables() -> dict[str, TableInfo]:
         ),
         _roll_up(
             "minutes",
-            "One minute of samples; minutes that are over, the newest may still be missing",
+            "One minute of samples; minutes that are over, the newest five may still be missing",
         ),
         _roll_up("quarter_hours", "One quarter-hour of samples, likewise"),
         TableInfo(

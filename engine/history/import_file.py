@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ MOST_ROWS = 2_000_000
 
 _SEPARATORS = (";", "\t", ",", "|")
 _SHOWN_PROBLEMS = 20
+
+HEAD_ROWS = 50
+"""Rows that `read_head` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +138,37 @@ def read_table(
         text = path.read_text(encoding=encoding)
     except OSError as error:
         raise _unreadable(path, f"{error.strerror or error}", "Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise _unreadable(
-            path, f"It is no {encoding} text", "Give --encoding, for example cp1252."
-        ) from error
-    except LookupError as error:
-        raise _unreadable(path, f"The encoding {encoding} is unknown", "Try utf-8.") from error
+    except (UnicodeDecodeError, LookupError) as error:
+        raise _not_text(path, encoding) from error
     except pa.ArrowException as error:
-        raise _unreadable(path, "It is no readable Parquet file", "Write it anew.") from error
+        raise _not_parquet(path) from error
     return parse_csv(text, path.name, separator=separator, decimal=decimal)
+
+
+def read_head(path: Path, *, separator: str | None, decimal: str | None, encoding: str) -> RawTable:
+    """Return the first rows of the table in `path`, at most `HEAD_ROWS`; see `read_table`.
+
+    Raises:
+        QueryError: It cannot be read, or has no rows.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            file = pq.ParquetFile(path)
+            return _of_parquet(path, next(file.iter_batches(HEAD_ROWS), None))
+        with path.open(encoding=encoding, newline="") as source:
+            text = "".join(islice(source, HEAD_ROWS + 1 + _comment_lines(path, encoding)))
+    except OSError as error:
+        raise _unreadable(path, f"{error.strerror or error}", "Check the path.") from error
+    except (UnicodeDecodeError, LookupError) as error:
+        raise _not_text(path, encoding) from error
+    except pa.ArrowException as error:
+        raise _not_parquet(path) from error
+    return parse_csv(text, path.name, separator=separator, decimal=decimal)
+
+
+def _comment_lines(path: Path, encoding: str) -> int:
+    with path.open(encoding=encoding) as source:
+        return sum(1 for _ in takewhile(lambda line: line.lstrip("\ufeff").startswith("#"), source))
 
 
 def parse_csv(text: str, name: str, *, separator: str | None, decimal: str | None) -> RawTable:
@@ -235,14 +261,30 @@ def _parquet(path: Path) -> RawTable:
             f"It has {file.metadata.num_rows} rows",
             f"It needs 1 to {MOST_ROWS}; split it, for example by month.",
         )
-    table = file.read()
+    return _of_parquet(path, file.read())
+
+
+def _of_parquet(path: Path, rows: Any) -> RawTable:
+    if rows is None:
+        raise _unreadable(path, "It has no rows", "Choose another.")
+    names = tuple(rows.schema.names)
     return RawTable(
         path.name,
-        tuple(table.column_names),
-        range(1, table.num_rows + 1),
-        {name: table.column(name).to_pylist() for name in table.column_names},
+        names,
+        range(1, rows.num_rows + 1),
+        {name: rows.column(name).to_pylist() for name in names},
         ".",
     )
+
+
+def _not_text(path: Path, encoding: str) -> QueryError:
+    return _unreadable(
+        path, f"It is no {encoding} text", "Give --encoding, for example utf-8 or cp1252."
+    )
+
+
+def _not_parquet(path: Path) -> QueryError:
+    return _unreadable(path, "It is no readable Parquet file", "Write it anew.")
 
 
 def _unreadable(path: Path, what: str, hint: str) -> QueryError:

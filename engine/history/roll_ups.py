@@ -23,8 +23,11 @@ from engine.history.sql_cursor import SqlCursor
 _QUARTER = timedelta(seconds=QUARTER_HOUR_S)
 _MICROSECOND = timedelta(microseconds=1)
 
-STRETCH = timedelta(days=6)
-"""Most minutes one transaction makes: 8,640, far below what would bypass the WAL."""
+STRETCH = timedelta(days=1)
+"""Minutes one transaction makes unless more are known to be quick."""
+
+LONGEST_STRETCH = timedelta(days=32)
+"""Most minutes one transaction makes: 46,080, still far below what would bypass the WAL."""
 
 
 def mark_pending(
@@ -58,15 +61,20 @@ def pending_sites(cursor: SqlCursor) -> list[str]:
 
 
 def roll_up_stretch(
-    cursor: duckdb.DuckDBPyConnection, source: SampleSource, site_id: str, over: datetime
+    cursor: duckdb.DuckDBPyConnection,
+    source: SampleSource,
+    site_id: str,
+    over: datetime,
+    stretch: timedelta = STRETCH,
 ) -> tuple[int, bool]:
-    """Make the oldest pending minutes of a site in one transaction, at most `STRETCH`.
+    """Make the oldest pending minutes of a site in one transaction, at most `stretch`.
 
     Args:
         cursor: A writing cursor; after an error close it, which undoes everything.
         source: Where samples are.
         site_id: The site.
         over: Minutes that end by then are made.
+        stretch: Most minutes to make.
 
     Returns:
         Minutes made, and whether more wait that are over.
@@ -74,7 +82,7 @@ def roll_up_stretch(
     cursor.execute("BEGIN")
     lacking = pending(cursor, site_id)
     ready = clipped(lacking, BEGINNING, over)
-    now_made, later = first_of(ready, STRETCH)
+    now_made, later = first_of(ready, stretch)
     if not now_made:
         cursor.execute("ROLLBACK")
         return 0, False

@@ -22,11 +22,14 @@ from engine.history.checks import check_time
 from engine.history.queries import period
 from engine.history.reads import DuckDbReads
 from engine.history.retention import Retention
-from engine.history.roll_ups import STRETCH, make, pending_sites, roll_up_stretch
+from engine.history.roll_ups import LONGEST_STRETCH, STRETCH, make, pending_sites, roll_up_stretch
 from engine.history.rows import naive_utc
 from engine.history.spans import Span, first_of, floor_to, widened
 
 _T = TypeVar("_T")
+_TURN_SECONDS = 1.0
+"""About so long one transaction of roll-ups takes."""
+
 _CALL_SECONDS = 2.0
 """After this time the rest is left for the next call, so that rows do not wait for long."""
 
@@ -37,6 +40,7 @@ class DuckDbUpkeep(DuckDbReads):
     _retention: Retention
 
     def __init__(self) -> None:
+        self._stretch = STRETCH
         self._unneeded_files: list[str] = []
         self._archive_in_use = threading.Lock()
 
@@ -65,12 +69,27 @@ class DuckDbUpkeep(DuckDbReads):
         while more and time.perf_counter() < stop:
             more = False
             for site_id in self._changing("rolled up", pending_sites):
-                stretch = partial(roll_up_stretch, source=self._source, site_id=site_id, over=over)
-                count, waits = self._changing("rolled up", stretch)
+                began = time.perf_counter()
+                make_some = partial(
+                    roll_up_stretch,
+                    source=self._source,
+                    site_id=site_id,
+                    over=over,
+                    stretch=self._stretch,
+                )
+                count, waits = self._changing("rolled up", make_some)
+                self._adapt_stretch(time.perf_counter() - began)
                 self._checkpoint_when_due()
                 made += count
                 more = more or waits
         return made
+
+    def _adapt_stretch(self, took_s: float) -> None:
+        """Take more at once of what is quick: imported days have few samples."""
+        if took_s < _TURN_SECONDS / 2:
+            self._stretch = min(2 * self._stretch, LONGEST_STRETCH)
+        elif took_s > _TURN_SECONDS:
+            self._stretch = max(self._stretch / 2, STRETCH)
 
     def rebuild_roll_ups(self, site_id: str, since: datetime, until: datetime) -> int:
         """Make all roll-ups of a period again; see `SeriesStore.rebuild_roll_ups`."""

@@ -25,6 +25,7 @@ from engine.domain.alarms import AlarmView
 from engine.domain.clock import AcceleratedClock, Clock, SystemClock
 from engine.domain.errors import ConfigError, DeviceError, EmsError
 from engine.domain.quarter_hour import quarter_start
+from engine.domain.records import EventRow
 from engine.domain.site import Battery, GridConnection, Site
 from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.history.writer import HistoryWriter
@@ -44,6 +45,7 @@ from engine.runtime.engine import Engine, EngineParts
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.history_desk import HistoryDesk
 from engine.runtime.history_setup import DATABASE_NAME, open_history
+from engine.runtime.import_desk import ImportDesk
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
@@ -63,6 +65,9 @@ if TYPE_CHECKING:
     from engine.runtime.history_setup import History
 
 log = logging.getLogger(__name__)
+
+IMPORT_FOLDER = "imports"
+"""Where uploaded files wait, in the data folder."""
 
 WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""
@@ -374,6 +379,13 @@ def _assemble(
             market=market,
             history=writer,
             history_desk=HistoryDesk(store, site.site_id, site.timezone, clock.now),
+            imports=ImportDesk(
+                store,
+                config,
+                data_dir.resolve() / IMPORT_FOLDER,
+                clock.now,
+                lambda *event: events.add(EventRow(clock.now(), site.site_id, *event)),
+            ),
             events=events,
             ring=ring,
             recent=RecentRing(),

@@ -44,6 +44,7 @@ from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.history_desk import HistoryDesk
+from engine.runtime.import_desk import ImportDesk
 from engine.runtime.market_service import MarketService
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import OperatorDesk
@@ -119,6 +120,7 @@ class EngineParts:
         market: Where prices and weather come from.
         history: History writer.
         history_desk: Answers what is asked about the history.
+        imports: Reads files into the history.
         events: The newest events; hands them to the history.
         ring: Minute means.
         recent: Every cycle of the last hour.
@@ -149,6 +151,7 @@ class EngineParts:
     market: MarketService
     history: HistoryWriter
     history_desk: HistoryDesk
+    imports: ImportDesk
     events: EventLog
     ring: MinuteRing
     recent: RecentRing
@@ -293,6 +296,11 @@ class Engine:
         """Series, SQL and exports of everything that is kept."""
         return self._parts.history_desk
 
+    @property
+    def imports(self) -> ImportDesk:
+        """Files that are read into the history."""
+        return self._parts.imports
+
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return signal to the newest forecast; empty before the first plan."""
         return self._parts.forecasts.newest()
@@ -365,6 +373,7 @@ class Engine:
                 thread.join(timeout=0.3)
             self._parts.devices.stop(safe_power_kw=SAFE_POWER_KW, timeout_s=0.8)
             self._event("info", "engine_stopped", "The engine stopped; setpoint 0 kW.")
+            self._parts.imports.stop(0.3)
             self._parts.cycle.flush()
             self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
             self._parts.alarm_desk.stop(0.5)

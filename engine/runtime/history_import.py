@@ -17,7 +17,13 @@ from engine.domain.records import PriceRow
 from engine.history.import_file import read_table
 from engine.history.import_mapping import PRICE, guess_map, parse_map
 from engine.history.import_series import ImportedSeries, ImportOptions, read_series
-from engine.history.import_write import ImportStore, Written, write_prices, write_samples
+from engine.history.import_write import (
+    ImportStore,
+    Written,
+    minutes_of,
+    write_prices,
+    write_samples,
+)
 from engine.history.query_errors import QueryError
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices
@@ -79,6 +85,25 @@ class ImportReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import is.
+
+    Attributes:
+        step: ``"reading"``, ``"samples"``, ``"prices"`` or ``"roll_ups"``, in this order.
+        done: Minutes done in this step.
+        total: Minutes in all, 0 where a step is not counted.
+    """
+
+    step: str
+    done: int = 0
+    total: int = 0
+
+
+TellImport = Callable[[ImportProgress], None]
+"""Told of progress; may raise to end the import."""
+
+
 def read_import(asked: ImportAsked) -> ImportedSeries:
     """Return what a file holds, all of it checked; nothing is written.
 
@@ -103,10 +128,12 @@ def write_import(
     name: str,
     now: datetime,
     *,
-    tell: Callable[[int], None],
+    tell: TellImport,
     dry_run: bool,
 ) -> ImportReport:
     """Write what a file holds as samples and prices that say where they came from.
+
+    Their roll-ups are made as well; without them every question would read the samples.
 
     Args:
         store: The history.
@@ -114,7 +141,7 @@ def write_import(
         series: What the file holds.
         name: Name of the file.
         now: The time, UTC.
-        tell: Told how many samples are done.
+        tell: Told of progress.
         dry_run: Only count.
 
     Raises:
@@ -123,8 +150,21 @@ def write_import(
     """
     site_id = config.site.id
     rows = imported_prices(series, config, name, now) if PRICE in series.targets else []
-    samples = write_samples(store, series, site_id, tell, dry_run=dry_run)
+    total = minutes_of(series)
+    samples = write_samples(
+        store,
+        series,
+        site_id,
+        lambda done: tell(ImportProgress("samples", done, total)),
+        dry_run=dry_run,
+    )
+    tell(ImportProgress("prices"))
     prices = write_prices(store, rows, site_id, dry_run=dry_run)
+    made = 0
+    # each call takes a few seconds, so that the program's own rows can be stored in between
+    while not dry_run and (more := store.roll_up(now)):
+        made += more
+        tell(ImportProgress("roll_ups", min(made, total), total))
     return ImportReport(name, series, samples, prices, dry_run)
 
 

@@ -278,5 +278,5 @@ def test_the_command_checks_shows_and_writes(
     with DuckDbHistory(tmp_path / "data" / "hot.duckdb") as store:
         code, out = run(tmp_path, capsys, str(path))
         assert code == 2
-        assert "Stop the program, import" in out
+        assert "or stop it first" in out
         assert store.counts()["samples"] == 1365
