@@ -7,7 +7,17 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from ems_dash.cli import backup, export, import_history, plan, profile, run, simulate, solve
+from ems_dash.cli import (
+    backtest,
+    backup,
+    export,
+    import_history,
+    plan,
+    profile,
+    run,
+    simulate,
+    solve,
+)
 from engine.domain.errors import EmsError
 
 EXIT_OK = 0
@@ -21,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         description="EMS Dash: energy management for battery storage at commercial sites.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, plan, solve, export, import_history, backup, simulate, profile):
+    for module in (run, plan, solve, backtest, export, import_history, backup, simulate, profile):
         module.add_parser(commands)
     return top
 

@@ -148,6 +148,6 @@ def make_plan(
         site_price_eur_per_kwh=solution.site_price_eur_per_kwh,
         peak_share_eur_per_kwh=solution.peak_dual_eur_per_kw / instance.step_hours,
         billed_peak_kw=current_peak_kw(instance, solution),
-        steering=steering_of(instance, solution),
+        steering=steering_of(instance, solution.grid_kw),
         reserve_kwh=instance.energy_reserve_kwh,
     )

@@ -120,7 +120,7 @@ def _candidate(
                 hint="Another strategy plans meanwhile; please report this case.",
             )
         worth = evaluate(true_instance, solution.battery_kw, solution.curtailed_kw)
-        view = steering_of(instance, solution)
+        view = steering_of(instance, solution.grid_kw)
     except EmsError as error:
         log.warning("strategy %s made no plan: %s", key, error)
         return _failed(key, instance, str(error))

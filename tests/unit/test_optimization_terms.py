@@ -286,7 +286,7 @@ def test_steering_carries_the_view_of_the_strategy() -> None:
         grid_charge_allowed=False,
     )
     solution = checked(instance)
-    steering = steering_of(instance, solution)
+    steering = steering_of(instance, solution.grid_kw)
     assert steering.sell_eur_per_kwh == pytest.approx([0.03, 0.03])
     assert steering.peak_cap_kw[0] == np.inf
     assert steering.peak_cap_kw[1] == pytest.approx(max(6.0, float(solution.grid_kw[1])))
@@ -299,7 +299,7 @@ def test_steering_carries_the_view_of_the_strategy() -> None:
 def test_without_a_demand_charge_there_is_no_peak_to_hold() -> None:
     solution = checked(small())
     assert current_peak_kw(small(), solution) is None
-    assert np.all(np.isinf(steering_of(small(), solution).peak_cap_kw))
+    assert np.all(np.isinf(steering_of(small(), solution.grid_kw).peak_cap_kw))
 
 
 # -- what is refused ---------------------------------------------------------------------

@@ -26,7 +26,7 @@ from engine.analytics.backtest.accounts import (
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.foresight import perfect_traces
 from engine.analytics.backtest.plans import Planner, names
-from engine.analytics.backtest.policy import NONE, Forecaster, Policy
+from engine.analytics.backtest.policy import AUTO, NONE, Forecaster, Policy
 from engine.analytics.backtest.prepared import Prepared, prepare
 from engine.analytics.backtest.problems import Problems
 from engine.analytics.backtest.replay import ClosedLoop
@@ -264,8 +264,9 @@ def _run(
     if policy.forecaster is Forecaster.PERFECT:
         traces, solution = perfect_traces(prepared, policy)
         alive(n)
-        gap = (f"The optimum is proven up to a gap of {solution.gap:.1g}.",)
-        return traces, 1, 0, gap if solution.gap > 0.0 else ()
+        gap_eur = solution.gap * max(1.0, abs(solution.objective_eur))
+        gap = (f"The optimum is proven up to {gap_eur:.2f} EUR.",)
+        return traces, 1, 0, gap if gap_eur >= SMALLEST_SAVING_EUR else ()
     views = _PREPARED.views(prepared, policy.forecaster)
     planner = Planner(Problems(prepared, policy, views), policy)
     loop = ClosedLoop(prepared, policy, planner)
@@ -276,6 +277,12 @@ def _run(
     if loop.failed:
         notes.append(f"{loop.failed} plans could not be made; the one before stayed in force.")
     return traces, planner.solves, loop.failed, tuple(notes)
+
+
+def _is_perfect(policy: Policy) -> bool:
+    """True for every way to say perfect foresight: what it cannot know is nothing."""
+    whole = policy.strategy in (StrategyKey.CO_OPTIMISED.value, AUTO)
+    return whole and policy.forecaster is Forecaster.PERFECT
 
 
 def _without(prepared: Prepared) -> Account:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
-from itertools import count
 
 import numpy as np
 
@@ -19,16 +18,23 @@ from engine.domain.quarter_hour import STEP
 from engine.domain.strategy import StrategyKey
 from engine.optimization.instance import Instance
 from engine.optimization.kernel import convex, stage
-from engine.optimization.kernel.forward import BATTERY, ENERGY, GIVEN, GRID, STORED_VALUE
+from engine.optimization.kernel.forward import (
+    BATTERY,
+    ENERGY,
+    GIVEN,
+    GRID,
+    PLAN_COLUMNS,
+    STORED_VALUE,
+)
 from engine.optimization.kernel.found import with_prices
 from engine.optimization.kernel.peaks import SOLVED, convex_plan, one_peak_plan
-from engine.optimization.kernel.problem import PEAK_EXCESS
+from engine.optimization.kernel.problem import PEAK_EXCESS, problem_of, unsupported
 from engine.optimization.kernel.rolling import Store
+from engine.optimization.kernel.solver import convex_search
 from engine.optimization.routed import RoutedOptimizer
-from engine.optimization.solution import Solution
-from engine.optimization.steering import peak_caps_kw, steering_of
-from engine.strategies.candidates import plan_candidates
+from engine.optimization.steering import steering_of
 from engine.strategies.configured import configure
+from engine.strategies.evaluation import Evaluation, evaluate
 from engine.strategies.parameters import StrategyContext
 from engine.strategies.selector import Selector, Standing
 
@@ -36,7 +42,10 @@ _NOT_CHECKED = PlanCheck(True, 0.0, 0.0, 0.0)
 """Kernel plans are held to the model of record by the tests of the kernel; replaying each of
 tens of thousands would double the time, and the closed loop has exact physics of its own."""
 
-_FLUTTER_KWH = 1e-9
+_FLUTTER_KWH = 1e-6
+
+_VALUES_HOLD = 4
+"""Quarter-hours for which the values of a co-optimised plan serve those of other strategies."""
 
 
 class Planner:
@@ -60,7 +69,6 @@ class Planner:
         )
         self._standing: Standing | None = None
         self._values: tuple[int, FloatArray] | None = None
-        self._numbers = count(1)
         self.solves = 0
         self.chosen: dict[str, int] = {}
 
@@ -88,7 +96,7 @@ class Planner:
         """Return the energy without the rounding by which it may lie outside the window."""
         battery = self._prepared.case.battery
         low, high = battery.energy_min_kwh, battery.energy_max_kwh
-        near = low - _FLUTTER_KWH * 1e3 <= energy_kwh <= high + _FLUTTER_KWH * 1e3
+        near = low - _FLUTTER_KWH <= energy_kwh <= high + _FLUTTER_KWH
         return min(max(energy_kwh, low), high) if near else energy_kwh
 
     def _a_day_before(self, step: int) -> float | None:
@@ -103,8 +111,7 @@ class Planner:
         self.solves += 1
         if found is None:
             instance = self._problems.instance(outlook)
-            solution = self._optimizer.solve(instance)
-            plan = self._plan(outlook, solution, StrategyKey.CO_OPTIMISED, instance)
+            plan = self._plan(outlook, self._flows(instance), StrategyKey.CO_OPTIMISED, instance)
         else:
             columns, caps = found
             values = self._scenario_values(outlook)
@@ -144,10 +151,7 @@ class Planner:
         return self._published(
             outlook,
             StrategyKey.CO_OPTIMISED.value,
-            battery_kw=columns[:, BATTERY],
-            grid_kw=columns[:, GRID],
-            curtailed_kw=columns[:, GIVEN],
-            soc_kwh=columns[:, ENERGY],
+            columns,
             values=values,
             steering=PlanSteering(
                 buy_eur_per_kwh=ahead.buy,
@@ -161,45 +165,71 @@ class Planner:
         )
 
     def _pure(self, key: StrategyKey, outlook: Outlook) -> Plan:
-        true = self._problems.instance(outlook)
-        instance = configure(key, true, self._parameters, self._context(outlook))
-        solution = self._optimizer.solve(instance)
+        instance = self._configured(key, self._problems.instance(outlook), outlook)
         self.solves += 1
-        # The value of what is left comes from the true prices, as live.
-        found = self._arrays.plan(outlook)
-        if found is not None:
-            self._values = (outlook.first, found[0][:, STORED_VALUE].copy())
-        return self._plan(outlook, solution, key, instance)
+        self._learn_value(outlook)
+        return self._plan(outlook, self._flows(instance), key, instance)
 
     def _automatic(self, outlook: Outlook) -> Plan:
+        """Return the plan of the strategy chosen as live: by worth, with hysteresis."""
         true = self._problems.instance(outlook)
-        candidates = plan_candidates(
-            true, self._context(outlook), self._parameters, self._optimizer
-        )
-        self.solves += len(candidates)
+        worth: dict[StrategyKey, Evaluation] = {}
+        made: dict[StrategyKey, tuple[Instance, FloatArray]] = {}
+        for key in StrategyKey:
+            instance = self._configured(key, true, outlook)
+            columns = self._flows(instance)
+            made[key] = instance, columns
+            worth[key] = evaluate(true, columns[:, BATTERY], columns[:, GIVEN])
+        self.solves += len(made)
         selection = self._selector.choose(
-            [candidate.value for candidate in candidates.values()],
+            [value.candidate(key) for key, value in worth.items()],
             now=true.start,
             site_id=self._prepared.case.site.site_id,
-            plan_id=str(next(self._numbers)),
+            plan_id=str(outlook.first),
             standing=self._standing,
-            preferences_eur={key: c.preference_eur for key, c in candidates.items()},
+            preferences_eur={key: value.preference_eur for key, value in worth.items()},
         )
         self._standing = Standing.after(selection, self._standing)
-        name = selection.active.value
-        self.chosen[name] = self.chosen.get(name, 0) + 1
-        whole = candidates[StrategyKey.CO_OPTIMISED]
-        if whole.solution is not None:
-            self._values = (outlook.first, whole.solution.stored_value_eur_per_kwh)
-        chosen = candidates[selection.active]
-        assert chosen.instance is not None
-        assert chosen.solution is not None
-        plan = self._plan(outlook, chosen.solution, selection.active, chosen.instance)
-        if selection.active is StrategyKey.CO_OPTIMISED:
+        active = selection.active
+        self.chosen[active.value] = self.chosen.get(active.value, 0) + 1
+        whole = made[StrategyKey.CO_OPTIMISED][1]
+        self._values = (outlook.first, whole[:, STORED_VALUE].copy())
+        instance, columns = made[active]
+        plan = self._plan(outlook, columns, active, instance)
+        if active is StrategyKey.CO_OPTIMISED:
             values = self._scenario_values(outlook)
             if values is not None:
                 plan = dataclasses.replace(plan, stored_value_eur_per_kwh=values)
         return plan
+
+    def _configured(self, key: StrategyKey, true: Instance, outlook: Outlook) -> Instance:
+        return configure(key, true, self._parameters, self._context(outlook))
+
+    def _learn_value(self, outlook: Outlook) -> None:
+        """Remember what energy is worth to the co-optimised plan, which values the next ends."""
+        if self._values is not None and outlook.first - self._values[0] < _VALUES_HOLD:
+            return
+        found = self._arrays.plan(outlook)
+        if found is not None:
+            self._values = (outlook.first, found[0][:, STORED_VALUE].copy())
+
+    def _flows(self, instance: Instance) -> FloatArray:
+        """Return the optimum of `instance` as the kernel's columns.
+
+        What is not convex, or is outside the kernel's class, goes through the routed optimiser.
+        """
+        if unsupported(instance) is None:
+            problem = problem_of(instance)
+            if not problem.rows[:, stage.RULES].any():
+                code, found = convex_search(problem, problem.rows)
+                if code == SOLVED and found is not None:
+                    return found.plan
+        solution = self._optimizer.solve(instance)
+        columns = np.zeros((instance.n_steps, PLAN_COLUMNS))
+        columns[:, BATTERY], columns[:, GRID] = solution.battery_kw, solution.grid_kw
+        columns[:, GIVEN], columns[:, ENERGY] = solution.curtailed_kw, solution.soc_kwh
+        columns[:, STORED_VALUE] = solution.stored_value_eur_per_kwh
+        return columns
 
     def _context(self, outlook: Outlook) -> StrategyContext:
         return StrategyContext(
@@ -208,18 +238,14 @@ class Planner:
         )
 
     def _plan(
-        self, outlook: Outlook, solution: Solution, key: StrategyKey, instance: Instance
+        self, outlook: Outlook, columns: FloatArray, key: StrategyKey, instance: Instance
     ) -> Plan:
-        steering = steering_of(instance, solution)
         return self._published(
             outlook,
             key.value,
-            battery_kw=solution.battery_kw,
-            grid_kw=solution.grid_kw,
-            curtailed_kw=solution.curtailed_kw,
-            soc_kwh=solution.soc_kwh,
-            values=solution.stored_value_eur_per_kwh,
-            steering=dataclasses.replace(steering, peak_cap_kw=peak_caps_kw(instance, solution)),
+            columns,
+            values=columns[:, STORED_VALUE],
+            steering=steering_of(instance, columns[:, GRID]),
             reserve_kwh=instance.energy_reserve_kwh,
         )
 
@@ -227,11 +253,8 @@ class Planner:
         self,
         outlook: Outlook,
         strategy: str,
+        columns: FloatArray,
         *,
-        battery_kw: FloatArray,
-        grid_kw: FloatArray,
-        curtailed_kw: FloatArray,
-        soc_kwh: FloatArray,
         values: FloatArray,
         steering: PlanSteering,
         reserve_kwh: FloatArray | None,
@@ -244,12 +267,12 @@ class Planner:
             created_at=start,
             start=start,
             step_minutes=15,
-            battery_kw=battery_kw,
-            grid_kw=grid_kw,
+            battery_kw=columns[:, BATTERY],
+            grid_kw=columns[:, GRID],
             load_kw=ahead.load_kw,
             pv_kw=ahead.pv_kw,
-            curtailed_kw=curtailed_kw,
-            soc_kwh=soc_kwh,
+            curtailed_kw=columns[:, GIVEN],
+            soc_kwh=columns[:, ENERGY],
             soc_start_kwh=outlook.energy_kwh,
             buy_eur_per_kwh=ahead.buy,
             sell_eur_per_kwh=ahead.sell,
