@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench crash-test newcomer clean lock
+.PHONY: run test lint bench docs reference crash-test newcomer clean lock
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -29,6 +29,14 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
+
+# The documentation, with every warning an error; begin at build/docs/index.html.
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+# Pages that are made from the code, after a change of settings, options, routes or signals.
+reference: $(VENV)/.test
+	$(BIN)/python -m scripts.make_reference
 
 # 2,000 kills and 2,000 simulated power cuts of the history; half an hour on two cores.
 crash-test: $(VENV)/.test

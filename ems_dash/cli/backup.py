@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", type=Path, metavar="FOLDER")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the backup")
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )

@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--to", dest="until", metavar="TIME", help="end of the period, not included"
     )
-    command.add_argument("--out", type=Path, required=True, metavar="FILE")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     command.add_argument(
         "--format", choices=_FORMATS, default=None, help="by the name of FILE if absent"
     )

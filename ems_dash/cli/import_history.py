@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
         "CSV or Parquet file. Everything is checked before anything is written; measured values "
         "stay. The program must not be running.",
     )
-    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("file", type=Path, metavar="FILE", help="CSV or Parquet")
     command.add_argument(
         "--map",
         default=None,

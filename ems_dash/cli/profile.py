@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
         help="check a profile file",
         description="Validate a profile file and print what it found, or every mistake.",
     )
-    check.add_argument("file", type=Path, metavar="FILE.yaml")
+    check.add_argument("file", type=Path, metavar="FILE.yaml", help="file of the profile")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(action=check_profile)
 

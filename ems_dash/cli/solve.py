@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
         help="solve one case from a JSON file",
         description="Solve one case exactly and replay the result independently.",
     )
-    command.add_argument("case", type=Path, metavar="CASE.json")
+    command.add_argument("case", type=Path, metavar="CASE.json", help="file with the case")
     command.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     command.set_defaults(action=execute)
 
