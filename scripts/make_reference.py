@@ -224,7 +224,8 @@ def command_line_page() -> str:
             for a in command._actions
             if not isinstance(a, argparse._HelpAction)
         ]
-        parts.append(f"## {name}\n\n{(command.description or '').replace('%%', '%')}\n")
+        said = (command.description or "").replace("%%", "%")
+        parts.append(f"## {name}\n\n`python -m ems_dash {name}`: {said[:1].lower()}{said[1:]}\n")
         if rows:
             parts.append(table(("Option", "Value", "Default", "Meaning"), rows))
     return "\n".join(parts)

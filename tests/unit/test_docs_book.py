@@ -30,19 +30,24 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted(DOCS.rglob("*.md")),
 ]
-SITE = {"mqtt": {"enabled": True}, "modbus": {"enabled": True}}
-"""What an example may take for granted: a broker and a real device."""
+SITE = {
+    "mqtt": {"enabled": True},
+    "modbus": {"enabled": True},
+    "pv": {"planes": [{"peak_kw": 100.0}]},
+}
+"""What an example may take for granted: a broker, a real device, a PV plant."""
 
 RENEW = "run `make reference` and commit docs/reference"
 
 
-def blocks(language: str) -> Iterator[tuple[str, str, str]]:
-    """Yield every fenced block of a language as (page, text, text before it)."""
+def blocks(*languages: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every fenced block of the languages as (page, text, text before it)."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for match in re.finditer(rf"(?ms)^( *)```{language}\n(.*?)^\1```", text):
-            lines = [line.removeprefix(match[1]) for line in match[2].splitlines()]
-            yield page.name, "\n".join(lines) + "\n", text[: match.start()]
+        for match in re.finditer(r"(?ms)^( *)```([^\n]*)\n(.*?)^\1```$", text):
+            if match[2] in languages:
+                lines = [line.removeprefix(match[1]) for line in match[3].splitlines()]
+                yield page.name, "\n".join(lines) + "\n", text[: match.start()]
 
 
 def program_lines(text: str) -> list[list[str]]:
@@ -125,7 +130,7 @@ def test_every_key_figure_has_its_definition() -> None:
 
 def test_every_command_in_the_pages_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
     found = [
-        (page, call) for page, text, _ in blocks("(?:sh|bash|)") for call in program_lines(text)
+        (page, call) for page, text, _ in blocks("sh", "bash", "") for call in program_lines(text)
     ]
     assert found
     for page, call in found:
