@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.domain.alarms import AlarmChange, AlarmSeverity, AlarmView
 from engine.domain.clock import Clock
 from engine.domain.records import EventRow
@@ -40,6 +41,7 @@ class AlarmDesk:
             thread of its own: an engine that hangs cannot say so itself.
         hang_after_s: From which age on control counts as hanging.
         publish: Told of the list when it changes while no cycle completes; never blocks.
+        trail: Takes down tests of channels.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class AlarmDesk:
         heartbeat_age_s: Callable[[], float] | None = None,
         hang_after_s: float = HANG_AFTER_S,
         publish: Callable[[tuple[AlarmView, ...]], None] = lambda _views: None,
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self._trail = trail
         self._site_id = site_id
         self._clock = clock
         self._book = book
@@ -170,7 +174,8 @@ class AlarmDesk:
         Raises:
             NotifyError: There is no such channel.
         """
-        return self._notifier.test(channel)
+        with noting(self._trail, "notification.test", channel):
+            return self._notifier.test(channel)
 
     def look_at_heartbeat(self) -> None:
         """Raise or end the alarm for a control loop that hangs, and tell what waits."""

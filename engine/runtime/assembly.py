@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
+from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.schema import Config
 from engine.control.controller import Controller
 from engine.control.limits import LimitTracker
@@ -157,6 +158,8 @@ def build_engine(
     clock: Clock | None = None,
     plant: DemoPlant | None = None,
     config_dir: Path | None = None,
+    *,
+    trail: Trail = NO_TRAIL,
 ) -> Engine:
     """Assemble an engine; it owns the data folder until it is stopped.
 
@@ -166,6 +169,7 @@ def build_engine(
         clock: Time; None for the clock the configuration asks for.
         plant: Demo plant to connect to; None makes one where the configuration wants it.
         config_dir: Folder of ``ems.yaml``, which the settings page changes; None for none.
+        trail: Takes down what people and other systems ask for.
 
     Raises:
         ConfigError: When the configuration asks for what this version cannot run.
@@ -186,6 +190,7 @@ def build_engine(
             undo,
             data_dir=data_dir,
             write_counts=counts,
+            trail=trail,
         )
     except (EmsError, OSError):
         for action in reversed(undo):
@@ -193,7 +198,12 @@ def build_engine(
         raise
     if config_dir is not None:
         engine.settings = SettingsService(
-            config_dir, config, engine.device_service, check_buildable, tell=engine.record
+            config_dir,
+            config,
+            engine.device_service,
+            check_buildable,
+            tell=engine.record,
+            trail=trail,
         )
     return engine
 
@@ -207,6 +217,7 @@ def _assemble(
     *,
     data_dir: Path,
     write_counts: WriteCountStore,
+    trail: Trail,
 ) -> Engine:
     site = site_from(config)
     last = store.latest_sample(site.site_id)
@@ -248,8 +259,8 @@ def _assemble(
         settlement_minutes=tariff.settlement_minutes(clock.now()),
     )
     alarms = AlarmTracker()
-    strategies = StrategyDesk(config.strategies, data_dir, clock)
-    operator = OperatorDesk(site.battery, config.limits, data_dir, clock, strategies)
+    strategies = StrategyDesk(config.strategies, data_dir, clock, trail=trail)
+    operator = OperatorDesk(site.battery, config.limits, data_dir, clock, strategies, trail=trail)
     mqtt = MqttService(
         config,
         data_dir,
@@ -258,6 +269,7 @@ def _assemble(
         acknowledge,
         carry_out=operator.command,
         commands=MQTT_COMMANDS,
+        trail=trail,
     )
     samples, configured, max_age_s = mqtt.merged(
         connected.devices.samples,
@@ -328,6 +340,7 @@ def _assemble(
         add_event=events.add,
         heartbeat_age_s=heartbeat_age_s,
         publish=publish_alarms,
+        trail=trail,
     )
     now = clock.now()
     stored = store.events(site.site_id, now - _ALARMS_REMEMBERED, now)
@@ -363,12 +376,14 @@ def _assemble(
             devices=connected.devices,
             cycle=cycle,
             device_service=DeviceService(
-                config, site, connected.devices, clock, measured=ring.between
+                config, site, connected.devices, clock, measured=ring.between, trail=trail
             ),
             mqtt=mqtt,
             planner=planning.planner,
             forecasts=planning.forecasts,
-            backups=BackupService(store.backup, data_dir, config.history.backup_folder),
+            backups=BackupService(
+                store.backup, data_dir, config.history.backup_folder, trail=trail
+            ),
             accuracy=AccuracyService(store, site.site_id, clock, zone),
             analytics=analytics,
             archive=ForecastArchive(store, site.site_id, market),
@@ -396,6 +411,7 @@ def _assemble(
                 config, planning.desk.problem, operator.problem, alarm_desk.notifier.problem
             ),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
+            trail=trail,
             on_stop=connected.on_stop,
         )
     )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.domain.errors import HistoryError
 from engine.history.backup import BackupReport
 
@@ -19,12 +20,19 @@ class BackupService:
         backup: Writes a backup to a folder.
         data_dir: Data folder; ``backup`` in it is the default.
         folder: Folder the configuration names, None for the default.
+        trail: Takes down backups.
     """
 
     def __init__(
-        self, backup: Callable[[Path], BackupReport], data_dir: Path, folder: str | None
+        self,
+        backup: Callable[[Path], BackupReport],
+        data_dir: Path,
+        folder: str | None,
+        *,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         self._backup = backup
+        self._trail = trail
         self._root = Path(folder).resolve() if folder else data_dir.resolve() / DEFAULT_FOLDER
         self._running = threading.Lock()
 
@@ -40,6 +48,10 @@ class BackupService:
             HistoryError: It lies elsewhere, another backup is being written, or it failed.
         """
         target = self._root if folder is None else Path(folder).resolve()
+        with noting(self._trail, "history.backup", str(target)):
+            return self._backup_to(target)
+
+    def _backup_to(self, target: Path) -> BackupReport:
         if target != self._root and not target.is_relative_to(self._root):
             raise HistoryError(
                 f"While EMS Dash runs, a backup goes to {self._root} or below, not to {target}.",

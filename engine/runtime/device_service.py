@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.devices import DeviceConfig
 from engine.config.schema import Config
 from engine.devices.assets import SiteAssets
@@ -43,6 +44,7 @@ class DeviceService:
         clock: Time of the site.
         measured: One-minute means since an instant (UTC).
         observe_s: Time a test watches counters and slopes for.
+        trail: Takes down tests.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class DeviceService:
         *,
         measured: Callable[[datetime], list[MeasuredPoint]],
         observe_s: float = OBSERVE_S,
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self._trail = trail
         self._config = config
         self._site = site
         self._devices = devices
@@ -111,6 +115,13 @@ class DeviceService:
             spec: A configured device or one from `new_device`.
             address: Address its host was resolved to and checked for; None on a serial line.
         """
+        line = None if spec.serial is None else spec.serial.device
+        where = line or f"{spec.host}:{spec.port}"
+        asked = {"endpoint": where, "address": address, "profile": spec.profile.key}
+        with noting(self._trail, "device.test", spec.name, after=asked):
+            return self._test(spec, address)
+
+    def _test(self, spec: DeviceSpec, address: str | None) -> ConnectionReport:
         configured = any(known is spec for known in self.devices())
         if self._devices.simulated and self._is_polled_endpoint(spec, address):
             spec = replace(spec, simulated=True)

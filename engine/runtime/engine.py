@@ -17,6 +17,7 @@ from datetime import time as wall_time
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from engine.audit.trail import NO_TRAIL, Trail
 from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
@@ -129,6 +130,7 @@ class EngineParts:
         timestep_s: Control step.
         notices: Standing remarks.
         time_factor: Speed of the clock; 1 is real time.
+        trail: Takes down what people and other systems ask for.
         on_stop: Called last, for example to stop the demo plant and release the lock.
     """
 
@@ -160,6 +162,7 @@ class EngineParts:
     timestep_s: float
     notices: tuple[Notice, ...] = ()
     time_factor: float = 1.0
+    trail: Trail = NO_TRAIL
     on_stop: tuple[Callable[[], None], ...] = ()
 
 
@@ -240,7 +243,9 @@ class Engine:
         names = self._parts.alarms.acknowledge(alarm, by=by, ts=self._clock.now())
         for name in names:
             self._event("info", ACKNOWLEDGED, f"{name}: by {by}")
-        return (*names, *self._parts.alarm_desk.acknowledge(alarm, by))
+        seen = (*names, *self._parts.alarm_desk.acknowledge(alarm, by))
+        self._parts.trail.note("alarm.acknowledge", alarm or "all", after=list(seen))
+        return seen
 
     def events(self, since: datetime) -> list[EventRow]:
         """Return the newest events from `since` on (at most 2,000), in the order they happened."""
@@ -258,6 +263,7 @@ class Engine:
 
     def request_plan(self) -> None:
         """Ask for a new plan as soon as possible."""
+        self._parts.trail.note("plan.request", self._parts.site.site_id)
         self._parts.planner.request()
 
     def strategy_state(self) -> StrategyState:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from engine.audit.trail import NO_TRAIL, Origin, Trail, acting, noting
 from engine.config.schema import Config
 from engine.devices.mqtt.bridge import MqttBridge
 from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
@@ -36,6 +37,7 @@ class MqttService:
         acknowledge: Marks one alarm, or all (None), as seen; returns the names that were.
         carry_out: Carries out every other command.
         commands: Names of the commands that take effect.
+        trail: Takes down tests.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class MqttService:
         *,
         carry_out: Callable[[Command], CommandOutcome],
         commands: frozenset[str],
+        trail: Trail = NO_TRAIL,
     ) -> None:
         self._config = config
+        self._trail = trail
         # The broker and the lifetime of commands live in real time, whatever the demo clock does.
         self._clock = SystemClock()
         self._acknowledge = acknowledge
@@ -68,6 +72,11 @@ class MqttService:
             )
 
     def _on_command(self, command: Command) -> CommandOutcome:
+        mqtt = self._config.mqtt
+        with acting(Origin("mqtt", "mqtt", f"{mqtt.broker_host}:{mqtt.broker_port}")):
+            return self._carry_out_command(command)
+
+    def _carry_out_command(self, command: Command) -> CommandOutcome:
         if command.name != "ack":
             return self._carry_out(command)
         name = str(command.value)
@@ -116,7 +125,9 @@ class MqttService:
 
     def test(self) -> BrokerCheck:
         """Log in, publish and read back, and listen to the mapped topics; takes up to 15 s."""
-        return check_broker(self._config.mqtt, self._config.site.id, self._clock)
+        mqtt = self._config.mqtt
+        with noting(self._trail, "broker.test", f"{mqtt.broker_host}:{mqtt.broker_port}"):
+            return check_broker(mqtt, self._config.site.id, self._clock)
 
     def merged(
         self,

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from engine.audit.repeats import WithoutRepeats
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.control import LimitsConfig
 from engine.config.load import write_atomically
 from engine.control.external_limits import (
@@ -67,6 +69,7 @@ class OperatorDesk:
         data_dir: Folder of the stored limits.
         clock: Time.
         strategies: Choice of the strategy, for commands over MQTT.
+        trail: Takes down orders and limits.
     """
 
     def __init__(
@@ -76,8 +79,11 @@ class OperatorDesk:
         data_dir: Path,
         clock: Clock,
         strategies: StrategyDesk,
+        *,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         self._clock = clock
+        self._trail = WithoutRepeats(trail, clock.monotonic)
         self._path = data_dir / LIMITS_NAME
         self._strategies = strategies
         self._lock = threading.Lock()
@@ -104,16 +110,27 @@ class OperatorDesk:
             ControlError: Power, end or state of charge are not possible.
         """
         order = ManualOrder(power_kw, self._clock.now(), until, soc_percent, source)
-        self.manual.give(order, monotonic_s=self._clock.monotonic())
+        asked = {"power_kw": power_kw, "until": until.isoformat(), "soc_percent": soc_percent}
+        with noting(self._trail, "manual.give", "battery", before=self._ordered(), after=asked):
+            self.manual.give(order, monotonic_s=self._clock.monotonic())
         self.tell("info", "manual_started", _order_text(order))
         return order
 
     def end(self) -> bool:
         """End the order by hand; False when there is none."""
+        before = self._ordered()
         ended = self.manual.end()
+        self._trail.note("manual.end", "battery", before=before)
         if ended:
             self.tell("info", "manual_ended", "The order by hand was taken back.")
         return ended
+
+    def _ordered(self) -> dict[str, Any] | None:
+        """Return the order by hand, as it is taken down; None when there is none."""
+        order = self.manual.order
+        if order is None:
+            return None
+        return {"power_kw": order.power_kw, "until": order.until.isoformat()}
 
     # Limits from outside.
 
@@ -127,6 +144,11 @@ class OperatorDesk:
         self._put(limit, "")
 
     def _put(self, limit: ExternalLimit, part: str) -> None:
+        asked = {k: v for k, v in _document(limit, part).items() if v is not None}
+        with noting(self._trail, "limit.put", limit.source, after=asked):
+            self._put_in_force(limit, part)
+
+    def _put_in_force(self, limit: ExternalLimit, part: str) -> None:
         self.external.put(
             limit, now=self._clock.now(), monotonic_s=self._clock.monotonic(), part=part
         )
@@ -147,6 +169,10 @@ class OperatorDesk:
         Raises:
             EmsError: The source is not configured, or the release could not be stored.
         """
+        with noting(self._trail, "limit.release", source):
+            self._release(source)
+
+    def _release(self, source: str) -> None:
         self.external.release(source, monotonic_s=self._clock.monotonic())
         with self._lock:
             self._forget(source)
@@ -160,6 +186,10 @@ class OperatorDesk:
             EmsError: There is no digital input, or its state could not be stored (it is in
                 force all the same).
         """
+        with noting(self._trail, "limit.contact", DIGITAL_INPUT, after={"closed": closed}):
+            self._contact(closed)
+
+    def _contact(self, closed: bool) -> None:
         self.external.contact(closed, monotonic_s=self._clock.monotonic())
         with self._lock:
             changed, self._contact_closed = self._contact_closed is not closed, closed

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.changes import Change
 from engine.config.desk import ConfigDesk
+from engine.config.load import FILE_NAME
 from engine.config.mqtt import MqttConfig
 from engine.config.schema import Config
 from engine.config.secret_files import store_secret
@@ -30,6 +32,7 @@ class SettingsService:
         devices: Tests device connections.
         buildable: Refuses, with a `ConfigError`, what the schema allows but cannot run.
         tell: Records an event: severity, code, message.
+        trail: Takes down what is changed, stored and tested.
     """
 
     def __init__(
@@ -40,7 +43,9 @@ class SettingsService:
         buildable: Callable[[Config], None],
         *,
         tell: Callable[[str, str, str], None],
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self._trail = trail
         # Files and brokers live in real time, whatever the demo clock does.
         self._clock = SystemClock()
         self._running = running
@@ -69,7 +74,9 @@ class SettingsService:
 
     def test_broker(self, config: MqttConfig, site_id: str) -> BrokerCheck:
         """Test a broker that need not be the one in use; takes up to 15 s."""
-        return check_broker(config, site_id, self._clock, environment=os.environ)
+        where = f"{config.broker_host}:{config.broker_port}"
+        with noting(self._trail, "broker.test", where):
+            return check_broker(config, site_id, self._clock, environment=os.environ)
 
     def store_secret(self, name: str, secret: str) -> str:
         """Keep a secret in a file that only the program can read; return the file's path.
@@ -77,7 +84,8 @@ class SettingsService:
         Raises:
             ConfigError: It cannot be stored.
         """
-        path = store_secret(self._directory, name, secret, self._clock.now())
+        with noting(self._trail, "secret.stored", name):
+            path = store_secret(self._directory, name, secret, self._clock.now())
         self._tell("info", "secret_stored", f"A secret was stored in {path.name}.")
         return str(path)
 
@@ -87,6 +95,9 @@ class SettingsService:
             compile_inputs(config.mqtt)
 
     def _changed(self, who: str, changes: tuple[Change, ...]) -> None:
+        before = {change.path: change.old for change in changes}
+        after = {change.path: change.new for change in changes}
+        self._trail.note("config.changed", FILE_NAME, before=before, after=after)
         # Keys only: some values are nobody's business, and the backup has them all.
         keys = [change.path for change in changes]
         more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.planning import StrategiesConfig
 from engine.domain.clock import Clock
 from engine.domain.errors import ConfigError
@@ -33,13 +34,21 @@ class StrategyDesk:
         clock: Time.
         read_only: True for a look at another time: the stored choice is left as it is, and one
             made later than the clock says is not known yet.
+        trail: Takes down choices by hand and their end.
     """
 
     def __init__(
-        self, config: StrategiesConfig, data_dir: Path, clock: Clock, *, read_only: bool = False
+        self,
+        config: StrategiesConfig,
+        data_dir: Path,
+        clock: Clock,
+        *,
+        read_only: bool = False,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         self._config = config
         self._clock = clock
+        self._trail = trail
         self._lock = threading.Lock()
         self._store = OverrideStore(data_dir / OVERRIDE_NAME)
         self._selector = Selector(
@@ -100,6 +109,11 @@ class StrategyDesk:
         Raises:
             ConfigError: The end has passed, or the choice could not be stored; nothing changed.
         """
+        asked = {"strategy": strategy.value, "until": until.isoformat()}
+        with noting(self._trail, "strategy.manual", "strategy", before=self._said(), after=asked):
+            self._set_manual(strategy, until, by)
+
+    def _set_manual(self, strategy: StrategyKey, until: datetime, by: str | None) -> None:
         choice = ManualChoice(strategy, until, self._clock.now(), by)
         with self._lock:
             try:
@@ -121,6 +135,10 @@ class StrategyDesk:
         Raises:
             ConfigError: The stored choice could not be removed; it stands.
         """
+        with noting(self._trail, "strategy.auto", "strategy", before=self._said(), after="auto"):
+            self._set_auto()
+
+    def _set_auto(self) -> None:
         with self._lock:
             try:
                 self._store.clear()
@@ -150,6 +168,14 @@ class StrategyDesk:
             min_dwell_minutes=self._config.min_dwell_minutes,
             selection=self._selection,
         )
+
+    def _said(self) -> dict[str, str] | str:
+        """Return who chooses now, as it is taken down."""
+        manual = self._in_force(self._clock.now())
+        if manual is None:
+            return AUTO
+        until = "" if manual.until is None else manual.until.isoformat()
+        return {"strategy": manual.strategy.value, "until": until}
 
     def _in_force(self, now: datetime) -> ManualChoice | None:
         return choice_in_force(self._configured, self._override, now)
