@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from engine.analytics.quality import QualityReport
 from engine.analytics.savings import SavingsQuarter
+from engine.audit.log import AuditStatus
+from engine.audit.reading import AuditPage, AuditQuery
 from engine.config.desk import ConfigDesk
 from engine.config.devices import DeviceConfig
 from engine.config.mqtt import MqttConfig
@@ -182,6 +184,11 @@ class Services(Protocol):
         """Changes of the configuration; None when the program runs without a file."""
         ...
 
+    @property
+    def audit(self) -> AuditServices | None:
+        """Who changed what; None when no audit log is kept."""
+        ...
+
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return the newest forecast of each series; empty before the first plan."""
         ...
@@ -229,6 +236,22 @@ class ForecastArchiveServices(Protocol):
 
     def weather(self, now: datetime) -> WeatherInputs | None:
         """Return the weather behind PV forecasts; None where no source is configured."""
+        ...
+
+
+class AuditServices(Protocol):
+    """What the web application may ask about the audit log."""
+
+    def page(self, query: AuditQuery) -> AuditPage:
+        """Return the newest entries that `query` asks for.
+
+        Raises:
+            EmsError: The log cannot be read.
+        """
+        ...
+
+    def status(self) -> AuditStatus:
+        """Return how the log is doing."""
         ...
 
 

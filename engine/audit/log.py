@@ -28,7 +28,8 @@ from typing import Any, Final
 from engine.audit import files
 from engine.audit.anchor import Anchor, anchor_line
 from engine.audit.entry import GENESIS, AuditEntry, content_of, entry_of, line_of, sealed
-from engine.audit.trail import Outcome, current_origin
+from engine.audit.reading import AuditPage, AuditQuery, read_page
+from engine.audit.trail import Origin, Outcome, current_origin
 from engine.config.load import write_atomically
 from engine.config.secret_files import FOLDER as SECRETS_FOLDER
 from engine.domain.clock import Clock, SystemClock
@@ -86,6 +87,10 @@ class AuditLog:
         tell: Told of every new anchor.
         file_bytes: Size at which a new file is begun.
         max_files: Most files kept.
+
+    Attributes:
+        tell: As the argument.
+        origin: Says who asks now.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class AuditLog:
         self.folder = folder
         self.key = key
         self.tell = tell
+        self.origin: Callable[[], Origin] = current_origin
         self._clock = clock
         self._file_bytes = file_bytes
         self._max_files = max_files
@@ -124,7 +130,7 @@ class AuditLog:
         outcome: Outcome = "done",
     ) -> None:
         """Write an entry by whoever asks now; see `engine.audit.trail.Trail`."""
-        origin = current_origin()
+        origin = self.origin()
         self._add(
             content_of(
                 self._clock.now(),
@@ -161,7 +167,7 @@ class AuditLog:
             address: Where the request came from; None for that of the origin.
             outcome: Whether it came to pass.
         """
-        origin = current_origin()
+        origin = self.origin()
         via = "cli" if actor == "cli" else origin.via
         where = address if address is not None else origin.address
         content = content_of(
@@ -193,6 +199,22 @@ class AuditLog:
                 field="audit",
                 value=str(self.folder),
                 hint="Check the data folder and its free space.",
+            ) from exc
+
+    def page(self, query: AuditQuery) -> AuditPage:
+        """Return the newest entries that `query` asks for.
+
+        Raises:
+            AuditError: The files cannot be read.
+        """
+        try:
+            return read_page(self.folder, query)
+        except OSError as exc:
+            raise AuditError(
+                f"The audit log cannot be read: {exc.strerror or exc}.",
+                field="audit",
+                value=str(self.folder),
+                hint="Check the data folder.",
             ) from exc
 
     def status(self) -> AuditStatus:

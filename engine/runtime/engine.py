@@ -17,6 +17,7 @@ from datetime import time as wall_time
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from engine.audit.log import AuditLog
 from engine.audit.trail import NO_TRAIL, Trail
 from engine.devices.commander import CommandPhase, CommandState
 from engine.domain.alarms import AlarmView
@@ -171,12 +172,14 @@ class Engine:
 
     Attributes:
         settings: Changes the configuration; None when the program runs without a file.
+        audit: The audit log; None when none is kept.
     """
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         parts.operator.tell = self._event
         self.settings: SettingsService | None = None
+        self.audit: AuditLog | None = None
         self._clock = parts.clock
         self._zone = ZoneInfo(parts.site.timezone)
         self._stop = threading.Event()
