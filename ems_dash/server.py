@@ -24,6 +24,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.analytics_routes import register_analytics_api
+from ems_dash.api.audit_routes import register_audit_api
 from ems_dash.api.backup_routes import register_backup_api
 from ems_dash.api.config_routes import register_config_api
 from ems_dash.api.control_routes import register_control_api
@@ -35,6 +36,8 @@ from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from ems_dash.auth.local import LocalAccess
+from ems_dash.web_audit import install_audit
+from engine.audit.log import open_audit
 from engine.config.load import load_config
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
@@ -71,10 +74,15 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
         EmsError: When the configuration or the data folder cannot be used.
     """
     config = load_config(options.config_dir)
-    engine = build_engine(config, options.data_dir, config_dir=options.config_dir)
+    audit = open_audit(options.config_dir, options.data_dir, begin_anew=True)
+    engine = build_engine(config, options.data_dir, config_dir=options.config_dir, trail=audit)
+    audit.tell = lambda anchor: engine.record("info", "audit_anchor", anchor.text)
+    engine.audit = audit
     dash_app = create_app(engine, config.branding, access=LocalAccess())
     server: Flask = dash_app.server
+    install_audit(server, audit)
     register_api(server, engine)
+    register_audit_api(server, audit)
     register_config_api(server, engine, config.site.id)
     register_modbus_api(server, engine.device_service, config.site.id)
     register_mqtt_api(server, engine.mqtt_service)

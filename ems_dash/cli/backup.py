@@ -49,10 +49,18 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )
+    command.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config"),
+        metavar="DIR",
+        help="folder of ems.yaml, for the audit log",
+    )
     command.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
 def _backup(arguments: argparse.Namespace) -> int:
+    from engine.audit.log import open_audit
     from engine.history.duckdb_store import DuckDbHistory
     from engine.runtime.history_setup import DATABASE_NAME
 
@@ -64,9 +72,11 @@ def _backup(arguments: argparse.Namespace) -> int:
             value=str(arguments.data),
             hint="Name the data folder with --data.",
         )
+    audit = open_audit(arguments.config, arguments.data)
     try:
         with DuckDbHistory(path) as store:
             report = asdict(store.backup(folder))
+        audit.note("history.backup", str(folder))
     except AlreadyRunningError:
         report = _ask(arguments.url, folder)
     _tell(report, "written to", as_json=arguments.json)
@@ -74,11 +84,19 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
+    from engine.audit.log import open_audit
     from engine.history.restore import restore_backup
     from engine.runtime.history_setup import DATABASE_NAME
 
+    audit = open_audit(arguments.config, arguments.data)
     report: BackupReport = restore_backup(
         arguments.folder.resolve(), arguments.data / DATABASE_NAME, datetime.now(UTC)
+    )
+    audit.note(
+        "history.restore",
+        str(report.folder),
+        before={"kept_in": report.aside},
+        after={"made_at": report.made_at},
     )
     _tell(asdict(report), "restored from", as_json=arguments.json)
     return 0

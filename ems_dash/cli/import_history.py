@@ -82,6 +82,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Import the file; 0 when all of it was taken, 2 when it was refused."""
+    from engine.audit.log import open_audit
     from engine.config.load import load_config
     from engine.history.import_file import ImportRefusedError
     from engine.history.import_series import ImportOptions
@@ -113,6 +114,7 @@ def execute(arguments: argparse.Namespace) -> int:
             raise
         print(json.dumps(_refusal(error), ensure_ascii=False))
         return 2
+    audit = open_audit(arguments.config, arguments.data)
     try:
         with open_history(config, arguments.data.resolve() / DATABASE_NAME) as store:
             report = write_import(
@@ -131,6 +133,9 @@ def execute(arguments: argparse.Namespace) -> int:
             value=error.value,
             hint="Import by the running program, or stop it first.",
         ) from error
+    if not arguments.dry_run:
+        written = {"samples": report.samples.rows, "prices": report.prices.rows}
+        audit.note("history.imported", report.file, after=written)
     if arguments.json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:

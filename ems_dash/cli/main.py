@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ems_dash.cli import (
+    audit,
     backtest,
     backup,
     export,
@@ -18,6 +19,7 @@ from ems_dash.cli import (
     simulate,
     solve,
 )
+from engine.audit.trail import Origin, acting
 from engine.domain.errors import EmsError
 
 EXIT_OK = 0
@@ -31,7 +33,18 @@ def parser() -> argparse.ArgumentParser:
         description="EMS Dash: energy management for battery storage at commercial sites.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, plan, solve, backtest, export, import_history, backup, simulate, profile):
+    for module in (
+        run,
+        plan,
+        solve,
+        backtest,
+        export,
+        import_history,
+        backup,
+        audit,
+        simulate,
+        profile,
+    ):
         module.add_parser(commands)
     return top
 
@@ -47,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # pymodbus logs every reconnect of its own; the link reports them once, in our words.
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     try:
-        return int(arguments.action(arguments))
+        with acting(Origin("cli", "cli")):
+            return int(arguments.action(arguments))
     except EmsError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return EXIT_ERROR

@@ -15,6 +15,9 @@ ANCHORS: Final = "anchors.jsonl"
 KEY_NAME: Final = "audit-key"
 """File of the key of the chain, in the folder of secrets beside the configuration."""
 
+KEY_ID: Final = "key-id"
+"""File that tells which key the log was written with."""
+
 TAIL_BYTES: Final = 64_000
 """More than the longest line."""
 

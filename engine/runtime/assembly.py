@@ -400,6 +400,7 @@ def _assemble(
                 data_dir.resolve() / IMPORT_FOLDER,
                 clock.now,
                 lambda *event: events.add(EventRow(clock.now(), site.site_id, *event)),
+                trail=trail,
             ),
             events=events,
             ring=ring,

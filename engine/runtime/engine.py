@@ -26,6 +26,7 @@ from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoi
 from engine.domain.errors import EmsError
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
+from engine.domain.product import product_version
 from engine.domain.records import EventRow, PriceRow, RunRow
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.series import MeasuredPoint
@@ -352,6 +353,7 @@ class Engine:
         self._parts.history.start()
         self._parts.alarm_desk.start()
         self._event("info", "engine_started", "The engine started.")
+        self._parts.trail.note("program.start", self._parts.site.site_id, after=product_version())
         self._parts.devices.start()
         self._parts.mqtt.start()
         self._parts.market.start()
@@ -393,6 +395,7 @@ class Engine:
             self._snapshot = replace(
                 self._snapshot, state=EngineState.STOPPED, state_reason="stopped"
             )
+            self._parts.trail.note("program.stop", self._parts.site.site_id)
             log.info("engine stopped")
 
     def run_once(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.schema import Config
 from engine.domain.errors import EmsError, HistoryError
 from engine.history.import_file import ImportRefusedError, Problem, RawTable, read_head
@@ -101,6 +102,7 @@ class ImportDesk:
         folder: Where files wait; made when needed, emptied at the start.
         now: The engine's time, UTC.
         tell: Told of every import that wrote something: severity, code, message.
+        trail: Takes down imports that write: who began them, and what came of it.
     """
 
     def __init__(
@@ -110,7 +112,10 @@ class ImportDesk:
         folder: Path,
         now: Callable[[], datetime],
         tell: Callable[[str, str, str], None] = lambda severity, code, message: None,
+        *,
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self._trail = trail
         self._store = store
         self._config = config
         self._folder = folder
@@ -205,6 +210,12 @@ class ImportDesk:
         Raises:
             BusyError: Another import runs.
         """
+        if dry_run:
+            return self._start(asked, dry_run=True)
+        with noting(self._trail, "history.import", asked.path.name, after="started"):
+            return self._start(asked, dry_run=False)
+
+    def _start(self, asked: ImportAsked, *, dry_run: bool) -> ImportState:
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 raise BusyError("A file is being imported already.", hint="Wait for it to end.")
@@ -288,6 +299,7 @@ class ImportDesk:
             if not dry_run:
                 self._remove(asked.path)
                 self._tell("info", "history_imported", _sentence(report))
+                self._trail.note("history.imported", report.file, after=_sentence(report))
 
     def _note(self, number: int, **changes: object) -> None:
         with self._lock:

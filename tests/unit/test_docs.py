@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from ems_dash.api.analytics_routes import register_analytics_api
+from ems_dash.api.audit_routes import register_audit_api
 from ems_dash.api.backup_routes import register_backup_api
 from ems_dash.api.config_routes import register_config_api
 from ems_dash.api.control_routes import register_control_api
@@ -41,6 +42,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     register_notification_api(server, None)  # type: ignore[arg-type]
     register_history_api(server, None)  # type: ignore[arg-type]
     register_backup_api(server, None)  # type: ignore[arg-type]
+    register_audit_api(server, None)  # type: ignore[arg-type]
     routes = {
         rule.rule
         for rule in server.url_map.iter_rules()
@@ -63,7 +65,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
 def test_documented_commands_exist() -> None:
     commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     assert commands is not None
-    named = set(re.findall(r"python -m ems_dash ([a-z]+)", text()))
+    named = set(re.findall(r"python -m ems_dash ([a-z]+(?:-[a-z]+)*)", text()))
     assert named <= set(commands)
     assert set(commands) <= named
 
