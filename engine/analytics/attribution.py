@@ -43,7 +43,7 @@ from engine.domain.plan import FloatArray, Plan
 from engine.domain.site import Site
 from engine.market.tariff import TariffBook
 from engine.optimization.instance import Instance
-from engine.optimization.optimizer import Optimizer
+from engine.optimization.solving import Solves
 from engine.optimization.terms import BilledPeak
 from engine.strategies.evaluation import evaluate
 
@@ -147,7 +147,7 @@ class DayCase:
 
 
 def attribute_day(
-    case: DayCase, *, perfect_eur: float, actual_eur: float, optimizer: Optimizer
+    case: DayCase, *, perfect_eur: float, actual_eur: float, optimizer: Solves
 ) -> Attribution:
     """Return where the gap of a day comes from.
 
@@ -173,7 +173,7 @@ def attribute_day(
 class _Chain:
     """The schedules of one day and what they cost."""
 
-    def __init__(self, case: DayCase, optimizer: Optimizer) -> None:
+    def __init__(self, case: DayCase, optimizer: Solves) -> None:
         self._case = case
         self._optimizer = optimizer
         self._problem = optimal_problem(

@@ -17,6 +17,8 @@ from engine.history.columns import Resolution, SeriesStore
 from engine.history.store import HistoryStore
 from engine.history.writer import WriterStatus
 from engine.market.tariff import TariffBook
+from engine.optimization.optimizer import Optimizer
+from engine.optimization.solving import Solves
 
 
 class AnalyticsStore(HistoryStore, SeriesStore, Protocol):
@@ -49,6 +51,8 @@ class Books:
         windows: Windows of the timer baseline.
         co2_g_per_kwh: Emission factor, None without one.
         booked: Told of every quarter-hour that is booked afterwards.
+        solver: Makes what finds optima; called anew for each use, because a month's model is
+            large and of no use for the next.
     """
 
     site: Site
@@ -58,6 +62,7 @@ class Books:
     windows: TimerWindows = field(default_factory=TimerWindows)
     co2_g_per_kwh: float | None = None
     booked: Callable[[LedgerRow], None] = lambda _row: None
+    solver: Callable[[], Solves] = Optimizer
 
     @property
     def zone(self) -> ZoneInfo:

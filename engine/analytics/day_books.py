@@ -44,7 +44,6 @@ from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import MetricRow
 from engine.history.store import ForecastHeader
-from engine.optimization.optimizer import Optimizer
 
 log = logging.getLogger(__name__)
 
@@ -182,8 +181,7 @@ class DayBooks:
                 may_export=self._may_export(quarters),
                 demand=self._demand(quarters, carry.peak_kw.get(PERFECT_FORESIGHT, 0.0)),
                 stored_value_eur_per_kwh=value,
-                # Not kept: a month's model is large and of no use for the next.
-                optimizer=Optimizer(),
+                optimizer=books.solver(),
             )
         except OptimizationError as exc:
             log.warning("no perfect foresight from %s to %s: %s", first, last, exc)
@@ -307,7 +305,7 @@ class DayBooks:
         )
         try:
             found = attribute_day(
-                case, perfect_eur=0.0, actual_eur=actual.total_eur, optimizer=Optimizer()
+                case, perfect_eur=0.0, actual_eur=actual.total_eur, optimizer=books.solver()
             )
         except OptimizationError as exc:
             log.warning("the gap of %s was not explained: %s", day, exc)

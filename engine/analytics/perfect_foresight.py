@@ -34,8 +34,8 @@ from engine.domain.records import SavingsRow
 from engine.domain.site import Site
 from engine.optimization.check import check_solution
 from engine.optimization.instance import Instance
-from engine.optimization.optimizer import Optimizer
 from engine.optimization.solution import Solution
+from engine.optimization.solving import Solves
 from engine.optimization.terms import BilledPeak
 
 STEP_MINUTES = 15
@@ -98,7 +98,7 @@ def optimal_problem(
     )
 
 
-def solved(problem: Instance, optimizer: Optimizer) -> Solution:
+def solved(problem: Instance, optimizer: Solves) -> Solution:
     """Return the checked optimum of `problem`.
 
     Raises:
@@ -145,7 +145,7 @@ def perfect_foresight(
     may_export: Sequence[bool],
     demand: Sequence[DemandTerms],
     stored_value_eur_per_kwh: float,
-    optimizer: Optimizer,
+    optimizer: Solves,
 ) -> list[SavingsRow]:
     """Return the optimum of one period as rows, none without quarter-hours.
 

@@ -13,9 +13,13 @@ from engine.optimization.check import check_solution
 from engine.optimization.exactness import find_candidates
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
+from engine.optimization.scenario_model import ScenarioModel
+from engine.optimization.shape import Shape
 from engine.optimization.solution import Solution
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.optimization.kernel.solver import KernelSolver
 
 _log = logging.getLogger(__name__)
@@ -45,6 +49,8 @@ class RoutedOptimizer:
         clock: Times the solves.
         time_limit_s: Longest search of one solve.
         optimizer: The model of record; a new one when None.
+        ready: Whether the kernel may be used now; until it says so the model of record solves.
+            None: always, and the first solve compiles it where that was never done.
     """
 
     def __init__(
@@ -54,12 +60,15 @@ class RoutedOptimizer:
         clock: Clock | None = None,
         time_limit_s: float = 10.0,
         optimizer: Optimizer | None = None,
+        ready: Callable[[], bool] | None = None,
     ) -> None:
+        self._ready = ready
         self._route = route
         self._clock = clock or SystemClock()
         self._time_limit_s = time_limit_s
         self.model_of_record = optimizer or Optimizer(self._clock, time_limit_s)
         self._lock = threading.Lock()
+        self._said: set[str] = set()
         self._kernel: KernelSolver | None = None
 
     def solve(
@@ -86,6 +95,7 @@ class RoutedOptimizer:
             if isinstance(answer, Solution):
                 return answer
             reason = answer
+        self._say(reason)
         solution = self.model_of_record.solve(
             instance, held_kw=held_kw, time_limit_s=time_limit_s or self._time_limit_s
         )
@@ -93,12 +103,34 @@ class RoutedOptimizer:
             return solution
         return dataclasses.replace(solution, solver=f"{solution.solver}, kernel: {reason}")
 
+    def scenario_model(self, shape: Shape, count: int) -> ScenarioModel:
+        """Return the model of record's kept model of `count` scenarios of one shape."""
+        return self.model_of_record.scenario_model(shape, count)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that times the solves."""
+        return self._clock
+
+    @property
+    def time_limit_s(self) -> float:
+        """Longest search of one solve."""
+        return self._time_limit_s
+
     def _kept_from_kernel(self, instance: Instance, held_kw: float | None) -> str | None:
         if held_kw is not None:
             return "the first step is held"
         if self._route is Route.RECORD and find_candidates(instance).count == 0:
             return "linear"
+        if self._ready is not None and not self._ready():
+            return "not compiled yet"
         return None
+
+    def _say(self, reason: str) -> None:
+        """Log why the kernel did not solve, each reason once."""
+        if self._route is Route.KERNEL and reason not in self._said:
+            self._said.add(reason)
+            _log.info("the model of record solves instead of the kernel: %s", reason)
 
     def _by_kernel(self, instance: Instance, time_limit_s: float | None) -> Solution | str:
         answer = self._solver().attempt(
@@ -117,6 +149,8 @@ class RoutedOptimizer:
         with self._lock:
             if self._kernel is None:
                 from engine.optimization.kernel.solver import KernelSolver
+                from engine.optimization.kernel.warm import warm
 
+                warm()
                 self._kernel = KernelSolver(self._clock, self._time_limit_s)
             return self._kernel

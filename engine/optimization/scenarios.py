@@ -21,11 +21,11 @@ from engine.optimization.coefficients import coefficients
 from engine.optimization.directions import both_ways, idle_directions
 from engine.optimization.exactness import find_candidates
 from engine.optimization.instance import Instance
-from engine.optimization.optimizer import Optimizer
 from engine.optimization.outcome import Decisions, Duals, Flows, Outcome
 from engine.optimization.result import solution_from
 from engine.optimization.shape import Form, Shape, common_shape, shape_of
 from engine.optimization.solution import Solution
+from engine.optimization.solving import SolvesScenarios
 
 THREE_PATH_WEIGHTS = (0.3, 0.4, 0.3)
 """Weights of the P10, P50 and P90 path (Swanson's rule: their weighted mean is close to the
@@ -127,7 +127,7 @@ def solve_scenarios(
     instances: Sequence[Instance],
     weights: ArrayLike | None = None,
     *,
-    optimizer: Optimizer,
+    optimizer: SolvesScenarios,
     expected: Instance | None = None,
 ) -> ScenarioSolution:
     """Return the plan whose first decision is best on average over the scenarios.
@@ -202,7 +202,7 @@ def _belong_together(instances: Sequence[Instance]) -> None:
 
 
 def _paths(
-    instances: list[Instance], weights: FloatArray, optimizer: Optimizer
+    instances: list[Instance], weights: FloatArray, optimizer: SolvesScenarios
 ) -> tuple[list[Solution], int, bool]:
     """Return each scenario's plan, how many directions were decided, and whether as idle."""
     candidates = [find_candidates(instance) for instance in instances]
@@ -251,7 +251,7 @@ def _solve_with(
     weights: FloatArray,
     candidates: list[Candidates],
     own: dict[int, Decisions],
-    optimizer: Optimizer,
+    optimizer: SolvesScenarios,
 ) -> list[tuple[Flows, Duals]] | None:
     numbers = [
         coefficients(instance, found) for instance, found in zip(instances, candidates, strict=True)

@@ -35,6 +35,7 @@ from engine.notify.book import AlarmBook
 from engine.notify.desk import AlarmDesk
 from engine.notify.factory import build_notifier
 from engine.notify.kept import KEPT_NAME, KeptMessages
+from engine.optimization.kernel.process import KernelCompiler
 from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
@@ -179,7 +180,8 @@ def build_engine(
     check_buildable(config)
     # Opening the store first makes this process the owner of the folder and so of the devices.
     store = open_history(config, data_dir / DATABASE_NAME)
-    undo: list[Callable[[], None]] = [store.close]
+    kernel = KernelCompiler()
+    undo: list[Callable[[], None]] = [store.close, kernel.stop]
     try:
         counts = JsonWriteCounts(data_dir / WRITE_COUNTS_NAME)
         engine = _assemble(
@@ -191,6 +193,7 @@ def build_engine(
             data_dir=data_dir,
             write_counts=counts,
             trail=trail,
+            kernel=kernel,
         )
     except (EmsError, OSError):
         for action in reversed(undo):
@@ -218,6 +221,7 @@ def _assemble(
     data_dir: Path,
     write_counts: WriteCountStore,
     trail: Trail,
+    kernel: KernelCompiler,
 ) -> Engine:
     site = site_from(config)
     last = store.latest_sample(site.site_id)
@@ -300,6 +304,7 @@ def _assemble(
         minute_means=ring.between,
         has_pv="pv_kw" in configured,
         desk=strategies,
+        kernel=kernel,
     )
     largest_kw = max(site.grid.import_limit_kw, site.grid.export_limit_kw) + (
         site.battery.power_charge_max_kw + (site.pv_peak_kw or 0.0)
@@ -368,6 +373,7 @@ def _assemble(
         max_power_kw=largest_kw,
         booked=planning.peaks.add,
         configured=configured,
+        kernel=kernel,
     )
     engine = Engine(
         EngineParts(
@@ -413,7 +419,7 @@ def _assemble(
             ),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
             trail=trail,
-            on_stop=connected.on_stop,
+            on_stop=(kernel.stop, *connected.on_stop),
         )
     )
     return engine

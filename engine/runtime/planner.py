@@ -22,6 +22,7 @@ from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.planning import make_plan, profit_24h_eur
 from engine.optimization.settlement import settled
+from engine.optimization.solving import Solves
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.forecast_setup import MinuteMeans
 from engine.runtime.problem import PlanForecasts, ProblemBuilder, recent_net_load_kw
@@ -127,12 +128,10 @@ class _ValueCurve:
 class Planner:
     """Decides when a plan is due and makes it. One thread calls `make`."""
 
-    def __init__(
-        self, inputs: PlanInputs, clock: Clock, optimizer: Optimizer | None = None
-    ) -> None:
+    def __init__(self, inputs: PlanInputs, clock: Clock, optimizer: Solves | None = None) -> None:
         self._inputs = inputs
         self._site = inputs.problem.site
-        self._optimizer = optimizer or Optimizer()
+        self._optimizer: Solves = optimizer or Optimizer()
         self._clock = clock
         self._requested = threading.Event()
         self._numbers = count(1)

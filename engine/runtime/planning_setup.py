@@ -19,7 +19,9 @@ from engine.forecasting.histories import FirstKnown, MeasuredHistory, RecordedHi
 from engine.history.store import HistoryStore
 from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
+from engine.optimization.kernel.process import KernelCompiler
 from engine.optimization.optimizer import Optimizer
+from engine.optimization.routed import Route, RoutedOptimizer
 from engine.recorded.recording import Recording
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.forecast_setup import MinuteMeans, build_forecasts
@@ -109,6 +111,7 @@ def build_planning(
     minute_means: MinuteMeans,
     has_pv: bool,
     desk: StrategyDesk,
+    kernel: KernelCompiler | None = None,
 ) -> Planning:
     """Return what makes the plans of one site.
 
@@ -124,6 +127,8 @@ def build_planning(
         minute_means: Means of the running quarter-hour.
         has_pv: True when PV is measured.
         desk: Chooses among the strategies.
+        kernel: Has the kernel compiled, which decides steps with feed-in above the purchase
+            price in less than a second; None leaves them to the model of record.
     """
     past = past_of(config, site, store, recording, clock)
     peaks = IncurredPeaks(
@@ -143,7 +148,9 @@ def build_planning(
     )
     if store is not None:
         desk.resume(_newest_selection(store, site.site_id, clock.now()))
-    optimizer = Optimizer()
+    optimizer: Optimizer | RoutedOptimizer = Optimizer()
+    if kernel is not None:
+        optimizer = RoutedOptimizer(Route.RECORD, ready=kernel.ready)
     uncertainty = Uncertainty(
         config.planning,
         site.battery,

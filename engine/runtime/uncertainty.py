@@ -23,7 +23,6 @@ from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.site import Battery
 from engine.forecasting.base import QuarterHourHistory
 from engine.optimization.instance import Instance
-from engine.optimization.optimizer import Optimizer
 from engine.optimization.peak_reserve import (
     AROUND_STEPS,
     ENVELOPE_WEEKS,
@@ -41,6 +40,7 @@ from engine.optimization.scenarios import (
     solve_scenarios,
 )
 from engine.optimization.solution import Solution
+from engine.optimization.solving import SolvesScenarios
 from engine.runtime.problem import PlanForecasts
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class ScenarioSolver:
         weights: Probabilities, shape (k,); None for equal ones.
     """
 
-    optimizer: Optimizer
+    optimizer: SolvesScenarios
     load_kw: FloatArray
     pv_kw: FloatArray
     weights: FloatArray | None
@@ -115,7 +115,7 @@ class Uncertainty:
         past: QuarterHourHistory,
         *,
         vintage_at: VintageAt | None,
-        optimizer: Optimizer,
+        optimizer: SolvesScenarios,
         rng: np.random.Generator,
     ) -> None:
         self._config = config

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from engine.domain.errors import EmsError, OptimizationError
 from engine.domain.plan import PlanCheck, PlanSteering
@@ -14,6 +13,7 @@ from engine.domain.strategy import CandidateValue, StrategyKey
 from engine.optimization.check import check_solution
 from engine.optimization.instance import Instance
 from engine.optimization.solution import Solution
+from engine.optimization.solving import Solves
 from engine.optimization.steering import steering_of
 from engine.strategies.configured import configure
 from engine.strategies.evaluation import evaluate
@@ -40,14 +40,6 @@ _PHYSICS = (
     "battery_export_allowed",
     "curtailment_allowed",
 )
-
-
-class Solver(Protocol):
-    """What finds the cheapest plan of a problem, for example `Optimizer`."""
-
-    def solve(self, instance: Instance) -> Solution:
-        """Return the plan; raise OptimizationError when there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +74,7 @@ def plan_candidates(
     true_instance: Instance,
     context: StrategyContext,
     parameters: StrategyParameters,
-    optimizer: Solver,
+    optimizer: Solves,
     keys: Iterable[StrategyKey] = tuple(StrategyKey),
 ) -> dict[StrategyKey, CandidatePlan]:
     """Plan with each strategy and value every plan under the true tariff.
@@ -105,7 +97,7 @@ def _candidate(
     true_instance: Instance,
     context: StrategyContext,
     parameters: StrategyParameters,
-    optimizer: Solver,
+    optimizer: Solves,
 ) -> CandidatePlan:
     instance: Instance | None = None
     try:

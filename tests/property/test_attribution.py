@@ -19,6 +19,7 @@ from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecas
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP
 from engine.optimization.optimizer import Optimizer
+from engine.optimization.routed import RoutedOptimizer
 from engine.recorded.recording import Recording
 from engine.strategies.evaluation import evaluate
 from tests.support.build import plan as idle_plan
@@ -109,6 +110,28 @@ def explained(asked: DayCase) -> Attribution:
     return attribute_day(
         asked, perfect_eur=micro(perfect), actual_eur=micro(actual), optimizer=OPTIMIZER
     )
+
+
+def test_the_kernel_explains_the_same_to_the_cent(morning: list[Quarter]) -> None:
+    """Also where selling earns more than buying costs, which the model of record must search."""
+    cheap = [
+        replace(
+            q,
+            row=replace(q.row, buy_eur_per_kwh=q.row.buy_eur_per_kwh - 0.2, sell_eur_per_kwh=0.08),
+        )
+        for q in morning
+    ]
+    for quarters in (morning, cheap):
+        asked = case(quarters, vintage_of=vintages(quarters, load=1.2, pv=0.8, price=0.1))
+        by_kernel, by_record = (
+            attribute_day(asked, perfect_eur=0.0, actual_eur=0.0, optimizer=solver)
+            for solver in (RoutedOptimizer(), OPTIMIZER)
+        )
+        assert by_kernel.unknown == by_record.unknown
+        for cause in CAUSES:
+            assert by_kernel.causes[cause] == pytest.approx(by_record.causes[cause], abs=0.01), (
+                cause
+            )
 
 
 @settings(max_examples=4)

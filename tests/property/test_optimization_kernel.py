@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from engine.optimization.kernel import rolling
 from engine.optimization.kernel.compiled import sources_hash
 from engine.optimization.kernel.forward import BATTERY, ENERGY, STORED_VALUE
 from engine.optimization.kernel.solver import KernelSolver, NotCovered
+from engine.optimization.kernel.warm import warm
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.routed import Route, RoutedOptimizer
 from engine.optimization.solution import Solution
@@ -26,10 +28,31 @@ from tests.property.optimization_reference import reference_objective_eur
 from tests.property.test_optimization_invariants import SERIES
 
 pytestmark = pytest.mark.timeout(600)
-"""The first test compiles the kernel, which takes long on a busy machine."""
+"""The first test may compile the kernel, which takes long on a busy machine."""
 
 KERNEL = KernelSolver(time_limit_s=30.0)
 OPTIMIZER = Optimizer(time_limit_s=60.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    warm()
+
+
+def test_all_that_is_called_is_compiled_beforehand() -> None:
+    def variants() -> dict[str, int]:
+        return {
+            f"{name}.{function}": len(made.overloads)
+            for name, module in list(sys.modules.items())
+            if name.startswith("engine.optimization.kernel.")
+            for function, made in vars(module).items()
+            if hasattr(made, "overloads")
+        }
+
+    before = variants()
+    for seed in range(60):
+        KERNEL.attempt(random_instance(seed))
+    assert variants() == before
 
 
 def solved(instance: Instance) -> Solution:
