@@ -244,7 +244,24 @@
     return out;
   }
 
+  // Dash drops an answer that is overtaken by the same question: charts asked for again before
+  // they have come would never come.
+  var PATIENCE_MS = 10000;
+
+  function patience() {
+    var asked = { key: null, made: null, at: 0 };
+    return function (key, made) {
+      var isOnItsWay =
+        asked.key === key && asked.made === made && Date.now() - asked.at < PATIENCE_MS;
+      if (!isOnItsWay) {
+        asked = { key: key, made: made, at: Date.now() };
+      }
+      return isOnItsWay;
+    };
+  }
+
   var drawn = { charts: null, minute: 0, nowMinute: 0, widened: null };
+  var isOnItsWay = patience();
 
   function applyDelta(delta, state, planFigure, priceFigure) {
     var none = noUpdate();
@@ -266,8 +283,11 @@
     if (planMeta && planMeta.made !== drawn.charts) {
       drawn = { charts: planMeta.made, minute: planMeta.minute, nowMinute: 0, widened: null };
     }
-    // Points are left out when the charts are about to be drawn anew; they come with those.
-    if (delta.add && !delta.charts && planMeta && priceMeta) {
+    // Points are left out when the charts are about to be drawn anew, and come with those; also
+    // when a figure has come that ends before the points the server knew to be drawn, because
+    // between the two a hole would stay.
+    var follows = drawn.minute >= (state.minute || 0);
+    if (delta.add && follows && !delta.charts && planMeta && priceMeta) {
       var fresh = delta.add.filter(function (point) {
         return point[0] > drawn.minute;
       });
@@ -294,7 +314,9 @@
       moveNow("price-soc", delta.now);
     }
     if (delta.charts) {
-      charts = delta.charts;
+      if (!isOnItsWay(delta.charts, drawn.charts)) {
+        charts = delta.charts + "|" + delta.seq;
+      }
       next.charts = delta.charts.replace("|late", "");
     }
     if (delta.lists) {
@@ -411,6 +433,7 @@
     /* For the scripts of other live pages. */
     applyFields: applyFields,
     noUpdate: noUpdate,
+    patience: patience,
     plotOf: plotOf,
     /* Called by the Dash renderer after every callback, whether or not it changed anything. */
     resolved: function (callback, result) {

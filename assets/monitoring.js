@@ -9,14 +9,7 @@
   var drawn = { made: null, newest: 0, widened: null };
   var rawAt = 0;
 
-  // Dash drops an answer that is overtaken by the same question: charts asked for again before
-  // they have come would never come.
-  var PATIENCE_MS = 10000;
-  var asked = { key: null, made: null, at: 0 };
-
-  function isOnItsWay(key, made) {
-    return asked.key === key && asked.made === made && Date.now() - asked.at < PATIENCE_MS;
-  }
+  var isOnItsWay = window.emsLive.patience();
 
   // A row is [utc_ms, pv, load, grid, battery, soc, may charge, may discharge, setpoint];
   // order of traces as in ems_dash/ui/monitoring/charts.py.
@@ -127,7 +120,9 @@
     // While another range is on its way nothing is added to the old one.
     var sameRange = meta && meta.made.split("|")[0] === span;
     if (sameRange) {
-      var fresh = (delta.charts ? [] : delta.add || []).filter(function (row) {
+      // Points that do not follow what is drawn are asked for again, see live.js.
+      var follows = drawn.newest >= (state.newest || 0) && !delta.charts;
+      var fresh = (follows ? delta.add || [] : []).filter(function (row) {
         return row[0] > drawn.newest;
       });
       if (fresh.length) {
@@ -145,7 +140,6 @@
     }
     if (delta.charts) {
       if (!isOnItsWay(delta.charts, drawn.made)) {
-        asked = { key: delta.charts, made: drawn.made, at: Date.now() };
         charts = delta.charts + "|" + delta.seq;
       }
       next.charts = delta.charts.replace("|late", "");

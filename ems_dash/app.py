@@ -23,13 +23,13 @@ from ems_dash.auth.access import (
 from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services
+from ems_dash.static_files import keep_files, versioned, web_server
 from ems_dash.ui.branding import set_branding
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.shell import not_found, register_shell
 from ems_dash.ui.theme import PALETTES, register_templates
 from engine.config.branding import BrandingConfig
-from engine.domain.product import product_version
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -39,6 +39,9 @@ STYLE_SHEETS = (
     "vendor/bootstrap-icons/icons.css",
 )
 """Loaded in this order before `ems.css`, which overrides them."""
+
+PLOTLY = "vendor/plotly/plotly-cartesian.min.js"
+"""A third of the script that comes with plotly: without maps, 3-D and WebGL, which no page uses."""
 
 INDEX = """<!DOCTYPE html>
 <html lang="{lang}" data-bs-theme="{theme}">
@@ -111,8 +114,15 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
             html = html.replace("{%" + name + "%}", value)
         return html
 
+    def _config(self) -> Any:
+        """Return what the renderer is told; it takes the script of the charts from us."""
+        config = super()._config()
+        # "Not locally" concerns that one script only, and the address is ours too.
+        config |= {"serve_locally": False, "plotlyjs_url": self._versioned(PLOTLY)}
+        return config
+
     def _versioned(self, path: str) -> str:
-        return f"{self.get_asset_url(path)}?v={product_version()}"
+        return versioned(str(self.get_asset_url(path)), ASSETS / path)
 
 
 def create_app(
@@ -132,6 +142,7 @@ def create_app(
     branding = branding or BrandingConfig()
     app = EmsDash(
         "ems_dash",
+        server=web_server(),
         assets_folder=str(ASSETS),
         assets_ignore=r"^theme-init\.js$",
         assets_path_ignore=["vendor"],
@@ -143,7 +154,7 @@ def create_app(
         title=branding.product_name,
         update_title=None,
         suppress_callback_exceptions=True,
-        external_stylesheets=[f"/assets/{path}?v={product_version()}" for path in STYLE_SHEETS],
+        external_stylesheets=[versioned(f"/assets/{path}", ASSETS / path) for path in STYLE_SHEETS],
         meta_tags=[
             {"name": "viewport", "content": "width=device-width, initial-scale=1"},
             {"name": "description", "content": t("app.description", "de")},
@@ -154,6 +165,7 @@ def create_app(
             "{window.emsLive&&window.emsLive.resolved(callback,result);}"
         },
     )
+    keep_files(app.server)
     install_access(app.server, access)
     _add_error_answers(app.server)
     set_branding(app.server, branding)

@@ -33,7 +33,14 @@ def flow(fields: Fields, lang: str) -> Any:
             ),
             *(
                 html.Span(
-                    ui.live(html.Span, f"flow-{name}", fields),
+                    ui.live(
+                        html.Span,
+                        f"flow-{name}",
+                        fields,
+                        children=html.Span(
+                            html.Span(className="flow-dashes"), className="flow-track"
+                        ),
+                    ),
                     className=f"flow-arm flow-arm-{name} role-{role}",
                     **{"aria-hidden": "true"},
                 )

@@ -109,6 +109,31 @@ def test_minutes_are_drawn_once_and_in_order(dash_duo: Any, moving: FakeServices
     assert gaps[-1] == 60_000
 
 
+def test_a_figure_that_ends_before_points_the_server_took_for_drawn_leaves_no_hole(
+    dash_duo: Any,
+) -> None:
+    # What happens when the charts come late: minutes were added to the old ones meanwhile.
+    open_page(dash_duo, FakeServices())
+    state, extended = js(
+        dash_duo,
+        """
+        const apply = window.dash_clientside.ems.applyDelta;
+        const figure = minute => ({layout: {meta: {made: "b|" + minute, minute: minute,
+                                                   offset_ms: 0, y: [-100, 100]}}});
+        const points = at => at.map(minute => [minute * 60000, 1, 2, 3, 4, 50]);
+        const late = figure(100 * 60000);
+        const first = apply({seq: 2, token: "t", now: 0, add: points([104, 105])},
+                            {seq: 1, minute: 103 * 60000}, late, late);
+        const then = apply({seq: 3, token: "t", now: 0, add: points([101, 102, 103, 104, 105])},
+                           first[0], late, late);
+        return [[first[0].minute / 60000, then[0].minute / 60000],
+                then[1][0].x[2].map(x => x / 60000)];
+        """,
+    )
+    assert state == [100, 105]
+    assert extended == [101, 102, 103, 104, 105]
+
+
 def test_new_plan_rebuilds_charts_and_caption(dash_duo: Any) -> None:
     services = FakeServices()
     open_page(dash_duo, services)

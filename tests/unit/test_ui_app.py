@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dash
 import flask
+import flask_compress.flask_compress
 import pytest
+from plotly.offline import get_plotlyjs_version
 from ui_builders import NOW, minutes, snapshot
 
 from ems_dash.app import ASSETS, create_app
@@ -135,6 +139,59 @@ def test_answers_are_compressed(path: str) -> None:
     # What browsers offer over plain HTTP.
     answer = client.get(path, headers={"Accept-Encoding": "gzip, deflate"})
     assert answer.headers["Content-Encoding"] in ("gzip", "deflate")
+
+
+def test_files_with_a_version_are_kept_and_others_asked_for_again() -> None:
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
+    html = client.get("/").get_data(as_text=True)
+    files = re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css|svg)[^"]*)"', html)
+    assert len(files) > 15
+    for address in files:
+        assert "max-age=31536000" in client.get(address).headers["Cache-Control"], address
+    assert "max-age" not in client.get("/assets/logo.svg").headers.get("Cache-Control", "")
+
+
+def test_a_file_is_compressed_once_and_again_when_it_has_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ems_dash.app.ASSETS", tmp_path)
+    for path in ASSETS.rglob("*"):
+        if path.is_file():
+            copy = tmp_path / path.relative_to(ASSETS)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(path)
+    changing = tmp_path / "changing.css"
+    changing.write_text("a { color: red }" * 100)
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
+    compressed = []
+    count = flask_compress.flask_compress._compress_data
+
+    def counted(app: Any, data: bytes, algorithm: str) -> bytes:
+        compressed.append(len(data))
+        return bytes(count(app, data, algorithm))
+
+    monkeypatch.setattr("flask_compress.flask_compress._compress_data", counted)
+    for _ in range(3):
+        answer = client.get("/assets/changing.css?v=1", headers={"Accept-Encoding": "gzip"})
+        assert gzip.decompress(answer.data) == changing.read_bytes()
+    assert compressed == [1600]
+    changing.write_text("a { color: blue }" * 100)
+    answer = client.get("/assets/changing.css?v=1", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(answer.data) == changing.read_bytes()
+    # What is no file is never kept.
+    client.get("/_dash-layout", headers={"Accept-Encoding": "gzip"})
+    client.get("/_dash-layout", headers={"Accept-Encoding": "gzip"})
+    assert len(compressed) == 4
+
+
+def test_the_charts_script_is_ours_and_of_plotlys_version() -> None:
+    client = create_app(StandingServices(), access=OPEN).server.test_client()
+    html = client.get("/").get_data(as_text=True)
+    config = json.loads(re.search(r'id="_dash-config"[^>]*>(.*?)</script>', html).group(1))
+    address = config["plotlyjs_url"]
+    assert config["serve_locally"] is False
+    script = client.get(address).get_data(as_text=True)
+    assert f"v{get_plotlyjs_version()}" in script[:200]
 
 
 def test_overview_holds_charts_lists_and_only_vendored_icons() -> None:
