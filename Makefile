@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test newcomer clean lock
+.PHONY: run test lint bench docs reference crash-test deploy-test newcomer clean lock
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -41,6 +41,12 @@ reference: $(VENV)/.test
 # 2,000 kills and 2,000 simulated power cuts of the history; half an hour on two cores.
 crash-test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/crash_campaign.py --kills 2000 --cuts 2000
+
+# The files of deploy with real nginx, Caddy, Mosquitto and systemd's own tools.
+deploy-test: $(VENV)/.test
+	@sh scripts/need_packages.sh nginx:nginx-light caddy:caddy mosquitto:mosquitto \
+		mosquitto_passwd:mosquitto systemd-analyze:systemd setpriv:util-linux
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/deploy/real_*.py
 
 # From an empty Debian to the first plan, as root; needs the internet and some minutes.
 newcomer:

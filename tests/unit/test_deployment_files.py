@@ -19,21 +19,9 @@ from ruamel.yaml import YAML
 
 from ems_dash.cli.main import parser
 from engine.config.load import load_config
+from tests.support.deploy_files import KEPT, copy_of_deploy, env_of, run_setup
 
 ROOT = Path(__file__).resolve().parents[2]
-DEPLOY = ROOT / "deploy"
-KEPT = (
-    "config/ems.yaml.example",
-    "docker-compose.yml",
-    "mosquitto/acl",
-    "mosquitto/mosquitto.conf",
-    "reverse-proxy/Caddyfile",
-    "reverse-proxy/nginx.conf",
-    "setup.sh",
-    "systemd/ems-dash.service",
-    "systemd/install.sh",
-)
-"""What of ``deploy`` belongs to the repository."""
 
 
 def read(path: str) -> str:
@@ -255,25 +243,3 @@ def test_a_proxy_passes_events_at_once_and_trusts_no_claim_of_a_client(name: str
     else:
         assert "flush_interval -1" in text
         assert "trusted_proxies" not in text
-
-
-def copy_of_deploy(tmp_path: Path) -> Path:
-    """Return a folder with the files of ``deploy`` that belong to the repository."""
-    for name in KEPT:
-        target = tmp_path / "deploy" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((DEPLOY / name).read_bytes())
-    return tmp_path / "deploy"
-
-
-def run_setup(folder: Path, *arguments: str) -> str:
-    """Run ``setup.sh`` and return what it said."""
-    return subprocess.run(
-        ["sh", str(folder / "setup.sh"), *arguments], capture_output=True, text=True, check=True
-    ).stdout
-
-
-def env_of(folder: Path) -> dict[str, str]:
-    """Return the settings in ``.env``."""
-    lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
