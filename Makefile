@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test deploy-test newcomer clean lock
+.PHONY: run test lint bench docs reference crash-test deploy-test image-test newcomer clean lock
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -47,6 +47,10 @@ deploy-test: $(VENV)/.test
 	@sh scripts/need_packages.sh nginx:nginx-light caddy:caddy mosquitto:mosquitto \
 		mosquitto_passwd:mosquitto systemd-analyze:systemd setpriv:util-linux
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/deploy/real_*.py
+
+# Builds the image with buildah and runs it with runc as the composition does; as root.
+image-test:
+	@scripts/image_check.sh $(ARGS)
 
 # From an empty Debian to the first plan, as root; needs the internet and some minutes.
 newcomer:

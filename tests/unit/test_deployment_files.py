@@ -165,7 +165,13 @@ def test_no_file_that_git_would_take_holds_a_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["deploy/setup.sh", "deploy/systemd/install.sh", "scripts/newcomer.sh"]
+    "script",
+    [
+        "deploy/setup.sh",
+        "deploy/systemd/install.sh",
+        "scripts/image_check.sh",
+        "scripts/newcomer.sh",
+    ],
 )
 def test_scripts_can_be_run_and_are_valid_shell(script: str) -> None:
     path = ROOT / script
