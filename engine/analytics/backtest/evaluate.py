@@ -268,6 +268,8 @@ def _run(
         gap = (f"The optimum is proven up to {gap_eur:.2f} EUR.",)
         return traces, 1, 0, gap if gap_eur >= SMALLEST_SAVING_EUR else ()
     views = _PREPARED.views(prepared, policy.forecaster)
+    if policy.error_scale != 1.0:
+        views = views.scaled(policy.error_scale)
     planner = Planner(Problems(prepared, policy, views), policy)
     loop = ClosedLoop(prepared, policy, planner)
     traces = loop.run(alive)

@@ -60,6 +60,8 @@ class Policy:
         plan_minutes: Minutes between two plans, a multiple of 15.
         horizon_hours: Length of a plan.
         sub_steps: How often the law decides within a quarter-hour.
+        error_scale: Factor on every forecast error, to see what better or worse forecasts are
+            worth: 0 knows everything within the horizon, 1 is the forecaster as it is.
 
     Raises:
         BacktestError: A value is not possible.
@@ -73,6 +75,7 @@ class Policy:
     plan_minutes: int = 15
     horizon_hours: int = 36
     sub_steps: int = 1
+    error_scale: float = 1.0
 
     def __post_init__(self) -> None:
         known = (*STRATEGIES, *BASELINES)
@@ -95,6 +98,7 @@ class Policy:
         )
         _require("horizon_hours", self.horizon_hours, 12 <= self.horizon_hours <= 48, "12 to 48")
         _require("sub_steps", self.sub_steps, 1 <= self.sub_steps <= 450, "1 to 450")
+        _require("error_scale", self.error_scale, 0.0 <= self.error_scale <= 5.0, "0 to 5")
 
     @property
     def is_baseline(self) -> bool:
@@ -124,6 +128,8 @@ class Policy:
             parts.append(f"{self.scenarios} scenarios")
         if self.reserve:
             parts.append(f"reserve {self.reserve:g}")
+        if self.error_scale != 1.0:
+            parts.append(f"errors x {self.error_scale:g}")
         return ", ".join(parts)
 
 

@@ -14,6 +14,7 @@ not learnt.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,7 @@ class Views:
         self._day = prepared.day
         self.perfect = forecaster in (Forecaster.PERFECT, Forecaster.PERFECT_36H)
         self.notes: tuple[str, ...] = ()
+        self._error_scale = 1.0
         n = series.n
         if self.perfect:
             return
@@ -112,6 +114,12 @@ class Views:
                 "on them the last hour is taken to go on.",
             )
 
+    def scaled(self, error_scale: float) -> Views:
+        """Return the same forecasts with every error, of prices too, multiplied."""
+        other = copy.copy(self)
+        other._error_scale = error_scale
+        return other
+
     def ahead(self, i: int, h: int) -> Ahead:
         """Return what is known at the start of step `i` about the `h` steps from it on."""
         cut = slice(i, i + h)
@@ -121,7 +129,14 @@ class Views:
         load, pv = self.means(i, h)
         steps = np.arange(i, i + h)
         lead = np.clip(self._day[cut] - self._known_day[i], 0, LEADS - 1)
-        return Ahead(load, pv, self._buys[lead, steps], self._sells[lead, steps])
+        buy, sell = self._buys[lead, steps], self._sells[lead, steps]
+        if self._error_scale != 1.0:
+            buy = self._nearer(prepared.buy[cut], buy)
+            sell = self._nearer(prepared.sell[cut], sell)
+        return Ahead(load, pv, buy, sell)
+
+    def _nearer(self, actual: FloatArray, predicted: FloatArray) -> FloatArray:
+        return actual + self._error_scale * (predicted - actual)
 
     def means(self, i: int, h: int) -> tuple[FloatArray, FloatArray]:
         """Return load and PV power of the `h` steps from `i` on as expected at its start."""
@@ -137,6 +152,8 @@ class Views:
         pv = self._pvs[lead, steps]
         if self._pv_ratio[i] != 1.0:
             pv = pv * (1.0 + (self._pv_ratio[i] - 1.0) * self._pv_decay[:h])
+        if self._error_scale != 1.0:
+            load, pv = self._nearer(self._load[cut], load), self._nearer(self._pv[cut], pv)
         return np.maximum(load, 0.0), np.maximum(pv, 0.0)
 
     def residuals(self, i: int, h: int) -> tuple[FloatArray, FloatArray] | None:
