@@ -14,6 +14,7 @@ import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotl
 
 from ems_dash.api.answers import STATUS_OF_CODE, error
 from ems_dash.auth.access import (
+    CSRF_COOKIE,
     Access,
     ForbiddenError,
     UnauthenticatedError,
@@ -154,6 +155,7 @@ def create_app(
         title=branding.product_name,
         update_title=None,
         suppress_callback_exceptions=True,
+        csrf_token_name=CSRF_COOKIE,
         external_stylesheets=[versioned(f"/assets/{path}", ASSETS / path) for path in STYLE_SHEETS],
         meta_tags=[
             {"name": "viewport", "content": "width=device-width, initial-scale=1"},

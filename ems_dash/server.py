@@ -35,10 +35,12 @@ from ems_dash.api.notification_routes import register_notification_api
 from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
-from ems_dash.auth.local import LocalAccess
+from ems_dash.auth.web import open_accounts, serve_accounts
 from ems_dash.web_audit import install_audit
 from engine.audit.log import open_audit
 from engine.config.load import load_config
+from engine.config.schema import Config
+from engine.domain.clock import SystemClock
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
 from engine.runtime.assembly import build_engine, check_buildable
@@ -75,10 +77,16 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     """
     config = load_config(options.config_dir)
     audit = open_audit(options.config_dir, options.data_dir, begin_anew=True)
+    accounts = open_accounts(
+        options.config_dir, options.data_dir, config.access, SystemClock(), audit
+    )
+    if accounts.first_login_pending and not config.demo:
+        config = _only_monitored(config)
     engine = build_engine(config, options.data_dir, config_dir=options.config_dir, trail=audit)
     audit.tell = lambda anchor: engine.record("info", "audit_anchor", anchor.text)
     engine.audit = audit
-    dash_app = create_app(engine, config.branding, access=LocalAccess())
+    access = serve_accounts(accounts, options.data_dir, config)
+    dash_app = create_app(engine, config.branding, access=access)
     server: Flask = dash_app.server
     install_audit(server, audit)
     register_api(server, engine)
@@ -93,6 +101,16 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_history_api(server, engine)
     register_backup_api(server, engine.backups)
     return server, engine
+
+
+def _only_monitored(config: Config) -> Config:
+    """Return `config` without a way to write to a device, for a site nobody has taken over yet."""
+    if config.ems.mode == "auto":
+        log.warning(
+            "The first password has not been changed, so devices are only read. "
+            "Change it, then start the program again."
+        )
+    return config.model_copy(update={"ems": config.ems.model_copy(update={"mode": "monitor"})})
 
 
 class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types

@@ -2,12 +2,14 @@
 
 Usage: python scripts/screenshots.py [--url URL] [--path PATH]... [--out FOLDER] [--lang de|en]
                                      [--only THEME WIDTH]... [--scale N] [--name NAME]
+                                     [--user NAME] (the password in EMS_PASSWORD)
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import time
 from itertools import product
 from pathlib import Path
@@ -34,6 +36,14 @@ def browser() -> webdriver.Chrome:
     return webdriver.Chrome(service=Service("chromedriver"), options=options)
 
 
+def log_in(driver: webdriver.Chrome, url: str, name: str, password: str) -> None:
+    """Log in through the form."""
+    driver.get(url.rstrip("/") + "/login")
+    driver.find_element("id", "name").send_keys(name)
+    driver.find_element("id", "password").send_keys(password)
+    driver.find_element("css selector", ".acc-form button").click()
+
+
 def main() -> None:
     """Take every shot and report console messages and horizontal overflow."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -48,6 +58,7 @@ def main() -> None:
     parser.add_argument("--name", help="beginning of the file names; default: the page's name")
     parser.add_argument("--out", type=Path, default=Path("build/shots"))
     parser.add_argument("--lang", default="de")
+    parser.add_argument("--user", help="log in with this name and the password in EMS_PASSWORD")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +85,8 @@ def main() -> None:
             )
             driver.get(url)
             driver.add_cookie({"name": "ems_lang", "value": arguments.lang})
+            if arguments.user:
+                log_in(driver, arguments.url, arguments.user, os.environ["EMS_PASSWORD"])
             driver.get(url)
             time.sleep(SETTLE_S)
             height = driver.execute_script("return document.documentElement.scrollHeight")

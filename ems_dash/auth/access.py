@@ -17,6 +17,9 @@ from ems_dash.auth.roles import Role
 from engine.domain.errors import EmsError
 
 EXTENSION: Final = "ems_access"
+CSRF_COOKIE: Final = "ems_csrf"
+"""Dash sends it back in a header with every callback."""
+
 ROLE_ATTRIBUTE: Final = "__ems_role__"
 """Attribute of a view or callback: the `Role` it needs, or None when everybody may call it."""
 
@@ -35,11 +38,13 @@ class Principal:
         role: What he may.
         via: How he is known; ``"anonymous"`` for readers without an account where the
             configuration lets them in, ``"open"`` for an access that asks nobody.
+        token: Id of the token, or None.
     """
 
     name: str
     role: Role
     via: Via
+    token: str | None = None
 
 
 class Access(Protocol):
@@ -47,6 +52,10 @@ class Access(Protocol):
 
     def identify(self, request: Request) -> Principal | None:
         """Return who sent `request`, or None when that is not known."""
+        ...
+
+    def install(self, server: Flask) -> None:
+        """Add what `server` needs for it: its own pages, and checks before every request."""
         ...
 
 
@@ -60,6 +69,9 @@ class OpenAccess:
     def identify(self, request: Request) -> Principal | None:
         """Return the one principal."""
         return Principal(self.name, self.role, "open")
+
+    def install(self, server: Flask) -> None:
+        """Add nothing."""
 
 
 class UnauthenticatedError(EmsError):
@@ -83,6 +95,7 @@ class ForbiddenError(EmsError):
 def install_access(server: Flask, access: Access) -> None:
     """Let `access` tell who sends the requests to `server`."""
     server.extensions[EXTENSION] = access
+    access.install(server)
 
 
 def current_principal() -> Principal | None:
@@ -102,7 +115,9 @@ def current_principal() -> Principal | None:
 def actor() -> str:
     """Return the name to write down for what the current request does."""
     principal = current_principal()
-    return "unknown" if principal is None else principal.name
+    if principal is None:
+        return "unknown"
+    return principal.name if principal.token is None else f"{principal.name} ({principal.token})"
 
 
 def may(needed: Role) -> bool:

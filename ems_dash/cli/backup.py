@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ems_dash.cli.login import headers
 from engine.domain.errors import AlreadyRunningError, HistoryError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _backup(arguments: argparse.Namespace) -> int:
             report = asdict(store.backup(folder))
         audit.note("history.backup", str(folder))
     except AlreadyRunningError:
-        report = _ask(arguments.url, folder)
+        report = _ask(arguments.url, folder, arguments.data)
     _tell(report, "written to", as_json=arguments.json)
     return 0
 
@@ -102,7 +103,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(url: str, folder: Path) -> dict[str, Any]:
+def _ask(url: str, folder: Path, data: Path) -> dict[str, Any]:
     """Have the running program write the backup.
 
     Raises:
@@ -110,15 +111,13 @@ def _ask(url: str, folder: Path) -> dict[str, Any]:
     """
     import requests
 
-    from ems_dash.auth.local import REQUEST_HEADER
-
     try:
         session = requests.Session()
         session.trust_env = False  # a proxy has no business between two programs of one machine
         answer = session.post(
             f"{url.rstrip('/')}/api/history/backup",
             json={"folder": str(folder)},
-            headers={REQUEST_HEADER: "1"},
+            headers=headers(url, data),
             timeout=_ASK_SECONDS,
         )
         found: dict[str, Any] = answer.json()

@@ -141,7 +141,7 @@ def _from_program(
     from ems_dash.cli.history_access import RunningProgram, chunks_of
     from engine.history.exporter import save_chunks, write_about
 
-    program = RunningProgram(arguments.url)
+    program = RunningProgram(arguments.url, arguments.data)
     path = f"/api/export/{request.dataset}.{request.format}"
     query = _query(request)
     about: dict[str, Any] = program.json(f"{path}/about", query)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from ems_dash.cli.login import headers
 from engine.domain.errors import EmsError, HistoryError
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ class RunningProgram:
 
     Args:
         url: Its address, without a path.
+        data_dir: Its data folder, which tells it that the command may ask.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, data_dir: Path) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise EmsError(
@@ -117,6 +119,7 @@ class RunningProgram:
                 hint=f"Write it like {DEFAULT_URL}.",
             )
         self._url = url.rstrip("/")
+        self._headers = headers(url, data_dir)
 
     def json(self, path: str, query: Mapping[str, str]) -> Any:
         """Return a JSON answer.
@@ -137,7 +140,8 @@ class RunningProgram:
         address = f"{self._url}{path}?{urllib.parse.urlencode(query)}"
         try:
             # checked to be http in __init__
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
+            request = urllib.request.Request(address, headers=self._headers)
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error

@@ -18,6 +18,7 @@ from ems_dash.cli import (
     run,
     simulate,
     solve,
+    user,
 )
 from engine.audit.trail import Origin, acting
 from engine.domain.errors import EmsError
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         audit,
         simulate,
         profile,
+        user,
     ):
         module.add_parser(commands)
     return top

@@ -359,6 +359,18 @@ BRANDING = Section(
     (Group("branding", "branding", entries("product_name", "logo_text", "copyright")),),
 )
 
+ACCESS = Section(
+    "access",
+    (
+        Group(
+            "access",
+            "access",
+            entries("anonymous_role", "session_idle_minutes min", "session_hours h"),
+        ),
+        Group("server", "server", entries("allowed_hosts", "proxy_hops")),
+    ),
+)
+
 BACKUPS = Section("backups")
 
 HISTORY = Section(
@@ -383,7 +395,7 @@ HISTORY = Section(
 
 SECTIONS: tuple[Section, ...] = (
     *(SITE, CONTROL, EMS, TARIFF, PRICES, DEVICES, MQTT, NOTIFICATIONS),
-    *(HISTORY, BRANDING, BACKUPS),
+    *(HISTORY, BRANDING, ACCESS, BACKUPS),
 )
 
 

@@ -18,6 +18,7 @@ from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.theme import client_palette
+from ems_dash.ui.user_menu import session_texts, user_menu
 from engine.config.branding import BrandingConfig
 from engine.domain.product import product_version
 
@@ -42,6 +43,7 @@ def shell(services: Services) -> Any:
                 hidden=True,
                 **{"data-text": t("offline.bar", lang, time="{time}")},
             ),
+            session_texts(lang),
             html.Main(dash.page_container, id="main", tabIndex="-1"),
             _footer(lang, fields),
         ],
@@ -131,6 +133,7 @@ def _top_bar(lang: str, fields: Fields) -> Any:
                             title=t("header.theme", lang),
                             **{"aria-label": t("header.theme", lang)},
                         ),
+                        user_menu(lang),
                     ],
                     className="tools",
                 ),

@@ -214,4 +214,14 @@ branding:
   product_name: EMS Dash
   # logo_text: AB                 # one to three characters in place of the logo
   # copyright: © Example GmbH     # in the footer
+
+# Logging in; users are in users.yaml (python -m ems_dash user --help).
+access:
+  anonymous_role: none            # viewer: everybody who reaches the pages may read them
+  session_idle_minutes: 30
+  session_hours: 12
+
+server:
+  allowed_hosts: []               # names besides localhost, for example [ems.example]
+  proxy_hops: 0                   # proxies in front that add to X-Forwarded-For
 """

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.config.access import AccessConfig, ServerConfig
 from engine.config.analytics import AnalyticsConfig
 from engine.config.branding import BrandingConfig
 from engine.config.control import ControlConfig, LimitsConfig
@@ -194,6 +195,8 @@ class Config(Section):
     devices: list[DeviceConfig] = Field(default_factory=list)
     demo_plant: DemoPlantConfig = Field(default_factory=DemoPlantConfig)
     branding: BrandingConfig = Field(default_factory=BrandingConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
+    server: ServerConfig = Field(default_factory=ServerConfig)
 
     @model_validator(mode="after")
     def _never_simulated_beside_real(self) -> Config:

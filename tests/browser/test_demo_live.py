@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.support.login import log_in
 from tests.support.process import running
 
 pytestmark = pytest.mark.browser
@@ -25,7 +26,7 @@ def test_state_of_charge_and_power_move_and_the_console_is_clean(
         url = f"http://127.0.0.1:{program.port}/"
         driver.get(url)
         driver.add_cookie({"name": "ems_lang", "value": "de"})
-        driver.get(url)
+        log_in(driver, url)
         wait = WebDriverWait(driver, DEADLINE_S)
 
         def text(selector: str) -> str:

@@ -29,6 +29,7 @@ from engine.runtime.assembly import site_from
 from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.build import SIMPLE_MODELS
 from tests.support.http_server import Answer
+from tests.support.login import bearer
 from tests.support.process import Program, running, wait_for
 from tests.support.webhook_server import Post, WebhookServer
 
@@ -92,7 +93,7 @@ def post(program: Program, path: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{program.port}{path}",
         json.dumps(body).encode(),
-        {"X-EMS-Request": "1", "Content-Type": "application/json"},
+        {"Content-Type": "application/json", **bearer()},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mqtt_broker import Broker, Outside
 
+from tests.support.login import bearer
 from tests.support.process import Program, running, wait_for
 
 TOPIC = "ems/site-1"
@@ -22,7 +23,7 @@ def mqtt_link(program: Program) -> dict[str, Any]:
 def post(program: Program, path: str, body: Any = None) -> Any:
     data = b"" if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{program.port}{path}", data=data, headers={"X-EMS-Request": "1"}
+        f"http://127.0.0.1:{program.port}{path}", data=data, headers=bearer()
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)

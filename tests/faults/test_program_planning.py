@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.build import SIMPLE_MODELS
+from tests.support.login import bearer
 from tests.support.process import ROOT, Program, running, wait_for
 
 
@@ -18,7 +19,7 @@ def post(program: Program, path: str, body: dict[str, Any] | None = None) -> Any
     request = urllib.request.Request(
         f"http://127.0.0.1:{program.port}{path}",
         data=json.dumps(body or {}).encode(),
-        headers={"Content-Type": "application/json", "X-EMS-Request": "1"},
+        headers={"Content-Type": "application/json", **bearer()},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)

@@ -23,6 +23,9 @@ class RoleByHeader:
         role = Role(request.headers.get("X-Test-Role", Role.ADMIN))
         return Principal("tester", role, "open")
 
+    def install(self, server: Flask) -> None:
+        pass
+
 
 def open_flask() -> Flask:
     """Return a Flask application that believes the header of `RoleByHeader`."""

@@ -20,6 +20,7 @@ from typing import Any
 from engine.domain.errors import AlreadyRunningError
 from engine.history.file_lock import FileLock
 from engine.runtime.history_setup import DATABASE_NAME
+from tests.support.login import bearer, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,8 +54,9 @@ class Program:
 
     def get(self, path: str) -> Any:
         """Return the parsed JSON answer, or None while the server does not answer."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=bearer())
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None
@@ -93,11 +95,15 @@ def _is_free(database: Path) -> bool:
 
 @contextmanager
 def running(folder: Path, config: str | None = None) -> Iterator[Program]:
-    """Run the program on a free port with its configuration and data below `folder`."""
+    """Run the program on a free port with its configuration and data below `folder`.
+
+    Its users are those of `tests.support.login`.
+    """
     config_dir = folder / "config"
     config_dir.mkdir(parents=True, exist_ok=True)
     if config is not None:
         (config_dir / "ems.yaml").write_text(config, encoding="utf-8")
+    prepare(config_dir)
     port = free_port()
     log = folder / "log.txt"
     command = [

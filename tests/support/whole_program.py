@@ -9,13 +9,13 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from ems_dash.auth.access import install_access
+from ems_dash.auth.roles import Role
 from ems_dash.server import ServerOptions, build_server
 from engine.audit.entry import AuditEntry
 from engine.audit.reading import AuditQuery, read_page
 from engine.config.load import FILE_NAME
 from engine.runtime.engine import Engine
-from tests.support.access import RoleByHeader
+from tests.support.login import bearer, prepare
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Program:
 
     def ask(self, method: str, path: str, role: str = "admin", **what: Any) -> TestResponse:
         """Send a request as a user with `role`."""
-        headers = {"X-Test-Role": role, **what.pop("headers", {})}
+        headers = {**bearer(Role(role)), **what.pop("headers", {})}
         return self.server.test_client().open(path, method=method, headers=headers, **what)
 
     def audit(self, action: str | None = None) -> list[AuditEntry]:
@@ -48,12 +48,12 @@ class Program:
 
 
 def build(folder: Path, ems_yaml: str = "") -> Program:
-    """Return a program over `folder`; whoever asks has the role of the header ``X-Test-Role``."""
+    """Return a program over `folder` with the users of `tests.support.login`."""
     config = folder / "config"
     config.mkdir(parents=True, exist_ok=True)
     if ems_yaml:
         (config / FILE_NAME).write_text(ems_yaml, encoding="utf-8")
+    prepare(config)
     server, engine = build_server(ServerOptions("127.0.0.1", 0, config, folder / "data"))
-    install_access(server, RoleByHeader())
     engine.step()
     return Program(server, engine, folder)
