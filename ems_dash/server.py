@@ -23,6 +23,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from ems_dash.api.account_routes import register_account_api
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.audit_routes import register_audit_api
 from ems_dash.api.backup_routes import register_backup_api
@@ -100,6 +101,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_notification_api(server, engine)
     register_history_api(server, engine)
     register_backup_api(server, engine.backups)
+    register_account_api(server, accounts)
     return server, engine
 
 

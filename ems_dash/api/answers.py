@@ -20,6 +20,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "address_refused": 400,
     "query_invalid": 400,
     "sql_refused": 400,
+    "account": 400,
+    "password_refused": 400,
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,

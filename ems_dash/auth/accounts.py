@@ -197,7 +197,7 @@ class Accounts:
             FirstPasswordExpiredError: The first password is no longer accepted.
         """
         name = name.strip().lower()[:80]
-        self._wait_or_refuse(name, sender)
+        self._throttle.check(sender.address, name)
         user = self._users.read().users.get(name)
         issued = None if user is None else user.issued
         expired = issued is not None and is_expired(issued, self._clock.now())
@@ -231,20 +231,22 @@ class Accounts:
             TooManyAttemptsError: He has to wait.
             LoginFailedError: The code is wrong or was used before.
         """
-        self._wait_or_refuse(name, sender)
+        # Counted apart: a right password in between must not clear wrong codes.
+        pair = f"{name} (code)"
+        self._throttle.check(sender.address, pair)
         factor = self._user(name).totp
         if factor is None:
             return
         step = totp.step_of(factor.secret, code, self._clock.now())
         if step is not None and self._sessions.take_totp_step(name, step):
-            self._throttle.succeeded(sender.address, name)
+            self._throttle.succeeded(sender.address, pair)
             return
         left = totp.without_code(factor, code)
         if left is None:
-            self._failed(name, sender)
+            self._failed(name, sender, pair)
             raise LoginFailedError("The code is wrong or was used before.", field="code")
         self._edit(name, lambda u: u.model_copy(update={"totp": left}))
-        self._throttle.succeeded(sender.address, name)
+        self._throttle.succeeded(sender.address, pair)
         self._audit.record(name, "login.recovery_code", name, after="used", address=sender.address)
 
     def begin(self, name: str, sender: Sender) -> str:
@@ -530,17 +532,14 @@ class Accounts:
         return password
 
     def _confirm(self, name: str, password: str, sender: Sender) -> None:
-        self._wait_or_refuse(name, sender)
+        self._throttle.check(sender.address, name)
         if not self._passwords.matches(self._user(name).password_hash, password):
             self._failed(name, sender)
             raise LoginFailedError("The present password is wrong.", field="old")
         self._throttle.succeeded(sender.address, name)
 
-    def _wait_or_refuse(self, name: str, sender: Sender) -> None:
-        self._throttle.check(sender.address, name)
-
-    def _failed(self, name: str, sender: Sender) -> None:
-        wait_s = self._throttle.failed(sender.address, name)
+    def _failed(self, name: str, sender: Sender, pair: str | None = None) -> None:
+        wait_s = self._throttle.failed(sender.address, pair or name)
         user = self._users.read().users.get(name)
         if user is not None and user.issued is not None:
             self._edit(name, _with_failure)

@@ -152,14 +152,8 @@ def is_common(password: str, user: str = "") -> bool:
     low = password.lower()
     if len(set(low)) < 5 or any(_is_run(low, run) for run in _RUNS):
         return True
-    for text in (low, low.translate(_LEET)):
-        for part in re.findall(r"[^\W\d_]+", text) or [""]:
-            if _is_made_of(part, _COMMON | {user.lower()}):
-                continue
-            break
-        else:
-            return True
-    return False
+    words = _COMMON | {user.lower()}
+    return any(_is_mostly(text, words) for text in (low, low.translate(_LEET)))
 
 
 def temporary_password() -> str:
@@ -175,6 +169,16 @@ def _is_run(text: str, run: str) -> bool:
     return any(letters in way for way in both) or (
         len(letters) > 2 * len(run) and set(letters) <= set(run) and letters[: len(run)] in both[0]
     )
+
+
+def _is_mostly(text: str, words: frozenset[str] | set[str]) -> bool:
+    """Return True when all letters of `text` are common words, but for single ones between."""
+    parts = re.findall(r"[^\W\d_]+", text)
+    long = [part for part in parts if len(part) > 2]
+    single = sum(len(part) for part in parts if len(part) <= 2)
+    if not long:
+        return not parts
+    return single <= 4 and all(_is_made_of(part, words) for part in long)
 
 
 def _is_made_of(word: str, words: frozenset[str] | set[str]) -> bool:
