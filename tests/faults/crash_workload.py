@@ -19,6 +19,11 @@ for _name in set(SIGNALS) - {"battery_kw", "grid_import_kwh", "alarm_bits", "soc
     del SIGNALS[_name]
 
 # ruff: noqa: E402
+# DuckDB and pyarrow import these at their first use, which would be in every victim anew.
+import pandas  # noqa: F401
+import pyarrow.compute
+import pyarrow.pandas_compat  # noqa: F401
+
 from engine.domain.clock import ManualClock
 from engine.domain.records import EventRow, SampleRow
 from engine.history.columns import Aggregate, ColumnKey, Resolution
