@@ -17,6 +17,8 @@ import duckdb
 
 from engine.history.query_errors import SqlRefusedError
 from engine.history.sql_functions import ALLOWED, BUILDERS, TABLE_FUNCTIONS, names
+from engine.history.sql_period import EVERYTHING, Period, read_period
+from engine.history.views import SAMPLES
 
 MOST_CHARACTERS = 20_000
 MOST_LITERAL_CHARACTERS = 500
@@ -48,10 +50,12 @@ class CheckedSelect:
     Attributes:
         sql: Its text, without a semicolon.
         tables: Documented tables it reads.
+        samples_period: Period of the samples it can read at most; None where nothing bounds it.
     """
 
     sql: str
     tables: frozenset[str]
+    samples_period: Period = EVERYTHING
 
 
 def check_select(
@@ -80,11 +84,14 @@ def check_select(
             raise _refused("Only SELECT statements are possible.")
         walk = _Walk(text, frozenset(tables))
         walk.statement(tree["statements"][0])
+        period = EVERYTHING
+        if SAMPLES in walk.read:
+            period = read_period(connection, tree["statements"][0], SAMPLES)
     except RecursionError as error:
         raise _refused("The statement is nested too deeply.") from error
     except duckdb.Error as error:
         raise sql_error(error, text) from error
-    return CheckedSelect(text, frozenset(walk.read))
+    return CheckedSelect(text, frozenset(walk.read), period)
 
 
 def check_meaning(connection: duckdb.DuckDBPyConnection, statement: CheckedSelect) -> None:

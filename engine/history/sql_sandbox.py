@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import duckdb
@@ -21,6 +22,7 @@ from engine.history.dictionary import table_info, tables
 from engine.history.instance import is_fatal
 from engine.history.query_errors import QueryError, QueryStoppedError
 from engine.history.read_limit import ReadLimit, limited_reads
+from engine.history.rows import utc
 from engine.history.sql_guard import CheckedSelect, check_meaning, check_select, sql_error
 from engine.history.sql_times import utc_positions
 from engine.history.views import SAMPLES, view_sql
@@ -40,7 +42,13 @@ class SqlStore(Protocol):
 
     def lend_cursor(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]: ...
 
-    def samples_relation(self, cursor: duckdb.DuckDBPyConnection, site_id: str) -> str: ...
+    def samples_relation(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        site_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,9 @@ class SqlSandbox:
         for name in checked.tables:
             samples = {}
             if name == SAMPLES:
-                samples = {"samples": self._store.samples_relation(cursor, self._site_id)}
+                since, until = (None if t is None else utc(t) for t in checked.samples_period)
+                relation = self._store.samples_relation(cursor, self._site_id, since, until)
+                samples = {"samples": relation}
             view = view_sql(table_info(name), self._timezone, **samples)
             cursor.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {view}')
 

@@ -273,6 +273,60 @@ def test_rows_time_and_memory_are_limited(store: DuckDbHistory, sandbox: SqlSand
     assert sandbox.run("SELECT 1").table.num_rows == 1
 
 
+WHOLE = [
+    "SELECT count(*) FROM samples WHERE ts >= '2026-11-24' OR load_kw > 0",
+    "SELECT count(*) FROM samples WHERE ts >= (SELECT min(ts) FROM ledger)",
+    "SELECT (SELECT count(*) FROM samples) FROM samples WHERE ts >= '2026-11-25'",
+    "SELECT count(*) FROM samples s JOIN ledger samples USING (ts) "
+    "WHERE samples.ts >= '2026-11-25'",
+    "SELECT count(*) FROM ledger ASOF JOIN samples s ON ledger.ts >= s.ts "
+    "WHERE s.ts < '2026-11-24'",
+    "SELECT count(*) FROM ledger LEFT JOIN samples s ON s.ts < ledger.ts WHERE s.ts < '2026-11-24'",
+    "SELECT count(*) FROM samples WHERE ts < 'infinity' AND ts > '-infinity'",
+    "SELECT count(*) FROM samples AS s(site_id, ts) WHERE ts >= '2026-11-25'",
+]
+SOME = [
+    "SELECT count(*) FROM samples WHERE ts >= '2026-11-25' AND ts < '2026-11-26'",
+    "SELECT count(*) FROM samples s WHERE s.ts BETWEEN DATE '2026-11-25' AND '2026-11-25 23:59'",
+    "SELECT count(*) FROM samples WHERE ts_local::DATE = '2026-11-25' AND load_kw > 0",
+    "SELECT count(*) FROM samples WHERE TIMESTAMP '2026-11-26' - INTERVAL 1 DAY <= ts "
+    "AND '2026-11-26' > ts",
+    "WITH day AS (FROM samples WHERE ts::DATE = '2026-11-25') SELECT count(*) FROM day",
+    "SELECT count(*) FROM samples JOIN ledger USING (ts) "
+    "WHERE ts >= '2026-11-25' AND ts < '2026-11-26'",
+]
+
+
+def test_only_the_archived_days_that_are_meant_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the answer is the one that reading everything gives."""
+    with DuckDbHistory(tmp_path / "hot.duckdb") as history:
+        write_samples(history, samples(START, START + timedelta(days=8), timedelta(hours=1)))
+        fill(history, hours=1, start=START + timedelta(days=2))
+        late = START + timedelta(days=60)
+        while history.roll_up(late):
+            pass
+        while not history.tidy(late):
+            pass
+        opened: list[int] = []
+        relation = history.samples_relation
+
+        def counted(*arguments: object) -> str:
+            made = relation(*arguments)  # type: ignore[arg-type]
+            opened.append(made.count(".parquet"))
+            return made
+
+        monkeypatch.setattr(history, "samples_relation", counted)
+        sandbox = SqlSandbox(history, SITE, VIENNA)
+        answers = [sandbox.run(sql).table.to_pylist() for sql in (*WHOLE, *SOME)]
+        days = opened[: len(WHOLE)], opened[len(WHOLE) :]
+        assert days[0] == [9] * len(WHOLE)
+        assert all(2 <= n <= 7 for n in days[1]), days
+        monkeypatch.setattr(history, "samples_relation", lambda *given: relation(*given[:2]))
+        assert answers == [sandbox.run(sql).table.to_pylist() for sql in (*WHOLE, *SOME)]
+
+
 def test_local_time_stands_beside_utc(sandbox: SqlSandbox) -> None:
     rows = sandbox.run("SELECT ts, ts_local FROM ledger ORDER BY ts LIMIT 1").table.to_pylist()
     assert rows[0]["ts_local"] - rows[0]["ts"] == timedelta(hours=1)

@@ -248,7 +248,13 @@ class PostgresHistory:
             "series and exports of tables work as usual.",
         )
 
-    def samples_relation(self, cursor: Any, site_id: str) -> NoReturn:
+    def samples_relation(
+        self,
+        cursor: Any,
+        site_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> NoReturn:
         """Refuse, as `lend_cursor` does.
 
         Raises:
