@@ -22,6 +22,7 @@ from ems_dash.auth.access import (
     needs,
 )
 from ems_dash.auth.roles import Role
+from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.static_files import keep_files, versioned, web_server
@@ -169,6 +170,7 @@ def create_app(
     )
     keep_files(app.server)
     install_access(app.server, access)
+    install_headers(app)
     _add_error_answers(app.server)
     set_branding(app.server, branding)
     register_shell(app, services)

@@ -37,6 +37,8 @@ from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.routes import register_api
 from ems_dash.app import create_app
 from ems_dash.auth.web import open_accounts, serve_accounts
+from ems_dash.logs import ProgramLog
+from ems_dash.operation import install_operation
 from ems_dash.web_audit import install_audit
 from engine.audit.log import open_audit
 from engine.config.load import load_config
@@ -54,6 +56,9 @@ THREADS = 64
 KEEPALIVE_S = 30
 GRACEFUL_TIMEOUT_S = 1
 
+LOG_FOLDER = "logs"
+"""In the data folder, unless another is named."""
+
 PREDECESSOR_S = 3.0
 """How long a start waits for a killed predecessor to be gone."""
 
@@ -62,12 +67,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen and where configuration and data live."""
+    """Where to listen, and where configuration, data and log live.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on.
+        config_dir: Folder of ``ems.yaml``.
+        data_dir: Folder of the database.
+        log_dir: Folder of the log; None for ``logs`` in the data folder.
+        log_level: Least that is logged; one of `ems_dash.logs.LEVELS`.
+    """
 
     host: str
     port: int
     config_dir: Path
     data_dir: Path
+    log_dir: Path | None = None
+    log_level: str = "info"
 
 
 def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
@@ -102,6 +118,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_history_api(server, engine)
     register_backup_api(server, engine.backups)
     register_account_api(server, accounts)
+    install_operation(server, engine, data_dir=options.data_dir)
     return server, engine
 
 
@@ -121,6 +138,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._engine: Engine | None = None
+        self._log: ProgramLog | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -142,7 +160,9 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
             self.cfg.set(key, value)
 
     def load(self) -> Flask:
+        folder = self._options.log_dir or self._options.data_dir / LOG_FOLDER
         try:
+            self._log = ProgramLog(folder, self._options.log_level)
             server, self._engine = _once_free(lambda: build_server(self._options))
         except EmsError as exc:
             log.error("%s", exc)
@@ -161,6 +181,8 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
     def _stop_engine(self, server: Any, worker: Any) -> None:
         if self._engine is not None:
             self._engine.stop()
+        if self._log is not None:
+            self._log.stop()
 
 
 def serve(options: ServerOptions) -> None:

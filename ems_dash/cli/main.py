@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from ems_dash.cli import (
     solve,
     user,
 )
+from ems_dash.logs import log_to_console
 from engine.audit.trail import Origin, acting
 from engine.domain.errors import EmsError
 
@@ -54,13 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 only on success."""
     arguments = parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # pymodbus logs every reconnect of its own; the link reports them once, in our words.
-    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+    log_to_console()
     try:
         with acting(Origin("cli", "cli")):
             return int(arguments.action(arguments))

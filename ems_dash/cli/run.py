@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ems_dash.logs import LEVELS
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
@@ -22,6 +24,14 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )
+    command.add_argument(
+        "--logs",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="folder of the log (default: logs in the data folder)",
+    )
+    command.add_argument("--log-level", choices=LEVELS, default="info", help="least that is logged")
     command.set_defaults(action=execute)
 
 
@@ -36,6 +46,8 @@ def execute(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             config_dir=arguments.config.resolve(),
             data_dir=arguments.data.resolve(),
+            log_dir=arguments.logs.resolve() if arguments.logs else None,
+            log_level=arguments.log_level,
         )
     )
     return 0

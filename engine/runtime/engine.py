@@ -17,9 +17,10 @@ from datetime import time as wall_time
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from engine.audit.log import AuditLog
+from engine.audit.log import AuditLog, AuditStatus
 from engine.audit.trail import NO_TRAIL, Trail
 from engine.devices.commander import CommandPhase, CommandState
+from engine.devices.link_statistics import UnitStatistics
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
 from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoint, StepHealth
@@ -33,7 +34,7 @@ from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
-from engine.history.writer import HistoryWriter
+from engine.history.writer import HistoryWriter, WriterStatus
 from engine.market.price_rows import price_rows
 from engine.market.prices import DayAheadPrices, differ_from
 from engine.market.tariff import TariffBook
@@ -42,6 +43,7 @@ from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.analytics_service import BUSY_S, IDLE_S, AnalyticsService
 from engine.runtime.backup_service import BackupService
+from engine.runtime.counters import EngineCounters
 from engine.runtime.cycle import ControlCycle, CycleResult
 from engine.runtime.device_service import DeviceService
 from engine.runtime.forecast_archive import ForecastArchive
@@ -174,6 +176,7 @@ class Engine:
     Attributes:
         settings: Changes the configuration; None when the program runs without a file.
         audit: The audit log; None when none is kept.
+        counters: What the engine counts about itself.
     """
 
     def __init__(self, parts: EngineParts) -> None:
@@ -181,6 +184,7 @@ class Engine:
         parts.operator.tell = self._event
         self.settings: SettingsService | None = None
         self.audit: AuditLog | None = None
+        self.counters = EngineCounters()
         self._clock = parts.clock
         self._zone = ZoneInfo(parts.site.timezone)
         self._stop = threading.Event()
@@ -346,6 +350,28 @@ class Engine:
         """Savings, key figures and data quality."""
         return self._parts.analytics
 
+    def storage_status(self) -> WriterStatus:
+        """Return how the history is doing."""
+        return self._parts.history.status()
+
+    def control_error(self) -> str | None:
+        """Return why the last control cycle failed; None when it did not."""
+        health = self._control.health()
+        return None if health.ok else health.last_error
+
+    def restarts(self) -> Mapping[str, int]:
+        """Return step to its failures since the start."""
+        steps = (self._control, self._planning, self._analysing, self._telling)
+        return {step.name: step.health().restarts for step in steps}
+
+    def unit_statistics(self) -> Mapping[str, UnitStatistics]:
+        """Return device to its requests and errors since the start."""
+        return self._parts.device_service.statistics()
+
+    def audit_status(self) -> AuditStatus | None:
+        """Return how the audit log is doing; None when none is kept."""
+        return None if self.audit is None else self.audit.status()
+
     # Running.
 
     def start(self) -> None:
@@ -449,12 +475,17 @@ class Engine:
         due = self._clock.monotonic() + AFTER_POLL * step_s
         self._clock.wait(self._stop, AFTER_POLL * step_s)
         while not self._stop.is_set():
+            began, lag_s = time.perf_counter(), self._clock.monotonic() - due
             self.step()
+            self.counters.cycle_s.add(time.perf_counter() - began)
+            self.counters.lag_s.add(max(0.0, lag_s))
             due += step_s
             behind = self._clock.monotonic() - due
             if behind > 0:
                 # Missed slots are skipped, never caught up in a burst.
-                due += step_s * (behind // step_s + 1)
+                missed = behind // step_s + 1
+                self.counters.skipped += int(missed)
+                due += step_s * missed
             self._clock.wait(self._stop, due - self._clock.monotonic())
 
     def _planning_loop(self) -> None:
@@ -577,8 +608,11 @@ class Engine:
         try:
             made = self._parts.planner.make(result.image, trigger, battery)
         except Exception as exc:
+            self.counters.plans_failed += 1
             self._record_run(failed_run(exc, ts, self._parts.site.site_id, trigger), began)
             raise
+        self.counters.plans_ok += 1
+        self.counters.plan_s.add(time.perf_counter() - began)
         plan, prices = made.plan, made.prices
         self._plan = plan
         self._record_run(published_run(plan, ts), began)

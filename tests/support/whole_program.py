@@ -35,7 +35,9 @@ class Program:
     def ask(self, method: str, path: str, role: str = "admin", **what: Any) -> TestResponse:
         """Send a request as a user with `role`."""
         headers = {**bearer(Role(role)), **what.pop("headers", {})}
-        return self.server.test_client().open(path, method=method, headers=headers, **what)
+        return self.server.test_client().open(
+            path, method=method, headers=headers, buffered=True, **what
+        )
 
     def audit(self, action: str | None = None) -> list[AuditEntry]:
         """Return the newest entries of the audit log, newest first."""

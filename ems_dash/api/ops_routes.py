@@ -1,0 +1,78 @@
+"""Routes for those who run the program: is it ready, and its metrics."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from flask import Blueprint, Flask, Response, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from ems_dash.api.answers import add_error_handlers, json_answer
+from ems_dash.api.models import ApiModel
+from ems_dash.auth.access import may, public, require
+from ems_dash.auth.roles import Role
+from engine.runtime.readiness import Readiness
+
+_FORWARDED: Final = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
+
+
+class PartInfo(ApiModel):
+    """One part; see `engine.runtime.readiness.Part`."""
+
+    name: str
+    state: str
+    detail: str | None
+
+
+class ReadyAnswer(ApiModel):
+    """``GET /readyz``: 200 when nothing failed, else 503."""
+
+    ready: bool
+    parts: list[PartInfo]
+
+
+def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistry) -> None:
+    """Add the routes to a Flask application.
+
+    Args:
+        server: The application.
+        readiness: Knows the parts.
+        registry: Holds the metrics.
+    """
+    api = Blueprint("ops", __name__)
+
+    @api.get("/readyz")
+    @public
+    def readyz() -> Response:
+        """Say whether every part of the program can do its work, and which cannot."""
+        parts = readiness.parts()
+        ready = all(part.state != "failed" for part in parts)
+        # The words may name folders and processes; who is not known here gets the states only.
+        told = _is_here() or may(Role.VIEWER)
+        listed = [
+            PartInfo(name=p.name, state=p.state, detail=p.detail if told else None) for p in parts
+        ]
+        return json_answer(ReadyAnswer(ready=ready, parts=listed), 200 if ready else 503)
+
+    @api.get("/metrics")
+    @public
+    def metrics() -> Response:
+        """Say what Prometheus asks: to this machine, and to users and tokens that may read."""
+        if not _is_here():
+            require(Role.VIEWER, named=True)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    add_error_handlers(api)
+    server.register_blueprint(api)
+
+
+def _is_here() -> bool:
+    """Return True for a request from this machine itself, not passed on by a proxy on it."""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
