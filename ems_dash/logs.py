@@ -33,7 +33,7 @@ _SECRETS: Final = (
     (re.compile(r"(?i)(\b\w+://[^/\s:@]*):[^/\s@]+@"), rf"\1:{MASK}@"),
     (
         re.compile(
-            r"(?i)([\"']?\b[\w-]*(?:passwor[dt]|passwd|kennwort|secret|api_?key|token|credential)"
+            r"(?i)([\"']?\b[\w-]*(?:passwor[dt]|passwd|kennwort|secret|api[_-]?key|token|credential)"
             r"[\"']?\s*[:=]\s*)([\"']?)[^\s\"',;}&]{3,}"
         ),
         rf"\1\2{MASK}",
