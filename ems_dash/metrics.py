@@ -19,6 +19,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -300,6 +301,7 @@ class HttpMetrics:
 
 def make_registry(collector: EngineCollector) -> CollectorRegistry:
     """Return a registry with the engine, the process and the interpreter in it."""
+    disable_created_metrics()  # when a counter was first used tells nobody anything
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     ProcessCollector(registry=registry)

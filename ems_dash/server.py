@@ -118,7 +118,9 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     register_history_api(server, engine)
     register_backup_api(server, engine.backups)
     register_account_api(server, accounts)
-    install_operation(server, engine, data_dir=options.data_dir)
+    install_operation(
+        server, engine, data_dir=options.data_dir, sessions=lambda: len(accounts.sessions())
+    )
     return server, engine
 
 
