@@ -271,7 +271,7 @@ class HttpMetrics:
         )
         self._open = Gauge(
             "ems_http_requests_open",
-            "Requests whose answer has not ended; of /api/events, the listeners.",
+            "Requests whose answer has not ended; of the event stream, its listeners.",
             ("route",),
             registry=registry,
         )
@@ -301,7 +301,8 @@ class HttpMetrics:
 
 def make_registry(collector: EngineCollector) -> CollectorRegistry:
     """Return a registry with the engine, the process and the interpreter in it."""
-    disable_created_metrics()  # when a counter was first used tells nobody anything
+    # When a counter was first used tells nobody anything.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     ProcessCollector(registry=registry)
