@@ -6,6 +6,7 @@
 #
 # What an earlier run made (user, credentials, configuration, data) is kept.
 set -eu
+umask 022
 
 [ "$(id -u)" -eq 0 ] || { echo "Run it as root: sudo deploy/systemd/install.sh" >&2; exit 1; }
 start=yes
@@ -31,7 +32,7 @@ fi
 fresh=$target.new
 rm -rf "$fresh"
 install -d -m 0755 "$fresh"
-git -c safe.directory="$source" -C "$source" archive HEAD | tar -x -C "$fresh"
+git -c safe.directory="$source" -C "$source" archive HEAD | tar -x --no-same-permissions -C "$fresh"
 python=$(command -v python3.11 || command -v python3)
 if [ -x "$target/.venv/bin/python" ] && cmp -s "$target/requirements/runtime.txt" "$fresh/requirements/runtime.txt"; then
     cp -a "$target/.venv" "$fresh/.venv"
