@@ -56,7 +56,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
     """Return what the docstrings of a section and of its bases say of its fields."""
     found: dict[str, str] = {}
-    for cls in reversed(model.__mro__):
+    for cls in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
         doc = inspect.cleandoc(cls.__doc__ or "")
         _, _, block = doc.partition("\nAttributes:\n")
         for match in re.finditer(r"(?m)^    (\w+): (.+(?:\n {8,}.+)*)", block):

@@ -29,24 +29,24 @@ def add_parser(commands: Any) -> None:
     listed = _action(actions, "list", "list the users", _list)
     listed.add_argument("--json", action="store_true", help="print JSON")
     add = _action(actions, "add", "add a user", _add)
-    add.add_argument("name")
-    add.add_argument("--role", choices=ROLES, default="viewer")
+    add.add_argument("name", help="name of the user")
+    add.add_argument("--role", choices=ROLES, default="viewer", help="what the user may")
     _add_password(add)
     password = _action(actions, "set-password", "give a user a new password", _set_password)
-    password.add_argument("name")
+    password.add_argument("name", help="name of the user")
     _add_password(password)
     role = _action(actions, "set-role", "give a user another role; his sessions end", _set_role)
-    role.add_argument("name")
-    role.add_argument("role", choices=ROLES)
+    role.add_argument("name", help="name of the user")
+    role.add_argument("role", choices=ROLES, help="the new role")
     for verb, what in (
         ("remove", "remove a user with his tokens"),
         ("disable", "let a user in no more; his sessions end"),
         ("enable", "let a user in again"),
         ("totp-off", "take the second factor from a user"),
     ):
-        _action(actions, verb, what, _change).add_argument("name")
+        _action(actions, verb, what, _change).add_argument("name", help="name of the user")
     sessions = _action(actions, "sessions", "list the sessions, or end those of a user", _sessions)
-    sessions.add_argument("name", nargs="?")
+    sessions.add_argument("name", nargs="?", help="user whose they are")
     sessions.add_argument("--end", action="store_true", help="end all sessions of the user")
     sessions.add_argument("--json", action="store_true", help="print JSON")
     tokens = _action(actions, "tokens", "list the API tokens", _tokens)
@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
     token = _action(actions, "add-token", "make an API token and print it once", _add_token)
     token.add_argument("name", help="user the token belongs to")
     token.add_argument("what", help="what the token is for")
-    token.add_argument("--role", choices=ROLES, default="viewer")
+    token.add_argument("--role", choices=ROLES, default="viewer", help="most it may")
     token.add_argument("--days", type=int, default=90, help="how long it lasts; default 90")
     revoke = _action(actions, "revoke-token", "revoke an API token", _revoke)
     revoke.add_argument("token", help="its id, the part between the underscores")

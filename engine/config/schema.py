@@ -172,6 +172,8 @@ class Config(Section):
         devices: More devices.
         demo_plant: The simulated plant.
         branding: What the pages call themselves.
+        access: Who may look in without an account, how long a login lasts.
+        server: How the pages are reached from outside.
     """
 
     site: SiteConfig = Field(default_factory=SiteConfig)
