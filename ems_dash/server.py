@@ -24,17 +24,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.account_routes import register_account_api
-from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.audit_routes import register_audit_api
-from ems_dash.api.backup_routes import register_backup_api
-from ems_dash.api.config_routes import register_config_api
-from ems_dash.api.control_routes import register_control_api
-from ems_dash.api.history_routes import register_history_api
-from ems_dash.api.modbus_routes import register_modbus_api
-from ems_dash.api.mqtt_routes import register_mqtt_api
-from ems_dash.api.notification_routes import register_notification_api
-from ems_dash.api.planning_routes import register_planning_api
-from ems_dash.api.routes import register_api
+from ems_dash.api.install import install_api
 from ems_dash.app import create_app
 from ems_dash.auth.web import open_accounts, serve_accounts
 from ems_dash.logs import ProgramLog
@@ -106,17 +97,8 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     dash_app = create_app(engine, config.branding, access=access)
     server: Flask = dash_app.server
     install_audit(server, audit)
-    register_api(server, engine)
+    install_api(server, engine, config.site.id)
     register_audit_api(server, audit)
-    register_config_api(server, engine, config.site.id)
-    register_modbus_api(server, engine.device_service, config.site.id)
-    register_mqtt_api(server, engine.mqtt_service)
-    register_planning_api(server, engine)
-    register_analytics_api(server, engine)
-    register_control_api(server, engine)
-    register_notification_api(server, engine)
-    register_history_api(server, engine)
-    register_backup_api(server, engine.backups)
     register_account_api(server, accounts)
     install_operation(
         server, engine, data_dir=options.data_dir, sessions=lambda: len(accounts.sessions())

@@ -12,7 +12,7 @@ import inspect
 import re
 import tempfile
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,8 +22,8 @@ from flask import Flask
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from ruamel.yaml import YAML
 
+from ems_dash.api.document import api_document
 from ems_dash.auth.access import ROLE_ATTRIBUTE
 from ems_dash.cli.main import parser
 from ems_dash.i18n import t
@@ -273,16 +273,12 @@ def first_sentence(doc: str | None) -> str:
 
 
 def openapi_summaries(server: Flask) -> dict[tuple[str, str], str]:
-    """Return the summaries of the API's document by method and path; empty where there is none."""
-    answer = server.test_client().get("/api/openapi.yaml")
-    if answer.status_code != 200:
-        return {}
-    document = YAML(typ="safe").load(answer.get_data(as_text=True))
+    """Return the summaries of the API's document by method and path."""
+    document = api_document(server, title="EMS Dash", version="")
     return {
-        (method.upper(), path): str(operation.get("summary") or operation.get("description") or "")
+        (method.upper(), path): operation["summary"]
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
-        if isinstance(operation, Mapping)
     }
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, date
 
 import numpy as np
 
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.models import ApiModel, Page, UtcTime
 from engine.analytics.baselines import BASELINES
 from engine.analytics.kpis import KPIS
 from engine.analytics.quality import QualityReport
@@ -46,8 +46,16 @@ class RunInfo(ApiModel):
     message: str
 
 
-class OptimizationHistoryAnswer(ApiModel):
-    """``GET /api/history/optimization``: runs, oldest first."""
+class StateRow(ApiModel):
+    """One minute or quarter-hour of the history of states as a row."""
+
+    ts: UtcTime
+    state: str | None
+    series: dict[str, float | None]
+
+
+class OptimizationHistoryAnswer(Page):
+    """``GET /api/history/optimization``: a page of runs, oldest first."""
 
     site_id: str
     days: int
@@ -110,8 +118,25 @@ class QuarterInfo(ApiModel):
     saving_eur: dict[str, float | None]
 
 
-class SavingsAnswer(ApiModel):
-    """``GET /api/analytics/savings``: the savings ledger, quarter-hour by quarter-hour."""
+class SavingsRow(ApiModel):
+    """One booked quarter-hour as a row; costs of a side and savings are columns by name."""
+
+    ts: UtcTime
+    seconds: float
+    import_kwh: float
+    export_kwh: float
+    buy_eur_per_kwh: float
+    sell_eur_per_kwh: float
+    price_source: str
+    method: str
+    counted: bool
+    energy_eur: float
+    demand_eur: float
+    amounts: dict[str, float | None]
+
+
+class SavingsAnswer(Page):
+    """``GET /api/analytics/savings``: a page of the savings ledger, by quarter-hour."""
 
     site_id: str
     timezone: str
@@ -163,7 +188,7 @@ class SignalQualityInfo(ApiModel):
     verdict: str
 
 
-class FindingInfo(ApiModel):
+class DataFindingInfo(ApiModel):
     """Something worth saying about the data."""
 
     code: str
@@ -186,7 +211,7 @@ class QualityAnswer(ApiModel):
     balance_residual_kw: float | None
     balance_minutes: int | None
     signals: list[SignalQualityInfo]
-    findings: list[FindingInfo]
+    findings: list[DataFindingInfo]
 
 
 def state_history_answer(site_id: str, found: Columns) -> StateHistoryAnswer:
@@ -202,11 +227,43 @@ def state_history_answer(site_id: str, found: Columns) -> StateHistoryAnswer:
 
 
 def optimization_answer(
-    site_id: str, days: int, runs: Sequence[RunRow]
+    site_id: str, days: int, runs: Sequence[RunRow], page: Page
 ) -> OptimizationHistoryAnswer:
-    """Return the API's view of the optimiser's runs."""
+    """Return the API's view of a page of the optimiser's runs."""
     return OptimizationHistoryAnswer(
-        site_id=site_id, days=days, runs=[RunInfo.model_validate(run) for run in runs]
+        site_id=site_id,
+        days=days,
+        runs=[RunInfo.model_validate(run) for run in runs],
+        **page.model_dump(),
+    )
+
+
+def state_rows(answer: StateHistoryAnswer) -> list[StateRow]:
+    """Return a stretch of history as rows."""
+    return [
+        StateRow(
+            ts=ts,
+            state=answer.state[i],
+            series={name: values[i] for name, values in answer.series.items()},
+        )
+        for i, ts in enumerate(answer.ts)
+    ]
+
+
+def savings_rows(quarters: Sequence[SavingsQuarter]) -> list[SavingsRow]:
+    """Return the savings ledger as rows."""
+    return [_savings_row(_quarter(one)) for one in quarters]
+
+
+def _savings_row(one: QuarterInfo) -> SavingsRow:
+    amounts: dict[str, float | None] = {
+        f"{side}_{name}": value
+        for side, costs in one.sides.items()
+        for name, value in costs.model_dump().items()
+    }
+    amounts |= {f"saving_{name}_eur": value for name, value in one.saving_eur.items()}
+    return SavingsRow(
+        **one.model_dump(include=set(SavingsRow.model_fields) - {"ts"}), ts=one.ts, amounts=amounts
     )
 
 
@@ -244,14 +301,15 @@ def summary_answer(site_id: str, timezone: str, found: PeriodFigures) -> Summary
 
 
 def savings_answer(
-    site_id: str, timezone: str, quarters: Sequence[SavingsQuarter]
+    site_id: str, timezone: str, quarters: Sequence[SavingsQuarter], page: Page
 ) -> SavingsAnswer:
-    """Return the API's view of the savings ledger."""
+    """Return the API's view of a page of the savings ledger."""
     return SavingsAnswer(
         site_id=site_id,
         timezone=timezone,
         baselines=list(BASELINES),
         quarters=[_quarter(one) for one in quarters],
+        **page.model_dump(),
     )
 
 
@@ -285,7 +343,7 @@ def quality_answer(site_id: str, found: QualityReport) -> QualityAnswer:
         balance_residual_kw=found.balance_residual_kw,
         balance_minutes=found.balance_minutes,
         signals=[SignalQualityInfo.model_validate(one) for one in found.signals],
-        findings=[FindingInfo.model_validate(one) for one in found.findings],
+        findings=[DataFindingInfo.model_validate(one) for one in found.findings],
     )
 
 

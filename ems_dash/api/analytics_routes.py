@@ -5,35 +5,66 @@ All only read. Days are local days of the site; ``since`` belongs to a period, `
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, Response, request
 
 from ems_dash.api.analytics_models import (
+    AttributionAnswer,
+    DailyAnswer,
+    DayAttributionInfo,
+    DayInfo,
+    OptimizationHistoryAnswer,
+    QualityAnswer,
+    RunInfo,
+    SavingsAnswer,
+    SavingsRow,
+    StateHistoryAnswer,
+    StateRow,
+    SummaryAnswer,
     attribution_answer,
     daily_answer,
     optimization_answer,
     quality_answer,
     savings_answer,
+    savings_rows,
     state_history_answer,
+    state_rows,
     summary_answer,
 )
-from ems_dash.api.answers import (
-    InvalidRequestError,
-    add_error_handlers,
-    json_answer,
-    whole_number,
-    wrong_site,
-)
+from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
+from ems_dash.api.described import described
+from ems_dash.api.models import ApiModel
+from ems_dash.api.paging import PAGING, page_of
+from ems_dash.api.parameters import Day, WholeNumber
+from ems_dash.api.tabular import PROFILE, ROW_MEDIA, rows_answer, rows_route, wanted_format
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.analytics.local_days import day_after, local_day, local_midnight
+from engine.domain.site import Site
+from engine.history.export_request import ExportFormat
 
 LONGEST_HOURS = 31 * 24
 LONGEST_RUN_DAYS = 35
 LONGEST_DAYS = 3 * 366
+
+
+_HOURS = WholeNumber("hours", 24, 1, LONGEST_HOURS, "How far back it reaches.")
+_RUN_DAYS = WholeNumber("days", 7, 1, LONGEST_RUN_DAYS, "How far back it reaches.")
+_SINCE = Day("since", "First local day.")
+_UNTIL = Day("until", "Local day after the last one; left out, tomorrow.")
+_DAY = Day("day", "Local day; left out, today.")
+
+
+def _period(default: int) -> tuple[WholeNumber, Day, Day]:
+    meaning = "The last so many local days, today included; or give `since`."
+    return WholeNumber("days", default, 1, LONGEST_DAYS, meaning), _SINCE, _UNTIL
+
+
+_MONTH, _TODAY = _period(30), _period(1)
 
 
 def register_analytics_api(server: Flask, services: Services) -> None:
@@ -44,57 +75,93 @@ def register_analytics_api(server: Flask, services: Services) -> None:
     def right_site() -> Response | None:
         return wrong_site(services.snapshot().site.site_id)
 
-    @api.get("/api/history/state")
+    def site() -> Site:
+        return services.snapshot().site
+
+    def table(
+        form: ExportFormat, model: type[ApiModel], rows: Sequence[ApiModel], name: str
+    ) -> Response:
+        return rows_answer(form, model, rows, name=name, site=site(), now=services.now())
+
+    @rows_route(api, "/api/history/state")
     @needs(Role.VIEWER)
+    @described("history", StateHistoryAnswer, query=(_HOURS, PROFILE), media=ROW_MEDIA)
     def state() -> Response:
-        hours = whole_number("hours", 24, 1, LONGEST_HOURS)
-        site_id = services.snapshot().site.site_id
-        return json_answer(state_history_answer(site_id, services.analytics.state_history(hours)))
+        """States and powers of the last hours: minutes, beyond two days quarter-hours."""
+        hours = _HOURS.read()
+        found = state_history_answer(site().site_id, services.analytics.state_history(hours))
+        if (form := wanted_format()) is None:
+            return json_answer(found)
+        return table(form, StateRow, state_rows(found), "state")
 
-    @api.get("/api/history/optimization")
+    @rows_route(api, "/api/history/optimization")
     @needs(Role.VIEWER)
+    @described(
+        "history",
+        OptimizationHistoryAnswer,
+        query=(_RUN_DAYS, *PAGING, PROFILE),
+        media=ROW_MEDIA,
+    )
     def optimization() -> Response:
-        days = whole_number("days", 7, 1, LONGEST_RUN_DAYS)
-        site_id = services.snapshot().site.site_id
-        return json_answer(optimization_answer(site_id, days, services.analytics.runs(days)))
+        """Runs of the optimiser, also those that led to no plan, oldest first."""
+        days = _RUN_DAYS.read()
+        runs, page = page_of(services.analytics.runs(days))
+        if (form := wanted_format()) is None:
+            return json_answer(optimization_answer(site().site_id, days, runs, page))
+        return table(form, RunInfo, [RunInfo.model_validate(run) for run in runs], "optimization")
 
-    @api.get("/api/analytics/daily")
+    @rows_route(api, "/api/analytics/daily")
     @needs(Role.VIEWER)
+    @described("analytics", DailyAnswer, query=(*_MONTH, PROFILE), media=ROW_MEDIA)
     def daily() -> Response:
-        site = services.snapshot().site
+        """Totals and key figures of each local day, ascending; null where unknown."""
         since, until = _days(services, 30)
-        found = services.analytics.days(since, until)
-        return json_answer(daily_answer(site.site_id, site.timezone, found))
+        here = site()
+        found = daily_answer(here.site_id, here.timezone, services.analytics.days(since, until))
+        if (form := wanted_format()) is None:
+            return json_answer(found)
+        return table(form, DayInfo, found.days, "daily")
 
     @api.get("/api/analytics/summary")
     @needs(Role.VIEWER)
+    @described("analytics", SummaryAnswer, query=_MONTH)
     def summary() -> Response:
-        site = services.snapshot().site
+        """Key figures of some local days as one period."""
         found = services.analytics.summary(*_days(services, 30))
-        return json_answer(summary_answer(site.site_id, site.timezone, found))
+        return json_answer(summary_answer(site().site_id, site().timezone, found))
 
-    @api.get("/api/analytics/attribution")
+    @rows_route(api, "/api/analytics/attribution")
     @needs(Role.VIEWER)
+    @described("analytics", AttributionAnswer, query=(*_MONTH, PROFILE), media=ROW_MEDIA)
     def attribution() -> Response:
-        site_id = services.snapshot().site.site_id
-        found = services.analytics.attribution(*_days(services, 30))
-        return json_answer(attribution_answer(site_id, found))
+        """Why less was earned than with perfect foresight; the parts add up to the gap."""
+        found = attribution_answer(
+            site().site_id, services.analytics.attribution(*_days(services, 30))
+        )
+        if (form := wanted_format()) is None:
+            return json_answer(found)
+        return table(form, DayAttributionInfo, found.by_day, "attribution")
 
-    @api.get("/api/analytics/savings")
+    @rows_route(api, "/api/analytics/savings")
     @needs(Role.VIEWER)
+    @described("analytics", SavingsAnswer, query=(*_TODAY, *PAGING, PROFILE), media=ROW_MEDIA)
     def savings() -> Response:
-        site = services.snapshot().site
-        zone = ZoneInfo(site.timezone)
+        """The savings ledger, quarter-hour by quarter-hour; at most 35 days."""
+        here = site()
+        zone = ZoneInfo(here.timezone)
         since, until = (local_midnight(day, zone) for day in _days(services, 1))
-        found = services.analytics.savings(since, until)
-        return json_answer(savings_answer(site.site_id, site.timezone, found))
+        found, page = page_of(services.analytics.savings(since, until))
+        if (form := wanted_format()) is None:
+            return json_answer(savings_answer(here.site_id, here.timezone, found, page))
+        return table(form, SavingsRow, savings_rows(found), "savings")
 
     @api.get("/api/analytics/quality")
     @needs(Role.VIEWER)
+    @described("analytics", QualityAnswer, query=(_DAY,))
     def quality() -> Response:
-        site_id = services.snapshot().site.site_id
-        day = _day("day") or _today(services)
-        return json_answer(quality_answer(site_id, services.analytics.quality(day)))
+        """Data quality of one local day: gaps, frozen signals, balance, findings."""
+        day = _DAY.read() or _today(services)
+        return json_answer(quality_answer(site().site_id, services.analytics.quality(day)))
 
     add_error_handlers(api)
     server.register_blueprint(api)
@@ -110,9 +177,9 @@ def _days(services: Services, default: int) -> tuple[date, date]:
     Raises:
         InvalidRequestError: They cannot be understood, or are no period.
     """
-    since, until, today = _day("since"), _day("until"), _today(services)
+    since, until, today = _SINCE.read(), _UNTIL.read(), _today(services)
     if since is None and until is None:
-        days = whole_number("days", default, 1, LONGEST_DAYS)
+        days = _period(default)[0].read()
         return today - timedelta(days=days - 1), day_after(today)
     if request.args.get("days") is not None or since is None:
         raise InvalidRequestError(
@@ -129,15 +196,3 @@ def _days(services: Services, default: int) -> tuple[date, date]:
             hint=f"Let it end after it begins, at most {LONGEST_DAYS} days later.",
         )
     return since, end
-
-
-def _day(name: str) -> date | None:
-    text = request.args.get(name)
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-    except ValueError as exc:
-        raise InvalidRequestError(
-            f"'{text[:40]}' is no day.", field=name, value=text, hint="Write it like 2026-11-25."
-        ) from exc

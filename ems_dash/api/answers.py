@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, request
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
@@ -25,9 +26,13 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
+    "too_large": 413,
+    "unsupported_media_type": 415,
     "rate_limited": 429,
 }
 """HTTP status by error code; any other known error is 503."""
+
+_CODE_OF_STATUS: Final = {413: "too_large", 429: "rate_limited"}
 
 
 class InvalidRequestError(EmsError):
@@ -59,6 +64,24 @@ def json_answer(model: BaseModel, status: int = 200) -> Response:
     return answer
 
 
+def revalidated(answer: Response) -> Response:
+    """Let whoever has this answer already keep it: 304 when it is still the same.
+
+    The answer must be asked for again every time; only its bytes are saved.
+    """
+    tag = hashlib.sha256(answer.get_data()).hexdigest()[:20]
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.set_etag(tag)
+    # Flask-Compress appends how it compressed: "tag:br" is the same answer.
+    known = {text.partition(":")[0] for text in request.if_none_match.as_set()}
+    if tag in known or request.if_none_match.star_tag:
+        answer.status_code = 304
+        answer.set_data(b"")
+        del answer.headers["Content-Type"]
+        answer.headers.pop("Content-Length", None)
+    return answer
+
+
 def wrong_site(site_id: str) -> Response | None:
     """Return an error answer when the request asks for another site than `site_id`."""
     asked = request.args.get("site")
@@ -84,26 +107,23 @@ def add_error_handlers(api: Blueprint) -> None:
             answer.headers["Retry-After"] = "1"
         return answer
 
-    @api.errorhandler(HTTPException)
-    def http_error(exc: HTTPException) -> Response:
-        name = (exc.name or "error").lower().replace(" ", "_")
-        return error(exc.code or 500, name, exc.description or name)
+    api.register_error_handler(HTTPException, http_error)
 
 
-def whole_number(name: str, default: int, least: int, most: int) -> int:
-    """Return a query parameter as a whole number.
+def http_error(exc: HTTPException) -> Response:
+    """Return what Flask itself refuses in the one shape."""
+    status = exc.code or 500
+    name = (exc.name or "error").lower().replace(" ", "_")
+    answer = error(status, _CODE_OF_STATUS.get(status, name), exc.description or name)
+    for header, value in exc.get_headers():
+        if header in ("Allow", "Retry-After"):
+            answer.headers[header] = value
+    return answer
 
-    Raises:
-        InvalidRequestError: Not a whole number, or outside ``least..most``.
-    """
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most:
-        return int(text)
-    raise InvalidRequestError(
-        f"'{text[:40]}' is not possible here.",
-        field=name,
-        value=text,
-        hint=f"Give a whole number from {least} to {most}.",
-    )
+
+def answer_errors_of_api(server: Flask) -> None:
+    """Let errors below ``/api`` come in the one shape also before a route is reached."""
+
+    @server.errorhandler(HTTPException)
+    def outside(exc: HTTPException) -> Response | HTTPException:
+        return http_error(exc) if request.path.startswith("/api") else exc

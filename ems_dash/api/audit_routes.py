@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final, get_args
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
-from ems_dash.api.answers import (
-    InvalidRequestError,
-    add_error_handlers,
-    json_answer,
-    whole_number,
-)
+from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer
+from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel
+from ems_dash.api.parameters import Moment, Text, WholeNumber
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import AuditServices
@@ -22,6 +18,16 @@ from engine.audit.trail import Outcome
 
 MAX_LIMIT: Final = 500
 _MAX_TEXT: Final = 300
+
+_ACTOR: Final = Text("actor", "Only what this user did.")
+_ACTION: Final = Text("action", "Only actions that begin like this.")
+_TARGET: Final = Text("target", "Only what was done to this.")
+_OUTCOME: Final = Text("outcome", "Only what ended like this.", known=get_args(Outcome))
+_SINCE: Final = Moment("since", "Only entries from then on.")
+_UNTIL: Final = Moment("until", "Only entries before then.")
+_BEFORE: Final = WholeNumber("before", 0, 1, 999_999_999, "Only entries with a smaller number.")
+_LIMIT: Final = WholeNumber("limit", 50, 1, MAX_LIMIT, "Most entries of a page.")
+_FILTERS: Final = (_ACTOR, _ACTION, _TARGET, _OUTCOME, _SINCE, _UNTIL, _BEFORE, _LIMIT)
 
 
 class AuditEntryInfo(ApiModel):
@@ -63,7 +69,12 @@ def register_audit_api(server: Flask, audit: AuditServices) -> None:
 
     @api.get("/api/audit")
     @needs(Role.ADMIN)
+    @described("accounts", AuditAnswer, query=_FILTERS, site=False)
     def entries() -> Response:
+        """Who changed what, when and from where; newest first.
+
+        `log.head` is an anchor: kept elsewhere, it shows later that nothing was cut off.
+        """
         page, status = audit.page(_query()), audit.status()
         return json_answer(
             AuditAnswer(
@@ -83,46 +94,30 @@ def register_audit_api(server: Flask, audit: AuditServices) -> None:
 
 
 def _query() -> AuditQuery:
-    outcome = _text("outcome")
-    if outcome is not None and outcome not in get_args(Outcome):
+    outcome = _OUTCOME.read()
+    if outcome is not None and outcome not in _OUTCOME.known:
         raise InvalidRequestError(
             "There is no such outcome.",
             field="outcome",
             value=outcome[:40],
-            hint=f"Use {', '.join(get_args(Outcome))}.",
+            hint=f"Use {', '.join(_OUTCOME.known)}.",
         )
     return AuditQuery(
-        actor=_text("actor"),
-        action=_text("action"),
-        target=_text("target"),
+        actor=_text(_ACTOR),
+        action=_text(_ACTION),
+        target=_text(_TARGET),
         outcome=outcome,
-        since=_time("since"),
-        until=_time("until"),
-        before=whole_number("before", 0, 1, 999_999_999) or None,
-        limit=whole_number("limit", 50, 1, MAX_LIMIT),
+        since=_SINCE.read(),
+        until=_UNTIL.read(),
+        before=_BEFORE.read() or None,
+        limit=_LIMIT.read(),
     )
 
 
-def _text(name: str) -> str | None:
-    text = request.args.get(name) or None
+def _text(parameter: Text) -> str | None:
+    text = parameter.read() or None
     if text is not None and len(text) > _MAX_TEXT:
-        raise InvalidRequestError(f"{name} is too long.", field=name, hint="Shorten it.")
-    return text
-
-
-def _time(name: str) -> datetime | None:
-    text = _text(name)
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
         raise InvalidRequestError(
-            "This is no time with an offset.",
-            field=name,
-            value=text[:40],
-            hint="Give one such as 2026-11-25T20:00:00Z.",
+            f"{parameter.name} is too long.", field=parameter.name, hint="Shorten it."
         )
-    return found
+    return text

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request
-from pydantic import ConfigDict, ValidationError
+from typing import Annotated
 
-from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer
-from ems_dash.api.models import ApiModel
+from flask import Blueprint, Flask, Response
+from pydantic import Field
+
+from ems_dash.api.answers import add_error_handlers, json_answer
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import described
+from ems_dash.api.models import ApiModel, ApiRequest
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import BackupServices
 
 
-class BackupRequest(ApiModel):
+class BackupRequest(ApiRequest):
     """``POST /api/history/backup``: where to; left out, the folder of the configuration."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    folder: str | None = None
+    folder: Annotated[str, Field(max_length=1000)] | None = None
 
 
-class BackupAnswer(ApiModel):
+class HistoryBackupAnswer(ApiModel):
     """What a backup holds; see `engine.history.backup.BackupReport`."""
 
     folder: str
@@ -39,16 +41,13 @@ def register_backup_api(server: Flask, backups: BackupServices) -> None:
 
     @api.post("/api/history/backup")
     @needs(Role.ADMIN)
+    @described("history", HistoryBackupAnswer, body=BackupRequest, body_needed=False, site=False)
     def backup() -> Response:
-        try:
-            asked = BackupRequest.model_validate_json(request.get_data(cache=False) or b"{}")
-        except ValidationError as exc:
-            raise InvalidRequestError(
-                f"The request cannot be understood: {exc.errors()[0]['msg']}.",
-                field="folder",
-                hint='Send {} or {"folder": "/mnt/usb/ems"}.',
-            ) from exc
-        return json_answer(BackupAnswer.model_validate(backups.backup(asked.folder)))
+        """Write a backup of the history, while the program runs on."""
+        asked = parsed_body(
+            BackupRequest, hint='Send {} or {"folder": "/mnt/usb/ems"}.', needed=False
+        )
+        return json_answer(HistoryBackupAnswer.model_validate(backups.backup(asked.folder)))
 
     add_error_handlers(api)
     server.register_blueprint(api)

@@ -6,22 +6,25 @@ as it is. What is saved takes effect at the next start of the program.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from flask import Blueprint, Flask, Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from flask import Blueprint, Flask, Response
+from pydantic import Field
 
-from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.answers import add_error_handlers, json_answer, revalidated, wrong_site
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import described
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 from ems_dash.auth.access import actor, needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services, SettingsServices
 from engine.config.changes import Change, changes
-from engine.config.desk import ConfigFile, place
+from engine.config.desk import ConfigDesk, ConfigFile, place
 from engine.config.masking import masked, unmasked
 from engine.domain.errors import EmsError
 
-MAX_BODY_BYTES: Final = 1_000_000
+_EXAMPLE: Final = "Send values and revision as GET /api/config gives them."
 
 
 class ChangeInfo(ApiModel):
@@ -74,26 +77,23 @@ class BackupsAnswer(ApiModel):
     backups: list[BackupInfo]
 
 
-class ConfigRequest(BaseModel):
+class ConfigRequest(ApiRequest):
     """``POST /api/config``: everything the file should state; saved only when asked for."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     values: dict[str, Any]
     revision: Annotated[str, Field(max_length=64)]
     save: bool = False
 
 
-class RestoreRequest(BaseModel):
+class RestoreRequest(ApiRequest):
     """``POST /api/config/restore``: put a backup back."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     backup: Annotated[str, Field(max_length=80)]
     revision: Annotated[str, Field(max_length=64)]
 
 
-Model = TypeVar("Model", bound=BaseModel)
+_NO_FILE: Final = {404: "There is no such site or backup, or no configuration file."}
+CHANGING: Final = _NO_FILE | {409: "Somebody else changed the file in the meantime."}
 
 
 class NoFileError(EmsError):
@@ -113,64 +113,56 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
     api = Blueprint("config_api", __name__)
 
     def settings() -> SettingsServices:
-        found = services.settings
-        if found is None:
-            raise NoFileError("This program runs without a configuration file.")
-        return found
+        return settings_of(services)
 
     @api.get("/api/config")
     @needs(Role.VIEWER)
+    @described("configuration", ConfigAnswer, revalidated=True, errors=_NO_FILE)
     def config() -> Response:
+        """The configuration file, and what of it the running program does not have yet.
+
+        Secrets are never part of it: such a value is a mask.
+        """
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         file = settings().desk.read()
         pending = () if file.config is None else changes(settings().running, file.config)
-        return json_answer(
-            ConfigAnswer(
-                revision=file.revision,
-                values=masked(file.values),
-                problems=_problems(file),
-                takes_effect_at_next_start=_changes(pending),
+        return revalidated(
+            json_answer(
+                ConfigAnswer(
+                    revision=file.revision,
+                    values=masked(file.values),
+                    problems=_problems(file),
+                    takes_effect_at_next_start=_changes(pending),
+                )
             )
         )
 
     @api.post("/api/config")
     @needs(Role.ADMIN)
+    @described(
+        "configuration",
+        CheckAnswer,
+        body=ConfigRequest,
+        also={400: (CheckAnswer, "The values have mistakes; nothing was saved.")},
+        errors=CHANGING,
+    )
     def change() -> Response:
+        """Check what the file should state and say what would change; save it when asked to.
+
+        Comments in the file stay; the file before is kept as a backup. A masked secret stays as
+        it is. What is saved takes effect at the next start.
+        """
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
-        body = _body(ConfigRequest)
-        desk = settings().desk
-        file = desk.read()
-        values = unmasked(body.values, file.values)
-        draft = desk.check(values)
-        if draft.config is None or not body.save:
-            wrong_here = [
-                ProblemInfo(field=place(values, p), message=p.message, hint=p.hint)
-                for p in draft.problems
-            ]
-            answer = CheckAnswer(
-                saved=False,
-                revision=file.revision,
-                backup=None,
-                changes=_changes(draft.changes),
-                problems=wrong_here,
-            )
-            return json_answer(answer, 400 if body.save else 200)
-        saved = desk.save(values, body.revision, actor())
-        return json_answer(
-            CheckAnswer(
-                saved=True,
-                revision=saved.file.revision,
-                backup=saved.backup,
-                changes=_changes(saved.changes),
-                problems=[],
-            )
-        )
+        body = parsed_body(ConfigRequest, hint=_EXAMPLE)
+        return change_answer(settings().desk, body.values, body.revision, save=body.save)
 
     @api.get("/api/config/backups")
     @needs(Role.VIEWER)
+    @described("configuration", BackupsAnswer, errors=_NO_FILE)
     def backups() -> Response:
+        """Earlier states of the file, newest first, each with what was changed after it."""
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         found = [
@@ -181,10 +173,12 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
 
     @api.post("/api/config/restore")
     @needs(Role.ADMIN)
+    @described("configuration", CheckAnswer, body=RestoreRequest, errors=CHANGING)
     def restore() -> Response:
+        """Put a backup back in place of the file, which is backed up itself."""
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
-        body = _body(RestoreRequest)
+        body = parsed_body(RestoreRequest, hint=_EXAMPLE)
         saved = settings().desk.restore(body.backup, body.revision, actor())
         return json_answer(
             CheckAnswer(
@@ -200,6 +194,54 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
     server.register_blueprint(api)
 
 
+def settings_of(services: Services) -> SettingsServices:
+    """Return what changes the configuration.
+
+    Raises:
+        NoFileError: The program runs without a file.
+    """
+    found = services.settings
+    if found is None:
+        raise NoFileError("This program runs without a configuration file.")
+    return found
+
+
+def change_answer(
+    desk: ConfigDesk, wanted: Mapping[str, Any], revision: str, *, save: bool
+) -> Response:
+    """Check what the file should state, save it when `save`, and answer with what changes.
+
+    Raises:
+        EmsError: The file cannot be read or written, or was changed in the meantime.
+    """
+    file = desk.read()
+    values = unmasked(wanted, file.values)
+    draft = desk.check(values)
+    if draft.config is None or not save:
+        wrong_here = [
+            ProblemInfo(field=place(values, p), message=p.message, hint=p.hint)
+            for p in draft.problems
+        ]
+        answer = CheckAnswer(
+            saved=False,
+            revision=file.revision,
+            backup=None,
+            changes=_changes(draft.changes),
+            problems=wrong_here,
+        )
+        return json_answer(answer, 400 if save else 200)
+    saved = desk.save(values, revision, actor())
+    return json_answer(
+        CheckAnswer(
+            saved=True,
+            revision=saved.file.revision,
+            backup=saved.backup,
+            changes=_changes(saved.changes),
+            problems=[],
+        )
+    )
+
+
 def _changes(found: tuple[Change, ...]) -> list[ChangeInfo]:
     return [ChangeInfo(path=c.path, old=c.old, new=c.new) for c in found]
 
@@ -209,25 +251,3 @@ def _problems(file: ConfigFile) -> list[ProblemInfo]:
         ProblemInfo(field=place(file.values, p), message=p.message, hint=p.hint)
         for p in file.problems
     ]
-
-
-def _body(model: type[Model]) -> Model:
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise InvalidRequestError("The request is larger than 1 MB.", hint="Send less.")
-    if not request.is_json:
-        raise InvalidRequestError(
-            "The request is not JSON.",
-            field="Content-Type",
-            value=request.content_type,
-            hint="Send application/json.",
-        )
-    try:
-        return model.model_validate_json(request.get_data(cache=False))
-    except ValidationError as exc:
-        # Its own words may repeat a secret that was sent.
-        first = exc.errors(include_url=False, include_input=False)[0]
-        raise InvalidRequestError(
-            f"{first['msg']}.",
-            field=".".join(str(part) for part in first["loc"]) or None,
-            hint="Send values and revision as GET /api/config gives them.",
-        ) from exc

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 
 Number = Annotated[float, Field(strict=True)]
 """A JSON number; true or "50" is none."""
@@ -25,10 +25,8 @@ Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 LimitSource = Literal["dso", "api", "digital_input", "manual"]
 
 
-class ManualRequest(ApiModel):
+class ManualRequest(ApiRequest):
     """``POST /api/control/manual``: one power until a time, or for some minutes; exactly one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     power_kw: Number
     until: Instant | None = None
@@ -52,13 +50,11 @@ class ManualAnswer(ApiModel):
     manual: ManualInfo | None
 
 
-class LimitRequest(ApiModel):
+class LimitRequest(ApiRequest):
     """``POST /api/control/limits``: what a source allows; what is left out is not limited.
 
     For the digital input only `closed` is given. `release` takes back what the source asked for.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     source: LimitSource = "api"
     import_kw: Number | None = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypeVar
 
-from flask import Blueprint, Flask, Response, request
-from pydantic import BaseModel, ValidationError
+from flask import Blueprint, Flask, Response
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
+from ems_dash.api.bodies import parsed_body
 from ems_dash.api.control_models import (
     LimitInfo,
     LimitRequest,
@@ -17,6 +16,7 @@ from ems_dash.api.control_models import (
     ManualInfo,
     ManualRequest,
 )
+from ems_dash.api.described import described
 from ems_dash.auth.access import actor, needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
@@ -29,8 +29,6 @@ _MANUAL_EXAMPLE = (
 )
 _LIMIT_EXAMPLE = 'Send {"source": "dso", "charge_kw": 4.2, "valid_until": "2026-11-25T20:00:00Z"}.'
 
-Model = TypeVar("Model", bound=BaseModel)
-
 
 def register_control_api(server: Flask, services: Services) -> None:
     """Add the control routes to a Flask application."""
@@ -41,15 +39,22 @@ def register_control_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/control/manual")
     @needs(Role.VIEWER)
+    @described("control", ManualAnswer)
     def manual() -> Response:
+        """The order by hand in force, or null."""
         return foreign() or _manual_answer(services.snapshot().manual)
 
     @api.post("/api/control/manual")
     @needs(Role.OPERATOR)
+    @described("control", ManualAnswer, body=ManualRequest)
     def give() -> Response:
+        """Order a power by hand, + discharge and - charge, until a time or for some minutes.
+
+        It ends earlier at `soc_percent`. Limits stay: what is written to the battery may be less.
+        """
         if (wrong := foreign()) is not None:
             return wrong
-        asked = _parsed(ManualRequest, _MANUAL_EXAMPLE)
+        asked = parsed_body(ManualRequest, hint=_MANUAL_EXAMPLE)
         if (asked.until is None) == (asked.minutes is None):
             raise InvalidRequestError(
                 "An order by hand needs exactly one end.", field="until", hint=_MANUAL_EXAMPLE
@@ -61,7 +66,9 @@ def register_control_api(server: Flask, services: Services) -> None:
 
     @api.post("/api/control/auto")
     @needs(Role.OPERATOR)
+    @described("control", ManualAnswer)
     def end() -> Response:
+        """End the order by hand; the plan is followed again."""
         if (wrong := foreign()) is not None:
             return wrong
         services.operator.end()
@@ -69,15 +76,19 @@ def register_control_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/control/limits")
     @needs(Role.VIEWER)
+    @described("control", LimitsInForceAnswer)
     def limits() -> Response:
+        """Every limit from outside that applies now."""
         return foreign() or _limits_answer(services)
 
     @api.post("/api/control/limits")
     @needs(Role.OPERATOR)
+    @described("control", LimitsInForceAnswer, body=LimitRequest)
     def limit() -> Response:
+        """Limit what may be charged, discharged, imported or exported; or take a limit back."""
         if (wrong := foreign()) is not None:
             return wrong
-        _take_limit(services, _parsed(LimitRequest, _LIMIT_EXAMPLE))
+        _take_limit(services, parsed_body(LimitRequest, hint=_LIMIT_EXAMPLE))
         return _limits_answer(services)
 
     add_error_handlers(api)
@@ -108,17 +119,6 @@ def _take_limit(services: Services, asked: LimitRequest) -> None:
             hint=f'{_LIMIT_EXAMPLE} Send "release": true to take it back.',
         )
     operator.put_limit(ExternalLimit(**values))
-
-
-def _parsed(model: type[Model], example: str) -> Model:
-    try:
-        return model.model_validate_json(request.get_data(cache=False))
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or None
-        raise InvalidRequestError(
-            f"The request cannot be understood: {first['msg']}.", field=field, hint=example
-        ) from exc
 
 
 def _manual_answer(order: ManualOrder | None) -> Response:

@@ -6,14 +6,14 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 from engine.history.export_text import interval_words
 from engine.history.series_query import Series, SeriesAnswer
 from engine.history.sql_sandbox import ROW_LIMIT, SqlResult
@@ -67,12 +67,10 @@ class SeriesReply(BaseModel):
     earlier: list[SeriesInfo]
 
 
-class SqlRequest(ApiModel):
+class SqlRequest(ApiRequest):
     """``POST /api/sql``: one SELECT, and the most rows of its answer."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    sql: str
+    sql: Annotated[str, Field(min_length=1)]
     rows: int = ROW_LIMIT
 
 
@@ -103,6 +101,10 @@ class ExportStateInfo(ApiModel):
     parts: int
     parts_total: int
     state: str
+
+
+class AboutReply(RootModel[dict[str, Any]]):
+    """``GET /api/export/.../about``: what is said about an export beside its rows."""
 
 
 class ExportsReply(ApiModel):

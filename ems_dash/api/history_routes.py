@@ -5,31 +5,37 @@ SQL is guarded as in `ems_dash.api.request_guard`; it only reads, but it can mak
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final, TypeVar
+from datetime import timedelta
+from typing import Final
 
-from flask import Blueprint, Flask, Response, jsonify, request
-from pydantic import ValidationError
+from flask import Blueprint, Flask, Response
 
-from ems_dash.api.answers import (
-    InvalidRequestError,
-    add_error_handlers,
-    json_answer,
-    whole_number,
-    wrong_site,
-)
+from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import CSV, PARQUET, described
 from ems_dash.api.history_models import (
+    AboutReply,
+    ExportsReply,
+    SeriesReply,
+    SqlReply,
     SqlRequest,
     exports_reply,
     series_reply,
     sql_reply,
 )
+from ems_dash.api.parameters import Moment, Names, Text, WholeNumber, Word
+from ems_dash.api.tabular import PROFILE
 from ems_dash.auth.access import needs, require
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from engine.history.downsample import LEAST_POINTS
-from engine.history.export_request import SQL, CsvProfile, ExportFormat, ExportRequest
+from engine.history.export_request import (
+    SQL,
+    CsvProfile,
+    ExportFormat,
+    ExportRequest,
+    datasets,
+)
 from engine.history.exporter import MIME_TYPES
 from engine.history.series_query import (
     DEFAULT_POINTS,
@@ -43,8 +49,25 @@ from engine.history.series_query import (
 EXPORT_NUMBER: Final = "X-EMS-Export"
 """Header of an export: its number in ``GET /api/exports``."""
 
-_MOST_BODY = 100_000
-_WORD = TypeVar("_WORD", bound=StrEnum)
+_MOST_SQL_BYTES = 100_000
+
+_FROM = Moment("from", "Start of the period.")
+_TO = Moment("to", "End of the period, which does not belong to it.")
+_SIGNALS = Names("signals", "Series, with commas between them: `load_kw,price:buy_eur_per_kwh`.")
+_STEP = Word("resolution", Step, Step.AUTO, "Length of the intervals.")
+_HOW = Word("aggregation", Aggregation, Aggregation.MEAN, "What is said about each interval.")
+_POINTS = WholeNumber(
+    "max_points", DEFAULT_POINTS, LEAST_POINTS, MOST_POINTS, "Most points of a series."
+)
+_COMPARE = Word("compare", Earlier, None, "Also give the same series of an earlier period.")
+_STATISTICS = WholeNumber("statistics", 1, 0, 1, "0 to leave the figures of the period out.")
+_COMMENTS = WholeNumber("comments", 0, 0, 1, "1 for CSV with lines that say what it holds.")
+_SQL = Text("sql", "One SELECT; only for the data set `sql`.")
+_EXPORT = (_FROM, _TO, _SIGNALS, _STEP, _HOW, PROFILE, _COMMENTS, _SQL)
+_EXPORT_PATH = {
+    "dataset": Text("dataset", "What is exported.", known=datasets()),
+    "ending": Text("ending", "Format of the file.", known=tuple(ExportFormat)),
+}
 
 
 def register_history_api(server: Flask, services: Services) -> None:
@@ -53,27 +76,42 @@ def register_history_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/series")
     @needs(Role.VIEWER)
+    @described(
+        "history",
+        SeriesReply,
+        query=(_SIGNALS, _FROM, _TO, _STEP, _HOW, _POINTS, _COMPARE, _STATISTICS),
+    )
     def series() -> Response:
+        """Series thinned to what a chart can show, with figures of the period.
+
+        A null is a gap. Left out, the period is the last 24 hours. As a file:
+        `GET /api/export/series.csv`.
+        """
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
-        until = _moment("to") or services.now()
+        until = _TO.read() or services.now()
         query = SeriesQuery(
             site_id=site_id,
-            signals=_signals(),
-            since=_moment("from") or until - timedelta(hours=24),
+            signals=_SIGNALS.read(),
+            since=_FROM.read() or until - timedelta(hours=24),
             until=until,
-            step=_word("resolution", Step, Step.AUTO),
-            aggregation=_word("aggregation", Aggregation, Aggregation.MEAN),
-            max_points=whole_number("max_points", DEFAULT_POINTS, LEAST_POINTS, MOST_POINTS),
-            compare=_word("compare", Earlier) if "compare" in request.args else None,
-            statistics=bool(whole_number("statistics", 1, 0, 1)),
+            step=_STEP.read() or Step.AUTO,
+            aggregation=_HOW.read() or Aggregation.MEAN,
+            max_points=_POINTS.read(),
+            compare=_COMPARE.read(),
+            statistics=bool(_STATISTICS.read()),
         )
         return json_answer(series_reply(services.history.series(query)))
 
     @api.post("/api/sql")
     @needs(Role.VIEWER, named=True)
+    @described("history", SqlReply, body=SqlRequest)
     def sql() -> Response:
+        """Answer one read-only SELECT over the tables of the data dictionary.
+
+        In a sandbox with limits of time, memory and rows. As a file: `GET /api/export/sql.csv`.
+        """
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         asked = _sql_request()
@@ -81,7 +119,22 @@ def register_history_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/export/<dataset>.<ending>")
     @needs(Role.VIEWER)
+    @described(
+        "history",
+        query=_EXPORT,
+        path=_EXPORT_PATH,
+        media={
+            CSV: "The file, as it is made.",
+            PARQUET: "",
+            MIME_TYPES[ExportFormat.XLSX]: "",
+        },
+    )
     def export(dataset: str, ending: str) -> Response:
+        """A table, series or the answer to a statement as a file, streamed while it is made.
+
+        The header `X-EMS-Export` is its number in `GET /api/exports`, which tells how it is
+        doing. CSV with `comments=1` ends with the number of rows: without it, it is cut off.
+        """
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
@@ -96,17 +149,21 @@ def register_history_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/export/<dataset>.<ending>/about")
     @needs(Role.VIEWER)
+    @described("history", AboutReply, query=_EXPORT, path=_EXPORT_PATH)
     def about(dataset: str, ending: str) -> Response:
+        """What is said about an export beside its rows: columns, units, period, versions."""
         site_id = services.snapshot().site.site_id
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
-        answer = jsonify(services.history.about(_export_request(site_id, dataset, ending)))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return json_answer(
+            AboutReply(services.history.about(_export_request(site_id, dataset, ending)))
+        )
 
     @api.get("/api/exports")
     @needs(Role.VIEWER)
+    @described("history", ExportsReply)
     def exports() -> Response:
+        """The exports that run and the newest that have ended, oldest first."""
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         return json_answer(exports_reply(services.history.exports()))
@@ -128,15 +185,15 @@ def _export_request(site_id: str, dataset: str, ending: str) -> ExportRequest:
     return ExportRequest(
         dataset=dataset,
         site_id=site_id,
-        since=_moment("from"),
-        until=_moment("to"),
+        since=_FROM.read(),
+        until=_TO.read(),
         format=ExportFormat(ending),
-        signals=_signals(),
-        step=_word("resolution", Step, Step.AUTO),
-        aggregation=_word("aggregation", Aggregation, Aggregation.MEAN),
-        profile=_word("profile", CsvProfile, CsvProfile.INTERNATIONAL),
-        comments=bool(whole_number("comments", 0, 0, 1)),
-        sql=request.args.get("sql"),
+        signals=_SIGNALS.read(),
+        step=_STEP.read() or Step.AUTO,
+        aggregation=_HOW.read() or Aggregation.MEAN,
+        profile=PROFILE.read() or CsvProfile.INTERNATIONAL,
+        comments=bool(_COMMENTS.read()),
+        sql=_SQL.read(),
     )
 
 
@@ -145,55 +202,9 @@ def _file_name(asked: ExportRequest) -> str:
     return "_".join(["ems", asked.dataset, *days]) + f".{asked.format}"
 
 
-def _signals() -> tuple[str, ...]:
-    text = request.args.get("signals", "")
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _moment(name: str) -> datetime | None:
-    text = request.args.get(name)
-    if text is None:
-        return None
-    try:
-        # a plus sign in an address that was not escaped arrives as a space
-        ts = datetime.fromisoformat(text.strip().replace(" ", "+") if " " in text[11:] else text)
-    except ValueError:
-        ts = None
-    if ts is None or ts.tzinfo is None or not 1970 <= ts.year < 9000:
-        raise InvalidRequestError(
-            f"'{text[:40]}' is no time with its offset.",
-            field=name,
-            value=text,
-            hint="Write it like 2026-11-25T00:00:00+01:00 or 2026-11-24T23:00:00Z.",
-        )
-    return ts
-
-
-def _word(name: str, known: type[_WORD], default: _WORD | None = None) -> _WORD:
-    text = request.args.get(name)
-    if text is None and default is not None:
-        return default
-    try:
-        return known(text or "")
-    except ValueError:
-        raise InvalidRequestError(
-            f"'{(text or '')[:40]}' is not possible here.",
-            field=name,
-            value=text,
-            hint=f"Known: {', '.join(known)}.",
-        ) from None
-
-
 def _sql_request() -> SqlRequest:
-    data = request.get_data(cache=False)
-    if len(data) > _MOST_BODY:
-        raise InvalidRequestError("The request is too long.", field="sql", hint="Ask for less.")
-    try:
-        return SqlRequest.model_validate_json(data)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise InvalidRequestError(
-            f"The request cannot be understood: {first['msg']}.",
-            field=".".join(str(part) for part in first["loc"]) or None,
-            hint='Send {"sql": "SELECT count(*) FROM samples"}.',
-        ) from exc
+    return parsed_body(
+        SqlRequest,
+        hint='Send {"sql": "SELECT count(*) FROM samples"}.',
+        most_bytes=_MOST_SQL_BYTES,
+    )

@@ -123,7 +123,7 @@ class StepInfo(ApiModel):
     duration_ms: float
 
 
-class CandidateInfo(ApiModel):
+class LayoutCandidateInfo(ApiModel):
     """How plausible the values are under one address base and word order."""
 
     address_base: int
@@ -175,7 +175,7 @@ class ConnectionTestAnswer(ApiModel):
     out_of_time: bool
     address_base: int | None
     steps: list[StepInfo]
-    candidates: list[CandidateInfo]
+    candidates: list[LayoutCandidateInfo]
     registers: list[RegisterReadingInfo]
     findings: list[FindingInfo]
 
@@ -284,7 +284,7 @@ class DeviceClockInfo(ApiModel):
     drift_s: float | None
 
 
-class LimitInfo(ApiModel):
+class DeviceLimitInfo(ApiModel):
     """Power limit of one device; a limit of null is none."""
 
     state: str
@@ -297,12 +297,37 @@ class LimitInfo(ApiModel):
     daily_write_budget: int | None
 
 
+class DeviceRegister(ApiModel):
+    """One value of a device, and the registers it was read from; see its profile."""
+
+    name: str
+    kind: str
+    address: int
+    function: int
+    type: str
+    words: list[int] | None
+    value: float | None
+    unit: str | None
+    quality: str
+    reason: str | None
+    ts: UtcTime | None
+    description: str
+    text: str | None
+
+
+class DeviceRegistersAnswer(ApiModel):
+    """``GET /api/modbus/registers``: every value of one device as it was last read."""
+
+    device: str
+    registers: list[DeviceRegister]
+
+
 class ModbusStatusAnswer(ApiModel):
     """``GET /api/modbus/status``: how the connections are doing, by device name."""
 
     statistics: dict[str, LinkStatisticsInfo]
     clocks: dict[str, DeviceClockInfo]
-    limits: dict[str, LimitInfo]
+    limits: dict[str, DeviceLimitInfo]
 
 
 def modbus_status_answer(
@@ -331,7 +356,7 @@ def modbus_status_answer(
             for name, clock in clocks.items()
         },
         limits={
-            name: LimitInfo(
+            name: DeviceLimitInfo(
                 state=limit.state.value,
                 reason=limit.reason,
                 requested_kw=limit.requested_kw,

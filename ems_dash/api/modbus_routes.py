@@ -9,14 +9,27 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from flask import Blueprint, Flask, Response, request
-from pydantic import ValidationError
+from flask import Blueprint, Flask, Response
+from pydantic import RootModel
 
 from ems_dash.api.address_guard import Resolve, checked_address
-from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
+from ems_dash.api.answers import (
+    InvalidRequestError,
+    add_error_handlers,
+    json_answer,
+    revalidated,
+    wrong_site,
+)
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import described
 from ems_dash.api.modbus_models import (
+    ConnectionTestAnswer,
     ConnectionTestRequest,
+    DeviceRegister,
+    DeviceRegistersAnswer,
     ModbusConfigAnswer,
+    ModbusStatusAnswer,
+    ProfileDetail,
     ProfilesAnswer,
     asset_infos,
     connection_test_answer,
@@ -24,6 +37,7 @@ from ems_dash.api.modbus_models import (
     profile_detail,
     profile_summary,
 )
+from ems_dash.api.parameters import Text
 from ems_dash.api.request_guard import OneAtATime
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
@@ -39,6 +53,12 @@ MAX_BODY_BYTES: Final = 64_000
 TEST_INTERVAL_S: Final = 1.0
 
 _NEW_DEVICE: Final = "under-test"
+_PROFILE: Final = Text("profile", "Key of one profile.")
+_DEVICE: Final = Text("device", "Name of the device; left out, the first one.")
+
+
+class ProfilesOrDetail(RootModel[ProfilesAnswer | ProfileDetail]):
+    """Every profile in short, or everything about the one that was asked for."""
 
 
 class UnknownDeviceError(EmsError):
@@ -69,7 +89,9 @@ def register_modbus_api(
 
     @api.get("/api/modbus/config")
     @needs(Role.VIEWER)
+    @described("devices", ModbusConfigAnswer)
     def config() -> Response:
+        """The configured devices as the program runs with them, and what they are assets of."""
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         return json_answer(
@@ -83,7 +105,9 @@ def register_modbus_api(
 
     @api.get("/api/modbus/status")
     @needs(Role.VIEWER)
+    @described("devices", ModbusStatusAnswer)
     def status() -> Response:
+        """Requests, errors by kind, latencies, clocks and power limits of every device."""
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         return json_answer(
@@ -92,13 +116,38 @@ def register_modbus_api(
             )
         )
 
+    @api.get("/api/modbus/registers")
+    @needs(Role.VIEWER)
+    @described(
+        "devices",
+        DeviceRegistersAnswer,
+        query=(_DEVICE,),
+        errors={404: "There is no such site or device."},
+    )
+    def registers() -> Response:
+        """Every value of one device beside the registers it was read from."""
+        if (wrong := wrong_site(site_id)) is not None:
+            return wrong
+        name = _known_device(services, _DEVICE.read())
+        found = [DeviceRegister.model_validate(one) for one in services.registers(name)]
+        return json_answer(DeviceRegistersAnswer(device=name, registers=found))
+
     @api.get("/api/modbus/profiles")
     @needs(Role.VIEWER)
+    @described(
+        "devices",
+        ProfilesOrDetail,
+        query=(_PROFILE,),
+        site=False,
+        revalidated=True,
+        errors={404: "There is no such profile."},
+    )
     def profiles() -> Response:
-        key = request.args.get("profile")
+        """Device profiles: all of them in short, or everything about one."""
+        key = _PROFILE.read()
         if key is None:
             found = [profile_summary(profile) for profile in MODBUS_PROFILES.values()]
-            return json_answer(ProfilesAnswer(profiles=found))
+            return revalidated(json_answer(ProfilesAnswer(profiles=found)))
         if key not in MODBUS_PROFILES:
             raise UnknownDeviceError(
                 f"There is no device profile '{key}'.",
@@ -106,11 +155,21 @@ def register_modbus_api(
                 value=key,
                 hint=f"Known profiles: {', '.join(sorted(MODBUS_PROFILES))}.",
             )
-        return json_answer(profile_detail(MODBUS_PROFILES[key]))
+        return revalidated(json_answer(profile_detail(MODBUS_PROFILES[key])))
 
     @api.post("/api/modbus/test")
     @needs(Role.ADMIN)
+    @described(
+        "devices",
+        ConnectionTestAnswer,
+        body=ConnectionTestRequest,
+        errors={404: "There is no such site, device or profile."},
+    )
     def test() -> Response:
+        """Test a device by reading from it: a configured one, or one to be.
+
+        Only private addresses and ports that Modbus lives on. One test at a time.
+        """
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         spec = _spec(services, _body())
@@ -126,27 +185,25 @@ def register_modbus_api(
 
 
 def _body() -> ConnectionTestRequest:
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise InvalidRequestError(
-            f"The request is larger than {MAX_BODY_BYTES // 1000} kB.", hint="Send less."
+    return parsed_body(
+        ConnectionTestRequest,
+        hint="Name a configured device, or give profile and host.",
+        most_bytes=MAX_BODY_BYTES,
+    )
+
+
+def _known_device(services: DeviceServices, asked: str | None) -> str:
+    known = [spec.name for spec in services.devices()]
+    if asked is None and known:
+        return known[0]
+    if asked not in known:
+        raise UnknownDeviceError(
+            f"There is no device '{(asked or '')[:40]}'.",
+            field="device",
+            value=asked,
+            hint=f"Configured are {', '.join(known)}.",
         )
-    data = request.get_data(cache=False)
-    if not request.is_json:
-        raise InvalidRequestError(
-            "The request is not JSON.",
-            field="Content-Type",
-            value=request.content_type,
-            hint="Send application/json.",
-        )
-    try:
-        return ConnectionTestRequest.model_validate_json(data)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        raise InvalidRequestError(
-            f"{first['msg']}.",
-            field=".".join(str(part) for part in first["loc"]) or None,
-            hint="Name a configured device, or give profile and host.",
-        ) from exc
+    return asked
 
 
 def _spec(services: DeviceServices, body: ConnectionTestRequest) -> DeviceSpec:
@@ -158,16 +215,8 @@ def _spec(services: DeviceServices, body: ConnectionTestRequest) -> DeviceSpec:
                 field=other[0],
                 hint="Leave out device to test other settings.",
             )
-        for spec in services.devices():
-            if spec.name == body.device:
-                return spec
-        known = ", ".join(spec.name for spec in services.devices())
-        raise UnknownDeviceError(
-            f"There is no device '{body.device}'.",
-            field="device",
-            value=body.device,
-            hint=f"Configured are {known}.",
-        )
+        name = _known_device(services, body.device)
+        return next(spec for spec in services.devices() if spec.name == name)
     for name in ("profile", "host"):
         if getattr(body, name) is None:
             raise InvalidRequestError(

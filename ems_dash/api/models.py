@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from engine.domain.plan import Plan
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.signals import SIGNALS
+from engine.domain.site import Site
 from engine.domain.snapshot import EngineSnapshot
 from engine.telemetry.recent import RecentCycle
 
@@ -23,13 +24,23 @@ def _utc_text(ts: datetime) -> str:
     return ts.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-UtcTime = Annotated[datetime, PlainSerializer(_utc_text, return_type=str)]
+UtcTime = Annotated[
+    datetime,
+    PlainSerializer(_utc_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
 class ApiModel(BaseModel):
     """Base of all answers: read from attributes, finite numbers only."""
 
     model_config = ConfigDict(from_attributes=True, allow_inf_nan=False)
+
+
+class ApiRequest(BaseModel):
+    """Base of all bodies of requests: nothing unknown, nothing bent into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ErrorBody(ApiModel):
@@ -45,6 +56,13 @@ class ErrorAnswer(ApiModel):
     """An error answer."""
 
     error: ErrorBody
+
+
+class Page(ApiModel):
+    """Part of a list that comes in pages; `next` is the path of the next page."""
+
+    total: int
+    next: str | None
 
 
 class SiteInfo(ApiModel):
@@ -172,18 +190,41 @@ class AlarmsAnswer(ApiModel):
     alarms: list[AlarmInfo]
 
 
-class AcknowledgeRequest(ApiModel):
+class AlarmEvent(ApiModel):
+    """Event ``alarm`` of ``GET /api/events``; `change` says what happened to it.
+
+    That is raised, cleared, acknowledged, changed, or gone: no more active and seen.
+    """
+
+    change: str
+    alarm: AlarmInfo
+
+
+class AcknowledgeRequest(ApiRequest):
     """``POST /api/alarms/ack``: one alarm by name or id, or all when left out."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    name: str | None = None
+    name: Annotated[str, Field(max_length=200)] | None = None
 
 
 class AcknowledgedAnswer(ApiModel):
     """What was acknowledged by this call."""
 
     acknowledged: list[str]
+
+
+class EventInfo(ApiModel):
+    """Something that happened."""
+
+    ts: UtcTime
+    severity: str
+    code: str
+    message: str
+
+
+class EventsAnswer(Page):
+    """``GET /api/history/events``: a page of what happened, oldest first."""
+
+    events: list[EventInfo]
 
 
 class CommandInfo(ApiModel):
@@ -282,6 +323,19 @@ class PlanAnswer(PlanSummary):
     steps: list[PlanStep]
 
 
+class SitesAnswer(ApiModel):
+    """The sites this installation serves."""
+
+    sites: list[SiteInfo]
+
+
+class TelemetryRow(ApiModel):
+    """One control cycle as a row; a value that cannot be used is null."""
+
+    ts: UtcTime
+    values: dict[str, float | None]
+
+
 class PlanRequested(ApiModel):
     """``POST /api/plan``: a new plan was asked for."""
 
@@ -332,22 +386,43 @@ def telemetry_answer(snapshot: EngineSnapshot, cycles: Sequence[RecentCycle]) ->
     )
 
 
+def telemetry_rows(cycles: Sequence[RecentCycle]) -> list[TelemetryRow]:
+    """Return recent control cycles as rows."""
+    return [
+        TelemetryRow(
+            ts=cycle.ts,
+            values={name: _usable(value, quality) for name, value, quality in cycle.items()},
+        )
+        for cycle in cycles
+    ]
+
+
+def _usable(value: float | None, quality: Quality) -> float | None:
+    return value if quality in (Quality.GOOD, Quality.UNCERTAIN) else None
+
+
+def site_info(site: Site) -> SiteInfo:
+    """Return the API's view of a site."""
+    battery = site.battery
+    return SiteInfo(
+        id=site.site_id,
+        name=site.name,
+        timezone=site.timezone,
+        energy_capacity_kwh=battery.energy_capacity_kwh,
+        power_charge_max_kw=battery.power_charge_max_kw,
+        power_discharge_max_kw=battery.power_discharge_max_kw,
+        soc_min_percent=battery.soc_min_percent,
+        soc_max_percent=battery.soc_max_percent,
+    )
+
+
 def state_answer(snapshot: EngineSnapshot, heartbeat_age_s: float) -> StateAnswer:
     """Return the API's view of a snapshot."""
-    site, battery = snapshot.site, snapshot.site.battery
+    site = snapshot.site
     return StateAnswer(
         seq=snapshot.seq,
         ts=snapshot.ts,
-        site=SiteInfo(
-            id=site.site_id,
-            name=site.name,
-            timezone=site.timezone,
-            energy_capacity_kwh=battery.energy_capacity_kwh,
-            power_charge_max_kw=battery.power_charge_max_kw,
-            power_discharge_max_kw=battery.power_discharge_max_kw,
-            soc_min_percent=battery.soc_min_percent,
-            soc_max_percent=battery.soc_max_percent,
-        ),
+        site=site_info(site),
         state=snapshot.state.value,
         state_reason=snapshot.state_reason,
         simulated=snapshot.image.simulated,

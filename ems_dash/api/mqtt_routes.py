@@ -13,6 +13,7 @@ from typing import Final
 from flask import Blueprint, Flask, Response
 
 from ems_dash.api.answers import add_error_handlers, json_answer, wrong_site
+from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel, SignalValue, UtcTime
 from ems_dash.api.request_guard import OneAtATime
 from ems_dash.auth.access import needs
@@ -93,7 +94,9 @@ def register_mqtt_api(
 
     @api.get("/api/mqtt/config")
     @needs(Role.VIEWER)
+    @described("devices", MqttConfigAnswer)
     def config() -> Response:
+        """The broker as the program runs with it, and how the connection is doing."""
         if (wrong := wrong_site(services.config.site.id)) is not None:
             return wrong
         status = services.status()
@@ -106,7 +109,9 @@ def register_mqtt_api(
 
     @api.post("/api/mqtt/test")
     @needs(Role.ADMIN)
+    @described("devices", BrokerCheckAnswer)
     def test() -> Response:
+        """Log in to the broker, publish and read back, listen to the mapped topics."""
         if (wrong := wrong_site(services.config.site.id)) is not None:
             return wrong
         with gate.turn():

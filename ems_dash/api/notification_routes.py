@@ -5,11 +5,15 @@ Addresses and secrets of channels are never returned. The channels limit their o
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request
-from pydantic import ConfigDict, ValidationError
+from typing import Annotated
+
+from flask import Blueprint, Flask, Response
+from pydantic import Field
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer, wrong_site
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import described
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
@@ -43,12 +47,10 @@ class NotificationsAnswer(ApiModel):
     channels: list[ChannelInfo]
 
 
-class NotificationTestRequest(ApiModel):
+class NotificationTestRequest(ApiRequest):
     """``POST /api/notifications/test``: the name of a channel."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    channel: str
+    channel: Annotated[str, Field(max_length=200)]
 
 
 class NotificationTestAnswer(ApiModel):
@@ -67,7 +69,9 @@ def register_notification_api(server: Flask, services: Services) -> None:
 
     @api.get("/api/notifications")
     @needs(Role.VIEWER)
+    @described("notifications", NotificationsAnswer)
     def channels() -> Response:
+        """How every channel is doing that tells people of alarms."""
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         listed = [ChannelInfo.model_validate(c) for c in services.notifications.status()]
@@ -75,17 +79,12 @@ def register_notification_api(server: Flask, services: Services) -> None:
 
     @api.post("/api/notifications/test")
     @needs(Role.ADMIN)
+    @described("notifications", NotificationTestAnswer, body=NotificationTestRequest)
     def test() -> Response:
+        """Send a test message over one channel."""
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
-        try:
-            asked = NotificationTestRequest.model_validate_json(request.get_data(cache=False))
-        except ValidationError as exc:
-            raise InvalidRequestError(
-                f"The request cannot be understood: {exc.errors()[0]['msg']}.",
-                field="channel",
-                hint='Send {"channel": "control-room"}.',
-            ) from exc
+        asked = parsed_body(NotificationTestRequest, hint='Send {"channel": "control-room"}.')
         try:
             result = services.notifications.test(asked.channel)
         except NotifyError as exc:

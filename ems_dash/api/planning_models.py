@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime
 
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecast
 from engine.domain.quarter_hour import STEP
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
@@ -59,10 +59,8 @@ class StrategiesAnswer(ApiModel):
     selection: SelectionInfo | None
 
 
-class StrategyRequest(ApiModel):
+class StrategyRequest(ApiRequest):
     """``POST /api/strategy``: one strategy until a time, or for some hours; exactly one of both."""
-
-    model_config = ConfigDict(extra="forbid")
 
     strategy: StrategyKey
     until: AwareDatetime | None = None
@@ -90,6 +88,37 @@ class ForecastAnswer(ApiModel):
 
     site_id: str
     forecasts: list[ForecastSeries]
+
+
+class ForecastRow(ApiModel):
+    """One step of one forecast as a row."""
+
+    ts: UtcTime
+    signal: str
+    unit: str
+    known: bool
+    p10: float
+    p50: float
+    p90: float
+
+
+class PriceRowInfo(ApiModel):
+    """The published price of one quarter-hour, and what buying and selling cost then."""
+
+    ts: UtcTime
+    minutes: int
+    spot_eur_per_kwh: float
+    buy_eur_per_kwh: float
+    sell_eur_per_kwh: float
+    source: str
+    fetched_at: UtcTime
+
+
+class PricesAnswer(ApiModel):
+    """``GET /api/prices``: published prices in steps of 15 minutes, ascending."""
+
+    site_id: str
+    prices: list[PriceRowInfo]
 
 
 class LeadScoreInfo(ApiModel):
@@ -153,6 +182,23 @@ def forecast_series(forecast: Forecast) -> ForecastSeries:
         p50=forecast.p50.tolist(),
         p90=forecast.p90.tolist(),
     )
+
+
+def forecast_rows(forecasts: Sequence[ForecastSeries]) -> list[ForecastRow]:
+    """Return forecasts as rows, one forecast after the other."""
+    return [
+        ForecastRow(
+            ts=one.start + i * STEP,
+            signal=one.signal,
+            unit=one.unit,
+            known=one.known[i],
+            p10=one.p10[i],
+            p50=one.p50[i],
+            p90=one.p90[i],
+        )
+        for one in forecasts
+        for i in range(len(one.p50))
+    ]
 
 
 def selection_info(selection: Selection) -> SelectionInfo:

@@ -1,4 +1,4 @@
-"""The routes of the first API: state, plan and health.
+"""The routes of the present: state, plan, telemetry, sites, health.
 
 Every error under ``/api`` has the one shape
 ``{"error": {"code", "message", "field", "hint"}}``.
@@ -10,33 +10,37 @@ import time
 from datetime import timedelta
 
 from flask import Blueprint, Flask, Response, current_app, request
-from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
 
 from ems_dash.api.answers import (
-    InvalidRequestError,
     add_error_handlers,
     error,
     json_answer,
-    whole_number,
+    revalidated,
     wrong_site,
 )
+from ems_dash.api.described import described
 from ems_dash.api.models import (
-    AcknowledgedAnswer,
-    AcknowledgeRequest,
-    AlarmInfo,
-    AlarmsAnswer,
     HealthAnswer,
+    PlanAnswer,
     PlanRequested,
+    PlanStep,
+    SitesAnswer,
+    StateAnswer,
+    TelemetryAnswer,
+    TelemetryRow,
     plan_answer,
+    site_info,
     state_answer,
     telemetry_answer,
+    telemetry_rows,
 )
+from ems_dash.api.parameters import WholeNumber
 from ems_dash.api.request_guard import OneAtATime
+from ems_dash.api.tabular import PROFILE, ROW_MEDIA, rows_answer, rows_route, wanted_format
 from ems_dash.auth.access import needs, public
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
-from engine.domain.alarms import ENGINE_ALARMS
-from engine.domain.signals import ALARMS
 
 STALLED_AFTER_CYCLES = 5
 STALLED_AFTER_S = 30.0
@@ -45,7 +49,10 @@ STALLED_AFTER_S = 30.0
 PLAN_INTERVAL_S = 5.0
 """Least time between two plans asked for: solving must not crowd out control."""
 
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
+
+_MINUTES = WholeNumber("minutes", 5, 1, 60, "How far back the control cycles reach.")
+_LIMIT = WholeNumber("limit", 300, 1, 7200, "Only the newest so many control cycles.")
 
 
 def register_api(server: Flask, services: Services) -> None:
@@ -56,19 +63,45 @@ def register_api(server: Flask, services: Services) -> None:
     api = Blueprint("api", __name__)
     gate = OneAtATime("request for a plan", PLAN_INTERVAL_S, time.monotonic)
 
+    @api.get("/api/sites")
+    @needs(Role.VIEWER)
+    @described("state", SitesAnswer, site=False)
+    def sites() -> Response:
+        """The sites of this installation, and how large their batteries are."""
+        return json_answer(SitesAnswer(sites=[site_info(services.snapshot().site)]))
+
     @api.get("/api/state")
     @needs(Role.VIEWER)
+    @described("state", StateAnswer)
     def state() -> Response:
+        """Everything known after the newest control cycle.
+
+        Signals carry their quality: what is `stale`, `bad` or `substituted` was not measured
+        now. `simulated` is true when simulated devices supplied values.
+        """
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
         return json_answer(state_answer(snapshot, services.heartbeat_age_s()))
 
-    @api.get("/api/plan")
+    @rows_route(api, "/api/plan")
     @needs(Role.VIEWER)
+    @described(
+        "plan",
+        PlanAnswer,
+        query=(PROFILE,),
+        media=ROW_MEDIA,
+        revalidated=True,
+        errors={404: "There is no such site, or no plan has been published yet."},
+    )
     def plan() -> Response:
+        """The plan in force, step by step.
+
+        As CSV or Parquet: its steps.
+        """
         snapshot = services.snapshot()
-        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
+        site = snapshot.site
+        if (wrong := wrong_site(site.site_id)) is not None:
             return wrong
         if snapshot.plan is None:
             failed = [h.last_error for h in snapshot.health if h.name == "plan" and h.last_error]
@@ -78,11 +111,28 @@ def register_api(server: Flask, services: Services) -> None:
                 "No plan has been published yet.",
                 hint=failed[0] if failed else "The first plan follows the first measurements.",
             )
-        return json_answer(plan_answer(snapshot.plan, snapshot.site.battery.energy_capacity_kwh))
+        found = plan_answer(snapshot.plan, site.battery.energy_capacity_kwh)
+        if (form := wanted_format()) is None:
+            return revalidated(json_answer(found))
+        return revalidated(
+            rows_answer(
+                form,
+                PlanStep,
+                found.steps,
+                name="plan",
+                site=site,
+                now=snapshot.plan.created_at,
+            )
+        )
 
     @api.post("/api/plan")
     @needs(Role.OPERATOR)
+    @described("plan", PlanRequested, status=202)
     def request_plan() -> Response:
+        """Ask for a new plan as soon as possible.
+
+        The plan in force stays until then. At most one request every five seconds.
+        """
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
@@ -91,37 +141,40 @@ def register_api(server: Flask, services: Services) -> None:
         in_force = snapshot.plan.plan_id if snapshot.plan is not None else None
         return json_answer(PlanRequested(requested=True, plan_in_force=in_force), 202)
 
-    @api.get("/api/alarms")
+    @rows_route(api, "/api/monitoring/telemetry")
     @needs(Role.VIEWER)
-    def alarms() -> Response:
-        snapshot = services.snapshot()
-        if (wrong := wrong_site(snapshot.site.site_id)) is not None:
-            return wrong
-        listed = [AlarmInfo.model_validate(alarm) for alarm in snapshot.alarms]
-        return json_answer(AlarmsAnswer(alarms=listed))
-
-    @api.post("/api/alarms/ack")
-    @needs(Role.OPERATOR)
-    def acknowledge() -> Response:
-        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
-            return wrong
-        name = _acknowledged_name()
-        return json_answer(AcknowledgedAnswer(acknowledged=list(services.acknowledge(name))))
-
-    @api.get("/api/monitoring/telemetry")
-    @needs(Role.VIEWER)
+    @described("state", TelemetryAnswer, query=(_MINUTES, _LIMIT, PROFILE), media=ROW_MEDIA)
     def telemetry() -> Response:
+        """The newest values as the pages show them, and the control cycles behind them.
+
+        As CSV or Parquet: the cycles, one column per signal.
+        """
         snapshot = services.snapshot()
         if (wrong := wrong_site(snapshot.site.site_id)) is not None:
             return wrong
-        minutes = whole_number("minutes", 5, 1, 60)
-        limit = whole_number("limit", 300, 1, 7200)
-        since = services.now() - timedelta(minutes=minutes)
-        return json_answer(telemetry_answer(snapshot, services.recent(since, limit)))
+        since = services.now() - timedelta(minutes=_MINUTES.read())
+        cycles = services.recent(since, _LIMIT.read())
+        if (form := wanted_format()) is None:
+            return json_answer(telemetry_answer(snapshot, cycles))
+        return rows_answer(
+            form,
+            TelemetryRow,
+            telemetry_rows(cycles),
+            name="telemetry",
+            site=snapshot.site,
+            now=services.now(),
+        )
 
     @api.get("/healthz")
     @public
+    @described(
+        "service",
+        HealthAnswer,
+        site=False,
+        also={503: (HealthAnswer, "The control loop hangs.")},
+    )
     def healthz() -> Response:
+        """Is the process alive, and its control loop beating."""
         age_s = services.heartbeat_age_s()
         snapshot = services.snapshot()
         alive = age_s <= max(STALLED_AFTER_S, STALLED_AFTER_CYCLES * snapshot.timestep_s)
@@ -136,12 +189,7 @@ def register_api(server: Flask, services: Services) -> None:
     @api.route("/api/<path:rest>", methods=_METHODS)
     @needs(Role.VIEWER)
     def unknown(rest: str) -> Response:
-        allowed = sorted(
-            method
-            for rule in current_app.url_map.iter_rules()
-            if rule.rule == request.path and rule.endpoint != "api.unknown"
-            for method in rule.methods or ()
-        )
+        allowed = _allowed_methods("api.unknown")
         if allowed:
             answer = error(
                 405,
@@ -157,25 +205,15 @@ def register_api(server: Flask, services: Services) -> None:
     server.register_blueprint(api)
 
 
-def _acknowledged_name() -> str | None:
-    data = request.get_data(cache=False)
-    if not data:
-        return None
-    try:
-        name = AcknowledgeRequest.model_validate_json(data).name
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or None
-        raise InvalidRequestError(
-            f"The request cannot be understood: {first['msg']}.",
-            field=field,
-            hint='Send {"name": "system_fault"}, or nothing to acknowledge all.',
-        ) from exc
-    if name is not None and name.partition(":")[0] not in (*ALARMS, *ENGINE_ALARMS):
-        raise InvalidRequestError(
-            f"There is no alarm '{name}'.",
-            field="name",
-            value=name,
-            hint=f"Known alarms: {', '.join((*ALARMS, *ENGINE_ALARMS))}.",
-        )
-    return name
+def _allowed_methods(but: str) -> list[str]:
+    """Return the methods that endpoints other than `but` take at the path of the request."""
+    adapter = current_app.create_url_adapter(request)
+    found = []
+    for method in (*_METHODS, "HEAD", "OPTIONS"):
+        try:
+            endpoint, _ = adapter.match(request.path, method) if adapter else (but, {})
+        except HTTPException:
+            continue
+        if endpoint != but:
+            found.append(method)
+    return sorted(found)

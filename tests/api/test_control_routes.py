@@ -149,7 +149,7 @@ NO_REQUESTS = [b"", b"{", b"[]", b'"charge"', b"null", b"\xff\xfe", b'{"power_kw
 def test_what_is_no_request_is_refused(
     client: FlaskClient, services: DeskServices, path: str, body: bytes
 ) -> None:
-    answer = client.post(path, data=body)
+    answer = client.post(path, data=body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.get_json()["error"]["hint"]
     assert services.told == []

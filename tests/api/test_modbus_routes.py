@@ -218,12 +218,13 @@ def test_what_cannot_be_tested_is_told_in_one_shape(
 
 def test_what_is_no_json_or_too_large_is_refused(world: World) -> None:
     answer = world.client.post("/api/modbus/test", data="device=bms")
-    assert error_of(answer)["field"] == "Content-Type"
+    assert (answer.status_code, error_of(answer)["field"]) == (415, "Content-Type")
     answer = world.client.post(
         "/api/modbus/test",
         data=b" " * 65_000,
         headers={"Content-Type": "application/json"},
     )
+    assert answer.status_code == 413
     assert "64 kB" in error_of(answer)["message"]
 
 
@@ -353,7 +354,7 @@ def test_the_whole_program_serves_these_routes_on_its_demo_plant(tmp_path: Path)
         answer = client.post("/api/modbus/test", json={"device": "meter"})
         assert answer.status_code == 200
         assert answer.get_json()["simulated"] is True
-        assert client.post("/api/modbus/config").status_code == 405
+        assert client.put("/api/modbus/config").status_code == 405
     finally:
         engine.stop()
 

@@ -89,13 +89,21 @@ def test_the_test_button_tells_what_came_of_it(client: FlaskClient, services: Fa
     assert services.tested == ["control-room"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"channel": 5}', b'{"channel": "a", "to": "me"}'])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", None),
+        (b"{}", "channel"),
+        (b'{"channel": 5}', "channel"),
+        (b'{"channel": "a", "to": "me"}', "to"),
+    ],
+)
 def test_what_is_no_request_is_refused(
-    client: FlaskClient, services: FakeServices, body: bytes
+    client: FlaskClient, services: FakeServices, body: bytes, field: str | None
 ) -> None:
-    answer = client.post("/api/notifications/test", data=body)
+    answer = client.post("/api/notifications/test", data=body, content_type="application/json")
     assert answer.status_code == 400
-    assert answer.get_json()["error"]["field"] == "channel"
+    assert answer.get_json()["error"]["field"] == field
     assert services.tested == []
 
 

@@ -141,7 +141,7 @@ def test_a_choice_that_cannot_be_is_refused_by_name_and_changes_nothing(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"arbitrage"'])
 def test_what_is_no_request_is_refused(client: FlaskClient, body: bytes) -> None:
-    answer = client.post("/api/strategy", data=body)
+    answer = client.post("/api/strategy", data=body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.get_json()["error"]["hint"]
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask.testing import FlaskClient
 
+from ems_dash.api.alarm_routes import register_alarm_api
 from ems_dash.api.routes import register_api
 from engine.domain.alarms import AlarmView
 from engine.domain.control import EngineState, LinkStatus, PowerLimits, Setpoint, StepHealth
@@ -52,7 +53,7 @@ class FakeServices:
     def recent(self, since: datetime, limit: int | None = None) -> list[RecentCycle]:
         return self.ring.since(since, limit)
 
-    def acknowledge(self, alarm: str | None = None) -> tuple[str, ...]:
+    def acknowledge(self, alarm: str | None = None, by: str = "operator") -> tuple[str, ...]:
         self.acknowledged.append(alarm)
         return (alarm or "system_fault",)
 
@@ -103,6 +104,7 @@ def client(services: FakeServices) -> Iterator[FlaskClient]:
         return "<html>Dash's catch-all</html>"
 
     register_api(server, services)
+    register_alarm_api(server, services)
     with server.test_client() as client:
         yield client
 
@@ -246,7 +248,7 @@ def test_alarms_are_listed_and_acknowledged(client: FlaskClient, services: FakeS
     assert client.post("/api/alarms/ack").status_code == 200
     assert services.acknowledged == ["system_fault", None]
     for body in ('{"name": "nobody"}', '{"nme": 1}', "[", '{"name": 3}'):
-        refused = client.post("/api/alarms/ack", data=body)
+        refused = client.post("/api/alarms/ack", data=body, content_type="application/json")
         assert (refused.status_code, refused.get_json()["error"]["code"]) == (
             400,
             "invalid_request",

@@ -1,0 +1,80 @@
+"""Bodies of requests: JSON, not too long, as their model says; mistakes name their field."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ems_dash.api.answers import InvalidRequestError
+from engine.domain.errors import EmsError
+
+MOST_BODY_BYTES: Final = 1_000_000
+"""Longest body of a request that says nothing else."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class TooLargeError(EmsError):
+    """The body of a request is longer than its route takes."""
+
+    code = "too_large"
+
+
+class NotJsonError(EmsError):
+    """The body of a request does not say that it is JSON."""
+
+    code = "unsupported_media_type"
+
+
+def parsed_body(
+    model: type[Model],
+    *,
+    hint: str,
+    hints: dict[str, str] | None = None,
+    most_bytes: int = MOST_BODY_BYTES,
+    needed: bool = True,
+) -> Model:
+    """Return the body of the request.
+
+    Args:
+        model: What it must be.
+        hint: What a right one looks like.
+        hints: Hint by field where another one helps more.
+        most_bytes: Longest body.
+        needed: False to take an empty body as ``{}``.
+
+    Raises:
+        InvalidRequestError: It is not as the model says; never repeats what was sent.
+        TooLargeError: It is too long.
+        NotJsonError: It does not say that it is JSON.
+    """
+    request.max_content_length = most_bytes
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge as exc:
+        raise TooLargeError(
+            f"The request is larger than {most_bytes // 1000} kB.", hint="Send less."
+        ) from exc
+    if not data and not needed:
+        data = b"{}"
+    elif not request.is_json:
+        raise NotJsonError(
+            "The request is not JSON.",
+            field="Content-Type",
+            value=request.content_type,
+            hint="Send application/json.",
+        )
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as exc:
+        # Its own words may repeat a secret that was sent.
+        first = exc.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        raise InvalidRequestError(
+            f"The request cannot be understood: {first['msg']}.",
+            field=field,
+            hint=(hints or {}).get(field or "", hint),
+        ) from exc

@@ -1,0 +1,93 @@
+"""Route that tells events as they happen: ``text/event-stream``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Blueprint, Flask, Response, request
+
+from ems_dash.api.answers import (
+    InvalidRequestError,
+    add_error_handlers,
+    error,
+    wrong_site,
+)
+from ems_dash.api.described import described
+from ems_dash.api.event_hub import EventHub, EventKind, TooManyListenersError
+from ems_dash.api.models import AlarmEvent, PlanAnswer, StateAnswer
+from ems_dash.api.parameters import Names, Text
+from ems_dash.auth.access import needs
+from ems_dash.auth.roles import Role
+from ems_dash.services import Services
+
+EVENT_STREAM: Final = "text/event-stream"
+COME_BACK_S: Final = 30
+
+_KINDS = Names("kinds", "Only these, with commas between them: `state`, `plan`, `alarm`.")
+_LAST_ID = Text("Last-Event-ID", "Id of the last event the listener has; later ones follow.")
+
+
+def register_event_api(server: Flask, services: Services, hub: EventHub | None = None) -> None:
+    """Add the stream of events to a Flask application.
+
+    Args:
+        server: The application.
+        services: The seam to the engine.
+        hub: Tells the events; None for one over `services`. Its thread starts with the first
+            listener.
+    """
+    api = Blueprint("event_api", __name__)
+    hub = hub or EventHub(services)
+
+    @api.get("/api/events")
+    @needs(Role.VIEWER)
+    @described(
+        "state",
+        query=(_KINDS,),
+        headers=(_LAST_ID,),
+        media={EVENT_STREAM: "Events, until the program stops or a quarter of an hour is over."},
+        events=(StateAnswer, PlanAnswer, AlarmEvent),
+        errors={503: "32 listen already; Retry-After says when to come back."},
+    )
+    def events() -> Response:
+        """Events as they happen: `state` every control cycle, `plan`, `alarm`.
+
+        The data of an event is JSON: of `state` as `GET /api/state` answers, of `plan` as
+        `GET /api/plan`, of `alarm` an `AlarmEvent`. A stream begins with state and plan as they
+        are; one that is resumed with `Last-Event-ID` begins with what it missed: every change of
+        an alarm, the newest state, the newest plan. A comment comes at least every 15 s.
+        """
+        if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
+            return wrong
+        kinds = _kinds()
+        try:
+            hub.enter()
+        except TooManyListenersError as exc:
+            full = error(503, exc.code, exc.message, hint=exc.hint)
+            full.headers["Retry-After"] = str(COME_BACK_S)
+            return full
+        answer = Response(
+            hub.stream(request.headers.get("Last-Event-ID"), kinds), mimetype=EVENT_STREAM
+        )
+        answer.call_on_close(hub.leave)
+        answer.headers["Cache-Control"] = "no-store"
+        # nginx would keep events back until it has a page of them.
+        answer.headers["X-Accel-Buffering"] = "no"
+        return answer
+
+    add_error_handlers(api)
+    server.register_blueprint(api)
+
+
+def _kinds() -> frozenset[EventKind]:
+    names = _KINDS.read() or tuple(EventKind)
+    known = {str(kind) for kind in EventKind}
+    for name in names:
+        if name not in known:
+            raise InvalidRequestError(
+                f"There are no events '{name[:40]}'.",
+                field="kinds",
+                value=name,
+                hint=f"Known: {', '.join(EventKind)}.",
+            )
+    return frozenset(EventKind(name) for name in names)

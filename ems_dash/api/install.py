@@ -1,0 +1,76 @@
+"""The whole API in one call, as the program and the tests of the whole of it use it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from flask import Flask, request
+
+from ems_dash.api.alarm_routes import register_alarm_api
+from ems_dash.api.analytics_routes import register_analytics_api
+from ems_dash.api.answers import answer_errors_of_api
+from ems_dash.api.backup_routes import register_backup_api
+from ems_dash.api.bodies import MOST_BODY_BYTES
+from ems_dash.api.config_routes import register_config_api
+from ems_dash.api.control_routes import register_control_api
+from ems_dash.api.document_routes import register_document_api
+from ems_dash.api.event_hub import EventHub
+from ems_dash.api.event_routes import register_event_api
+from ems_dash.api.history_routes import register_history_api
+from ems_dash.api.import_routes import register_import_api
+from ems_dash.api.modbus_routes import register_modbus_api
+from ems_dash.api.mqtt_routes import register_mqtt_api
+from ems_dash.api.notification_routes import register_notification_api
+from ems_dash.api.planning_routes import register_planning_api
+from ems_dash.api.rate_limits import install_rate_limits
+from ems_dash.api.routes import register_api
+from ems_dash.api.section_routes import register_section_api
+from ems_dash.services import BackupServices, Services
+
+
+class WholeServices(Services, Protocol):
+    """The seam to the engine, with backups."""
+
+    @property
+    def backups(self) -> BackupServices:
+        """Backups of the history."""
+        ...
+
+
+def install_api(
+    server: Flask, services: WholeServices, site_id: str, *, hub: EventHub | None = None
+) -> None:
+    """Add every route below ``/api`` to a Flask application, with its limits and its document.
+
+    Args:
+        server: The application, whose access is installed already.
+        services: The seam to the engine.
+        site_id: The site this installation serves.
+        hub: Tells events; None for one over `services`.
+    """
+    _limit_bodies(server)
+    answer_errors_of_api(server)
+    install_rate_limits(server)
+    register_api(server, services)
+    register_alarm_api(server, services)
+    register_event_api(server, services, hub)
+    register_planning_api(server, services)
+    register_control_api(server, services)
+    register_analytics_api(server, services)
+    register_history_api(server, services)
+    register_import_api(server, services)
+    register_backup_api(server, services.backups)
+    register_config_api(server, services, site_id)
+    register_section_api(server, services, site_id)
+    register_modbus_api(server, services.device_service, site_id)
+    register_mqtt_api(server, services.mqtt_service)
+    register_notification_api(server, services)
+    register_document_api(server)
+
+
+def _limit_bodies(server: Flask) -> None:
+    @server.before_request
+    def limit_body() -> None:
+        # Not for the whole server: pages take files of history that are larger.
+        if request.path.startswith("/api/"):
+            request.max_content_length = MOST_BODY_BYTES
