@@ -249,6 +249,8 @@ def routes_page(server: Flask) -> str:
     for rule in sorted(server.url_map.iter_rules(), key=lambda r: r.rule):
         if rule.rule.startswith(_INTERNAL) or rule.endpoint == "api.unknown":
             continue
+        if rule.rule.endswith((".csv", ".parquet")):  # the route before them says what they hold
+            continue
         view = server.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             role = getattr(view, ROLE_ATTRIBUTE, None)
@@ -260,7 +262,8 @@ def routes_page(server: Flask) -> str:
             "# Routes\n",
             GENERATED,
             "Every route of the program and the least role that may call it. Answers are JSON,"
-            ' errors have one shape: `{"error": {"code", "message", "field", "hint"}}`.\n',
+            ' errors have one shape: `{"error": {"code", "message", "field", "hint"}}`. How to use'
+            " them is in [the API guide](../operation/api.md).\n",
             table(("Method", "Route", "Role", "Meaning"), rows),
         ]
     )

@@ -35,6 +35,9 @@ CHANGES: Final[dict[str, tuple[Any, str]]] = {
     "POST /api/alarms/ack": (None, "alarm.acknowledge"),
     "POST /api/config/restore": ({}, "config.changed"),
     "POST /api/config": ({}, "config.changed"),
+    "POST /api/mqtt/config": ({"mqtt": {"enabled": False}}, "config.changed"),
+    "POST /api/modbus/config": ({"modbus": {"poll_interval_s": 3}}, "config.changed"),
+    "POST /api/history/imports": (None, "history.import"),
     "POST /api/modbus/test": ({"profile": "hithium_ess_5016", "host": "127.0.0.1"}, "device.test"),
     "POST /api/mqtt/test": (None, "broker.test"),
     "POST /api/strategy": ({"strategy": "arbitrage", "hours": 1}, "strategy.manual"),
@@ -47,7 +50,10 @@ CHANGES: Final[dict[str, tuple[Any, str]]] = {
 }
 """Route to a body and the action that its entry carries."""
 
-READS: Final = {"POST /api/sql": "answers a question"}
+READS: Final = {
+    "POST /api/sql": "answers a question",
+    "POST /api/history/imports/cancel": "ends what an entry says was started",
+}
 """Routes that change nothing although they are not GET, and why."""
 
 OTHERS: Final = ("ems_dash.auth.", "ems_dash.api.account_routes")
