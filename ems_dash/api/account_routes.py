@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from flask import Blueprint, Flask, Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from ems_dash.api.answers import InvalidRequestError, add_error_handlers, json_answer
-from ems_dash.api.models import ApiModel, UtcTime
+from ems_dash.api.bodies import parsed_body
+from ems_dash.api.described import described
+from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
+from ems_dash.api.parameters import Text
 from ems_dash.auth.access import actor, needs, require
 from ems_dash.auth.accounts import AccountError, Accounts, Actor
 from ems_dash.auth.roles import Role
@@ -41,19 +44,15 @@ class UsersAnswer(ApiModel):
     users: list[UserInfo]
 
 
-class UserRequest(BaseModel):
+class UserRequest(ApiRequest):
     """``POST /api/users``."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=80)]
     role: Role
 
 
-class UserChange(BaseModel):
+class UserChange(ApiRequest):
     """``POST /api/users/<name>``: what is to change; at least one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: Role | None = None
     disabled: bool | None = None
@@ -86,10 +85,8 @@ class TokensAnswer(ApiModel):
     tokens: list[TokenInfo]
 
 
-class TokenRequest(BaseModel):
+class TokenRequest(ApiRequest):
     """``POST /api/tokens``."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
     role: Role
@@ -103,7 +100,8 @@ class TokenAnswer(ApiModel):
     token: str
 
 
-Model = TypeVar("Model", bound=BaseModel)
+_NAME = Text("name", "Name of the user.")
+_KEY = Text("key", "Key of the token, the part between `ems_` and its secret.")
 
 
 def register_account_api(server: Flask, accounts: Accounts) -> None:
@@ -112,28 +110,36 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.get("/api/account")
     @needs(Role.VIEWER)
+    @described("accounts", AccountAnswer, site=False)
     def account() -> Response:
+        """Who the request comes from, and what he may."""
         found = require(Role.VIEWER)
         return json_answer(AccountAnswer(name=found.name, role=found.role.value, via=found.via))
 
     @api.get("/api/users")
     @needs(Role.ADMIN)
+    @described("accounts", UsersAnswer, site=False)
     def users() -> Response:
+        """Every user, without anything that lets one in."""
         found = accounts.users()
         return json_answer(UsersAnswer(users=[_user(found, name) for name in found.users]))
 
     @api.post("/api/users")
     @needs(Role.ADMIN)
+    @described("accounts", UserAnswer, status=201, body=UserRequest, site=False)
     def add_user() -> Response:
-        asked = _parsed(UserRequest, 'Send {"name": "anna", "role": "operator"}.')
+        """Add a user; the answer has his first password, which is told once."""
+        asked = parsed_body(UserRequest, hint='Send {"name": "anna", "role": "operator"}.')
         given = accounts.add_user(asked.name, asked.role, _actor())
         name = asked.name.strip().lower()
         return json_answer(UserAnswer(user=_user(accounts.users(), name), password=given), 201)
 
     @api.post("/api/users/<name>")
     @needs(Role.ADMIN)
+    @described("accounts", UserAnswer, body=UserChange, path={"name": _NAME}, site=False)
     def change_user(name: str) -> Response:
-        asked = _parsed(UserChange, 'Send {"role": "viewer"} or {"disabled": true}.')
+        """Change role or state of a user, give a new password, end all sessions."""
+        asked = parsed_body(UserChange, hint='Send {"role": "viewer"} or {"disabled": true}.')
         given = None
         if asked == UserChange():
             raise InvalidRequestError("Nothing is to change.", hint='Send {"role": "viewer"}.')
@@ -149,13 +155,17 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.delete("/api/users/<name>")
     @needs(Role.ADMIN)
+    @described("accounts", UserAnswer, path={"name": _NAME}, site=False)
     def remove_user(name: str) -> Response:
+        """Remove a user, with his sessions and tokens."""
         accounts.remove_user(name, _actor())
         return json_answer(UserAnswer(user=None, password=None))
 
     @api.get("/api/tokens")
     @needs(Role.VIEWER, named=True)
+    @described("accounts", TokensAnswer, site=False)
     def tokens() -> Response:
+        """Own API tokens; those of everybody for an admin."""
         me, uses = require(Role.VIEWER), accounts.token_uses()
         listed = [
             TokenInfo(
@@ -174,9 +184,13 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.post("/api/tokens")
     @needs(Role.VIEWER, named=True)
+    @described("accounts", TokenAnswer, status=201, body=TokenRequest, site=False)
     def add_token() -> Response:
+        """Make an API token of at most the own role; it is told once and kept nowhere."""
         me = require(Role.VIEWER)
-        asked = _parsed(TokenRequest, 'Send {"name": "Grafana", "role": "viewer", "days": 90}.')
+        asked = parsed_body(
+            TokenRequest, hint='Send {"name": "Grafana", "role": "viewer", "days": 90}.'
+        )
         if not me.role.may(asked.role):
             # Its user may be more than this token is.
             raise AccountError(
@@ -187,7 +201,9 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.delete("/api/tokens/<key>")
     @needs(Role.VIEWER, named=True)
+    @described("accounts", TokensAnswer, path={"key": _KEY}, site=False)
     def remove_token(key: str) -> Response:
+        """Withdraw a token; it lets nobody in from now on."""
         me = require(Role.VIEWER)
         accounts.remove_token(key, _actor(), user=None if me.role is Role.ADMIN else me.name)
         return tokens()
@@ -210,15 +226,3 @@ def _user(found: UsersFile, name: str) -> UserInfo:
         totp=user.totp is not None,
         created=user.created,
     )
-
-
-def _parsed(model: type[Model], example: str) -> Model:
-    try:
-        return model.model_validate_json(request.get_data(cache=False))
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        raise InvalidRequestError(
-            f"The request cannot be understood: {first['msg']}.",
-            field=".".join(str(part) for part in first["loc"]) or None,
-            hint=example,
-        ) from exc

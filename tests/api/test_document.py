@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -16,8 +15,9 @@ from ruamel.yaml import YAML
 from ems_dash.api.described import is_api
 from ems_dash.api.document import ROLE_KEY
 from ems_dash.auth.access import role_of
-from ems_dash.server import ServerOptions, build_server
 from tests.support.build import SIMPLE_MODELS
+from tests.support.login import bearer
+from tests.support.whole_program import build
 
 PROMISED = """
 GET /api/state GET /api/events GET /api/monitoring/telemetry GET /api/plan GET /api/forecast
@@ -33,17 +33,19 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    """The application as it is served, its engine not started."""
-    folder: Path = tmp_path_factory.mktemp("document")
-    (folder / "ems.yaml").write_text(SIMPLE_MODELS)
-    return build_server(ServerOptions("127.0.0.1", 0, folder, folder / "data"))[0]
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The application as it is served."""
+    program = build(tmp_path_factory.mktemp("document"), SIMPLE_MODELS)
+    yield program.server
+    program.stop()
 
 
 @pytest.fixture(scope="module")
-def client(server: Flask) -> Iterator[FlaskClient]:
-    with server.test_client() as client:
-        yield client
+def client(server: Flask) -> FlaskClient:
+    """Asks as an admin."""
+    client = server.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = bearer()["Authorization"]
+    return client
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,7 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     routes = {
         rule.rule.partition(".")[0]
         for rule in server.url_map.iter_rules()
-        if rule.rule.startswith(("/api/", "/healthz"))
-        and "<" not in rule.rule
+        if rule.rule.startswith(("/api/", "/healthz")) and "<" not in rule.rule
     } - {"/api/"}
     families = tuple(
         rule.rule.partition("<")[0]
