@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from ems_dash.api.answers import add_error_handlers, json_answer
+from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel
 from ems_dash.auth.access import may, public, require
 from ems_dash.auth.roles import Role
@@ -45,8 +46,14 @@ def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistr
 
     @api.get("/readyz")
     @public
+    @described(
+        "service",
+        ReadyAnswer,
+        site=False,
+        also={503: (ReadyAnswer, "A part of the program cannot do its work.")},
+    )
     def readyz() -> Response:
-        """Say whether every part of the program can do its work, and which cannot."""
+        """Whether every part of the program can do its work, and which cannot."""
         parts = readiness.parts()
         ready = all(part.state != "failed" for part in parts)
         # The words may name folders and processes; who is not known here gets the states only.
@@ -58,8 +65,14 @@ def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistr
 
     @api.get("/metrics")
     @public
+    @described(
+        "service",
+        site=False,
+        media={"text/plain": "Metrics in the text format of Prometheus."},
+        errors={401: "It is not known who asks.", 403: "Who asks may not do this."},
+    )
     def metrics() -> Response:
-        """Say what Prometheus asks: to this machine, and to users and tokens that may read."""
+        """Metrics for Prometheus: to this machine, and to users and tokens that may read."""
         if not _is_here():
             require(Role.VIEWER, named=True)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
