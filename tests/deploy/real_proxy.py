@@ -9,6 +9,7 @@ import datetime as dt
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -17,9 +18,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, HTTPSHandler, Request, build_opener
 
 import pytest
 from cryptography import x509
@@ -29,6 +33,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.build import SIMPLE_MODELS
 from tests.support.deploy_files import DEPLOY
+from tests.support.login import PASSWORD
 from tests.support.process import free_port, running, wait_for
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -267,14 +272,28 @@ def test_nginx_sends_plain_http_on_to_tls(tmp_path: Path) -> None:
         assert (answer.status, answer.headers["Location"]) == (308, target)
 
 
-def test_the_program_answers_through_both(tmp_path: Path) -> None:
-    with running(tmp_path / "ems", SIMPLE_MODELS) as program:
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_somebody_logs_in_through_the_proxy(kind: str, tmp_path: Path) -> None:
+    site = f"{SIMPLE_MODELS}server: {{proxy_hops: 1}}\n"
+    with (
+        running(tmp_path / "ems", site) as program,
+        standing(kind, tmp_path / kind, program.port) as front,
+    ):
         wait_for(lambda: program.get("/healthz"), "the program", 60)
-        for kind in ("nginx", "caddy"):
-            with standing(kind, tmp_path / kind, program.port) as front:
-                health = front.ask("/healthz")
-                assert (health.status, json.loads(health.read())["status"]) == (200, "ok")
-                page = front.ask("/")
-                assert page.status == 200
-                assert b"EMS Dash" in page.read()
+        address = f"https://{HOST}:{front.port}"
+        jar = CookieJar()
+        context = ssl.create_default_context(cafile=str(front.authority))
+        browser = build_opener(HTTPSHandler(context=context), HTTPCookieProcessor(jar))
+        page = browser.open(f"{address}/login", timeout=DEADLINE_S).read().decode()
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        assert token is not None
+        form = {"name": "admin", "password": PASSWORD, "csrf_token": token[1]}
+        headers = {"Origin": address, "Sec-Fetch-Site": "same-origin"}
+        request = Request(f"{address}/login", urlencode(form).encode(), headers)
+        assert browser.open(request, timeout=DEADLINE_S).status == 200
+        assert all(cookie.secure for cookie in jar if "session" in cookie.name)
+        state = json.load(browser.open(f"{address}/api/state", timeout=DEADLINE_S))
+        assert state["site"]
+        account = json.load(browser.open(f"{address}/api/account", timeout=DEADLINE_S))
+        assert account["name"] == "admin"
         assert program.stop() == 0

@@ -115,7 +115,10 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
 
 def test_the_composition_keeps_data_configuration_and_logs_outside_of_its_containers() -> None:
     ems, broker = compose()["services"]["ems"], compose()["services"]["mosquitto"]
-    assert {"./config:/config", "./data:/data"} <= set(ems["volumes"])
+    assert {"./config:/config", "./data:/data", "./log:/log"} <= set(ems["volumes"])
+    arguments = parser().parse_args(ems["command"])
+    places = (arguments.config, arguments.data, arguments.logs)
+    assert {f"./{place.name}:{place}" for place in places} <= set(ems["volumes"])
     assert {"./mosquitto/data:/mosquitto/data", "./log:/mosquitto/log"} <= set(broker["volumes"])
     assert ems["stop_grace_period"] == "20s"
     assert ems["ports"] == ["${EMS_BIND:-127.0.0.1}:5050:5050"]
