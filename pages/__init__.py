@@ -7,6 +7,7 @@ from types import ModuleType
 from pages import (
     analytics,
     analytics_explorer,
+    analytics_import,
     analytics_runs,
     analytics_sql,
     forecasts,
@@ -23,6 +24,7 @@ PAGES: tuple[ModuleType, ...] = (
     analytics_explorer,
     analytics_runs,
     analytics_sql,
+    analytics_import,
     settings,
 )
 """In the order of the main navigation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.history.query_errors import QueryError
@@ -14,6 +14,14 @@ POWERS = ("load_kw", "pv_kw", "grid_kw", "battery_kw")
 PERCENT = "soc_percent"
 TARGETS = (TIME, *POWERS, PERCENT, PRICE)
 """What a file may hold."""
+
+UNITS: dict[str, tuple[str, ...]] = {
+    TIME: (),
+    **dict.fromkeys(POWERS, ("kW", "W", "MW", "kWh", "Wh", "MWh")),
+    PERCENT: ("%", "fraction"),
+    PRICE: ("EUR/kWh", "EUR/MWh", "ct/kWh"),
+}
+"""Units each target may have in a file; energies are those of an interval."""
 
 _POWER_UNITS = {"w": 0.001, "kw": 1.0, "mw": 1000.0}
 _ENERGY_UNITS = {"wh": 0.001, "kwh": 1.0, "mwh": 1000.0}
@@ -59,6 +67,10 @@ _UNIT_ENDINGS = (
 )  # fmt: skip
 
 
+Stated = tuple[str, str, str]
+"""A column, what it is (one of `TARGETS`), its unit; an empty one is looked for in its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One column that is taken.
@@ -93,21 +105,32 @@ def parse_map(text: str, columns: Sequence[str]) -> tuple[ColumnMap, ...]:
     Raises:
         QueryError: A column, target or unit is unknown, or something is named twice.
     """
-    maps: list[ColumnMap] = []
+    stated: list[Stated] = []
     for part in (p.strip() for p in text.split(",") if p.strip()):
         column, equals, rest = part.rpartition("=")
         target, _, unit = rest.partition(":")
-        column, target = column.strip(), target.strip()
-        if not equals or target not in TARGETS:
+        if not equals or target.strip() not in TARGETS:
             raise _wrong(
                 f"'{part}' is no mapping",
                 f"Write COLUMN=TARGET:UNIT; targets are {', '.join(TARGETS)}.",
             )
+        stated.append((column.strip(), target.strip(), unit.strip()))
+    return stated_map(stated, columns)
+
+
+def stated_map(stated: Iterable[Stated], columns: Sequence[str]) -> tuple[ColumnMap, ...]:
+    """Return the mapping that is stated column by column.
+
+    Raises:
+        QueryError: A column, target or unit is unknown, or something is named twice.
+    """
+    maps: list[ColumnMap] = []
+    for column, target, unit in stated:
         parts = column.split(JOIN) if target == TIME and column not in columns else [column]
         for name in parts:
             if name not in columns:
                 raise _wrong(f"There is no column '{name}'", f"There are {', '.join(columns)}.")
-        maps.append(_map(column, target, unit.strip() or _named_unit(column), guessed=False))
+        maps.append(_map(column, target, unit or _named_unit(column), guessed=False))
     return _checked(maps, columns)
 
 

@@ -15,7 +15,7 @@ from engine.config.schema import Config
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import PriceRow
 from engine.history.import_file import read_table
-from engine.history.import_mapping import PRICE, guess_map, parse_map
+from engine.history.import_mapping import PRICE, Stated, guess_map, parse_map, stated_map
 from engine.history.import_series import ImportedSeries, ImportOptions, read_series
 from engine.history.import_write import (
     ImportStore,
@@ -35,11 +35,11 @@ SOURCE_PREFIX = "import:"
 
 @dataclass(frozen=True, slots=True)
 class ImportAsked:
-    """One file and how it is to be read; see `read_table` and `ImportOptions`."""
+    """One file and how it is to be read; see `read_table`, `ImportOptions` and `parse_map`."""
 
     path: Path
     options: ImportOptions
-    mapping: str | None = None
+    mapping: str | tuple[Stated, ...] | None = None
     separator: str | None = None
     decimal: str | None = None
     encoding: str = "utf-8"
@@ -116,6 +116,8 @@ def read_import(asked: ImportAsked) -> ImportedSeries:
     )
     if asked.mapping is None:
         mapping = guess_map(table.columns)
+    elif not isinstance(asked.mapping, str):
+        mapping = stated_map(asked.mapping, table.columns)
     else:
         mapping = parse_map(asked.mapping, table.columns)
     return read_series(table, mapping, asked.options)

@@ -200,7 +200,7 @@ class ImportDesk:
         try:
             return ImportPreview(table, guess_map(table.columns), None)
         except QueryError as error:
-            return ImportPreview(table, (), str(error))
+            return ImportPreview(table, (), error.message)
 
     def start(self, asked: ImportAsked, *, dry_run: bool = False) -> ImportState:
         """Begin to import a file and return at once.

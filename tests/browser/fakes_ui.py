@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from fakes_analytics import FakeAnalytics, FakeHistory
@@ -235,6 +236,13 @@ class Day:
         )
 
 
+class NoImports:
+    """Nothing was imported."""
+
+    def states(self) -> tuple[Any, ...]:
+        return ()
+
+
 class FakeServices:
     """`ems_dash.services.Services` over a made-up day whose clock a test moves.
 
@@ -261,6 +269,7 @@ class FakeServices:
         self.archive = FakeArchive(truth, self.now)
         self.analytics = FakeAnalytics(self.now)
         self.history = FakeHistory(truth)
+        self.imports: Any = NoImports()
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""

@@ -13,6 +13,7 @@ VIEWS: tuple[tuple[str, str], ...] = (
     ("explorer", "/analytics/explorer"),
     ("runs", "/analytics/runs"),
     ("sql", "/analytics/sql"),
+    ("import", "/analytics/import"),
 )
 """Key and path of each view."""
 
