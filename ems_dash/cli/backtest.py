@@ -14,7 +14,7 @@ from engine.domain.errors import EmsError
 if TYPE_CHECKING:
     from engine.analytics.backtest.case import BacktestCase
     from engine.analytics.backtest.evaluate import Comparison
-    from engine.analytics.backtest.policy import Policy
+    from engine.analytics.backtest.policy import Forecaster, Policy
 
 _REDRAW_S = 0.5
 _MONTH_STEPS = 31 * 96 + 4
@@ -91,6 +91,17 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--soc", type=float, default=50.0, metavar="PERCENT", help="state of charge at the start"
     )
+    command.add_argument(
+        "--tournament",
+        action="store_true",
+        help="find the scenarios, reserve and peak target that suit the site: chosen on the first "
+        "part of the period, told of the rest",
+    )
+    command.add_argument(
+        "--accept",
+        action="store_true",
+        help="with --tournament: write the winner into the site file, which must be an ems.yaml",
+    )
     command.add_argument("--json", action="store_true", help="print the answer as JSON")
     command.add_argument(
         "--out", type=Path, default=None, metavar="DIR",
@@ -104,6 +115,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from engine.analytics.backtest.evaluate import compare
 
     case = _case(arguments)
+    if arguments.tournament:
+        return _tournament(arguments, case)
+    if arguments.accept:
+        raise EmsError(
+            "There is nothing to accept.", field="--accept", hint="Give it with --tournament."
+        )
     policies = _policies(arguments, case)
     line = _ProgressLine()
     report = compare(case, policies, progress=line.progress, keep_traces=arguments.out is not None)
@@ -118,6 +135,98 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
+    from datetime import UTC, datetime
+
+    from engine.analytics.backtest.tournament import (
+        candidates,
+        policy_in_force,
+        standing_rows,
+        tournament,
+    )
+    from engine.config.desk import ConfigDesk
+    from engine.config.load import FILE_NAME, config_from, read_text, read_yaml
+    from engine.runtime.policy_desk import PolicyDesk
+
+    path = _site_path(arguments)
+    if arguments.accept and path.name != FILE_NAME:
+        raise EmsError(
+            f"{path.name} is not the file of a site that runs.",
+            field="--accept",
+            value=str(path),
+            hint=f"Give --site as the {FILE_NAME} of the site.",
+        )
+    planning = config_from(read_yaml(read_text(path), str(path)), str(path)).planning
+    how = {
+        "plan_minutes": arguments.plan_minutes or 60,
+        "horizon_hours": arguments.horizon_hours,
+    }
+    forecaster = _forecaster(arguments)
+    current = policy_in_force(
+        planning, has_demand_charge=_has_demand_charge(case), forecaster=forecaster, **how
+    )
+    line = _ProgressLine()
+    found = tournament(case, candidates(forecaster, **how), current, progress=line.progress)
+    line.end()
+    proposal = found.proposal(case, datetime.now(UTC))
+    document = {
+        "standings": standing_rows(found),
+        "perfect_train_eur": found.perfect_train_eur,
+        "perfect_test_eur": found.perfect_test_eur,
+        "proposal": json.loads(proposal.to_json()),
+        "gain_eur": proposal.gain_eur,
+        "accepted": False,
+    }
+    if arguments.accept:
+        desk = ConfigDesk(path.parent, now=lambda: datetime.now(UTC))
+        policies = PolicyDesk(desk, path.parent)
+        policies.propose(proposal)
+        policies.accept("command line")
+        document["accepted"] = True
+    if arguments.json:
+        print(json.dumps(document, allow_nan=False))
+        return 0
+    print(f"{'scenarios':>9}{'reserve':>9}{'target':>8}{'saving EUR':>12}{'capture':>9}")
+    for row in document["standings"]:
+        print(
+            f"{row['scenarios']:>9}{row['reserve']:>9g}{row['target_share']:>8g}"
+            f"{row['saving_eur']:>12,.2f}{_share(row['capture']):>9}"
+        )
+    print(
+        f"\nafter {found.split:%Y-%m-%d}, which had no say in the choice: the winner saves "
+        f"{proposal.saving_eur:,.2f} EUR (capture {_share(proposal.capture)}), the settings in "
+        f"force {proposal.current_saving_eur:,.2f} EUR ({_share(proposal.current_capture)})"
+    )
+    words = ", ".join(f"planning.{key}: {value}" for key, value in proposal.planning().items())
+    print(f"{'written' if document['accepted'] else 'proposed'}: {words}")
+    return 0
+
+
+def _site_path(arguments: argparse.Namespace) -> Path:
+    path: Path = arguments.site
+    return path / "ems.yaml" if path.is_dir() else path
+
+
+def _forecaster(arguments: argparse.Namespace) -> Forecaster:
+    from engine.analytics.backtest.policy import Forecaster
+
+    try:
+        return Forecaster(arguments.forecaster)
+    except ValueError as exc:
+        raise EmsError(
+            f"'{arguments.forecaster}' is no forecaster.",
+            field="--forecaster",
+            value=arguments.forecaster,
+            hint=f"Use one of {', '.join(name for name in Forecaster if name != 'recorded')}.",
+        ) from exc
+
+
+def _has_demand_charge(case: BacktestCase) -> bool:
+    from engine.analytics.backtest.prepared import prepare
+
+    return prepare(case).has_demand_charge
+
+
 def _case(arguments: argparse.Namespace) -> BacktestCase:
     from ems_dash.cli.history_access import parse_moment
     from engine.analytics.backtest.inputs import InputFiles, read_inputs
@@ -125,8 +234,7 @@ def _case(arguments: argparse.Namespace) -> BacktestCase:
     from engine.config.load import config_from, read_text, read_yaml
     from engine.runtime.assembly import site_from
 
-    path: Path = arguments.site
-    path = path / "ems.yaml" if path.is_dir() else path
+    path = _site_path(arguments)
     stated = read_yaml(read_text(path), str(path))
     config = config_from(stated, str(path))
     site = site_from(config)
@@ -151,11 +259,11 @@ def _case(arguments: argparse.Namespace) -> BacktestCase:
 
 def _policies(arguments: argparse.Namespace, case: BacktestCase) -> list[Policy]:
     from engine.analytics.backtest.policy import TARGET_SHARE, Policy
-    from engine.analytics.backtest.prepared import prepare
 
+    forecaster = _forecaster(arguments)
     reserve = arguments.reserve
     if reserve is None:
-        reserve = 1.0 if prepare(case).has_demand_charge else 0.0
+        reserve = 1.0 if _has_demand_charge(case) else 0.0
     minutes = arguments.plan_minutes
     if minutes is None:
         minutes = 15 if case.n <= _MONTH_STEPS else 60
@@ -163,7 +271,7 @@ def _policies(arguments: argparse.Namespace, case: BacktestCase) -> list[Policy]
     return [
         Policy(
             strategy,
-            arguments.forecaster,
+            forecaster,
             scenarios=arguments.scenarios,
             reserve=reserve,
             target_share=share,

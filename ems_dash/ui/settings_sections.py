@@ -167,7 +167,14 @@ EMS = Section(
                 *entries("min_dwell_minutes min", "peak_target_kw kW", "balancing_window_hours h"),
             ),
         ),
-        Group("planning", "planning", entries("uncertainty", "peak_reserve")),
+        Group(
+            "planning",
+            "planning",
+            (
+                *entries("uncertainty", "peak_reserve"),
+                *shares("reserve_share", "peak_target_share"),
+            ),
+        ),
     ),
 )
 

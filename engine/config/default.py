@@ -70,6 +70,9 @@ strategies:
 planning:
   uncertainty: auto               # auto, median or scenarios
   peak_reserve: auto              # auto, on or off
+  reserve_share: 1.0              # share of the energy that the rule of the reserve asks for
+  # the import worth holding: 0 the lowest possible of the last weeks, 1 that without a battery
+  peak_target_share: 0.33
 
 # Day-ahead prices. The provider is asked first, then the fallbacks in their order; under a
 # tariff that settles quarter-hours, sources with quarter-hour prices come before hourly ones.

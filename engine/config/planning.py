@@ -175,7 +175,12 @@ class PlanningConfig(Section):
     Attributes:
         uncertainty: What a plan is made for: the median forecast or scenarios.
         peak_reserve: Energy is kept for peaks that may come.
+        reserve_share: Share of the energy that the rule of the reserve asks for.
+        peak_target_share: Where the import worth holding lies between the lowest peak that was
+            possible in the last four weeks (0) and the peak without a battery (1).
     """
 
     uncertainty: Literal["auto", "median", "scenarios"] = "auto"
     peak_reserve: Literal["auto", "on", "off"] = "auto"
+    reserve_share: Annotated[float, Field(ge=0, le=2)] = 1.0
+    peak_target_share: Annotated[float, Field(ge=0, le=1)] = 0.33

@@ -166,6 +166,13 @@ def peak_target_kw(
     return max(floor, share * lowest_kw)
 
 
+def scaled_reserve_kwh(reserve_kwh: FloatArray, share: float, battery: Battery) -> FloatArray:
+    """Return `share` of what a reserve asks for above the empty window, at most a full one."""
+    low, high = battery.energy_min_kwh, battery.energy_max_kwh
+    scaled: FloatArray = np.minimum(low + share * (reserve_kwh - low), high)
+    return scaled
+
+
 def peak_between_kw(
     load_kw: FloatArray,
     pv_kw: FloatArray,

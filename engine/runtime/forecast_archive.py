@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from engine.analytics.backtest.from_history import published_steps
 from engine.domain.forecast import MODEL_RUN, PRICE_SIGNAL, FloatArray, Forecast
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.series import quarter_hour_values
@@ -104,14 +105,8 @@ class ForecastArchive:
         )
 
     def _published(self, start: datetime, n: int) -> FloatArray:
-        out = np.full(n, np.nan)
         rows = self._store.prices(self._site_id, start - _LONGEST_PRICE, start + n * STEP)
-        # The shortest interval last: it says most about its quarter-hours.
-        for row in sorted(rows, key=lambda row: -row.minutes):
-            begin = (row.ts - start) // STEP
-            stop = begin + row.minutes * 60 // int(STEP.total_seconds())
-            out[max(0, begin) : max(0, stop)] = row.spot_eur_per_kwh
-        return out
+        return published_steps(rows, start, n)
 
     def weather(self, now: datetime) -> WeatherInputs | None:
         """Return the weather behind PV forecasts; None where no source is configured."""

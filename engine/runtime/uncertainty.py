@@ -31,6 +31,7 @@ from engine.optimization.peak_reserve import (
     lowest_by_time_kw,
     peak_between_kw,
     peak_reserve_kwh,
+    scaled_reserve_kwh,
     upper_net_load_kw,
 )
 from engine.optimization.scenarios import (
@@ -53,13 +54,6 @@ FIRST_DAY_BACK, LAST_DAY_BACK = 2, 11
 
 FEWEST_DAYS = 5
 """With fewer past days the P10, P50 and P90 forecasts are the scenarios."""
-
-TARGET_SHARE = 1.0 / 3.0
-"""Where the target lies between the lowest peak of the last weeks and the peak without a battery.
-
-The lowest peak takes full knowledge; a target so low empties the store early and leaves the rest
-of the month unprotected (`make bench`, strategies: on a site with much PV it held no peak at all).
-"""
 
 LONGEST_GAP = 8
 """Quarter-hours of a gap in the past load or PV that are interpolated; a longer one ends it."""
@@ -129,7 +123,10 @@ class Uncertainty:
     def peak_target_kw(self, now: datetime, *, has_pv: bool) -> float | None:
         """Return the import worth holding, from the last four weeks; None with less than one.
 
-        It is found anew once a day.
+        It is found anew once a day. The lowest peak takes full knowledge; a target so low empties
+        the store early and leaves the rest of the month unprotected (`make bench`, strategies: on
+        a site with much PV it held no peak at all), so `peak_target_share` of the way to the peak
+        without a battery is added.
 
         Args:
             now: When.
@@ -142,7 +139,11 @@ class Uncertainty:
             found = None
             if load is not None:
                 found = peak_between_kw(
-                    load, pv, self._battery, step_hours=0.25, share=TARGET_SHARE
+                    load,
+                    pv,
+                    self._battery,
+                    step_hours=0.25,
+                    share=self._config.peak_target_share,
                 )
             self._target = (day, found)
         return self._target[1]
@@ -184,6 +185,7 @@ class Uncertainty:
             step_hours=problem.step_hours,
         )
         price = RESERVE_SHARE * max(peak.charge_eur_per_kw for peak in charges)
+        reserve = scaled_reserve_kwh(reserve, self._config.reserve_share, self._battery)
         return dataclasses.replace(problem, energy_reserve_kwh=reserve, reserve_eur_per_kwh_h=price)
 
     def solver(

@@ -12,7 +12,7 @@ import time
 
 BENCHMARKS = (
     *("optimizer", "history", "storage", "questions", "scan"),
-    *("pv", "forecast", "strategies", "control", "kernel", "studies", "pages"),
+    *("pv", "forecast", "strategies", "control", "kernel", "backtest", "studies", "pages"),
 )
 
 

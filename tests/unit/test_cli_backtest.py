@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ems_dash.cli.main import main
+from engine.analytics.backtest import tournament
+from engine.analytics.backtest.policy import Policy
 from tests.support.backtest_cases import VIENNA, series
 
 SITE_YAML = """
@@ -134,3 +136,38 @@ def test_a_site_file_that_is_none(folder: Path, capsys: pytest.CaptureFixture[st
     assert code == 2
     assert "energy_capacity" in capsys.readouterr().err
     assert run(folder, "--data", str(folder / "all.parquet"), site="missing.yaml") == 2
+
+
+def test_a_tournament_proposes_and_writes_only_when_asked(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = (
+        Policy("co_optimised", "naive", plan_minutes=1440, sub_steps=1),
+        Policy("co_optimised", "naive", plan_minutes=1440, reserve=0.5, sub_steps=1),
+    )
+    monkeypatch.setattr(tournament, "candidates", lambda *_args, **_options: few)
+    data = series(datetime(2025, 3, 1), 28)  # noqa: DTZ001 (a local day)
+    times = [data.start + k * timedelta(minutes=15) for k in range(data.n)]
+    columns = {
+        "ts_utc": pa.array(times, pa.timestamp("s", tz="UTC")),
+        "price_eur_per_mwh": 1000.0 * data.spot_eur_per_kwh,
+        "load_kw": data.load_kw,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "month.parquet")
+    asked = ["--data", str(tmp_path / "month.parquet"), "--tournament", "--forecaster", "naive",
+             "--plan-minutes", "1440", "--json"]  # fmt: skip
+    assert run(folder, *asked, "--accept", site="charged.yaml") == 2
+    assert "ems.yaml" in capsys.readouterr().err
+    (tmp_path / "ems.yaml").write_text(SITE_YAML + TARIFF)
+    before = (tmp_path / "ems.yaml").read_text()
+    assert main(["backtest", "--site", str(tmp_path), *asked]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert len(answer["standings"]) == len(few)
+    assert not answer["accepted"]
+    assert (tmp_path / "ems.yaml").read_text() == before
+    assert main(["backtest", "--site", str(tmp_path), *asked, "--accept"]) == 0
+    accepted = json.loads(capsys.readouterr().out)["proposal"]
+    assert f"uncertainty: {accepted['uncertainty']}" in (tmp_path / "ems.yaml").read_text()

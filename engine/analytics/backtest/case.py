@@ -14,6 +14,7 @@ from engine.config.control import ControlConfig
 from engine.config.planning import StrategiesConfig
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError
+from engine.domain.forecast import Forecast
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
 from engine.domain.site import Battery, Site
@@ -113,6 +114,7 @@ class BacktestCase:
         strategies: Threshold and dwell of the automatic choice, stated peak target.
         timer: Windows of the static timer.
         holidays_country: Country whose public holidays the load follows; None for none.
+        vintages: Recorded forecasts, for `Forecaster.RECORDED`; None without any.
         assumptions: What was assumed when the case was made, in words, for the report.
 
     Raises:
@@ -130,6 +132,7 @@ class BacktestCase:
     strategies: StrategiesConfig = field(default_factory=StrategiesConfig)
     timer: TimerWindows = field(default_factory=TimerWindows)
     holidays_country: str | None = None
+    vintages: tuple[Forecast, ...] | None = None
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -215,6 +218,9 @@ class BacktestCase:
             digest.update(repr(part).encode())
         for model in (self.tariff, self.control, self.strategies):
             digest.update(model.model_dump_json().encode())
+        for vintage in self.vintages or ():
+            digest.update(f"{vintage.signal} {vintage.issued_at} {vintage.start}".encode())
+            digest.update(vintage.p50.tobytes())
         return digest.hexdigest()
 
 

@@ -33,9 +33,10 @@ from engine.analytics.backtest.replay import ClosedLoop
 from engine.analytics.backtest.result import BacktestResult, Traces
 from engine.analytics.backtest.rules import baseline_traces
 from engine.analytics.backtest.views import Views
+from engine.analytics.backtest.vintages import Known, VintageViews
 from engine.analytics.money import total
 from engine.domain.clock import Clock, SystemClock
-from engine.domain.errors import BacktestCancelledError
+from engine.domain.errors import BacktestCancelledError, BacktestError
 from engine.domain.strategy import StrategyKey
 
 KeyT = TypeVar("KeyT")
@@ -169,7 +170,7 @@ def compare(
         case=case,
         results=results,
         perfect=perfect,
-        without_eur=_without(prepared).total_eur,
+        without_eur=without_eur(prepared),
         assumptions=assumptions(prepared),
     )
 
@@ -220,7 +221,28 @@ class _PreparedCases:
         self._keep(self._prepared, key, found)
         return found
 
+    def known(self, prepared: Prepared, policy: Policy) -> Known:
+        """Return what a policy knows.
+
+        Raises:
+            BacktestError: Recorded forecasts are asked for and there are none, or with other
+                errors than they had.
+        """
+        if policy.forecaster is not Forecaster.RECORDED:
+            views = self.views(prepared, policy.forecaster)
+            return views if policy.error_scale == 1.0 else views.scaled(policy.error_scale)
+        if policy.error_scale != 1.0:
+            raise BacktestError(
+                "Recorded forecasts have the errors they had.",
+                field="error_scale",
+                value=policy.error_scale,
+                hint="Choose another forecaster to scale its errors.",
+            )
+        stand_in = self.views(prepared, Forecaster.BLEND)
+        return VintageViews(prepared, prepared.case.vintages or (), stand_in)
+
     def views(self, prepared: Prepared, forecaster: Forecaster) -> Views:
+        """Return a forecaster's year, made once per case."""
         key = (prepared.case.key(), forecaster)
         with self._lock:
             found = self._views.get(key)
@@ -267,9 +289,7 @@ def _run(
         gap_eur = solution.gap * max(1.0, abs(solution.objective_eur))
         gap = (f"The optimum is proven up to {gap_eur:.2f} EUR.",)
         return traces, 1, 0, gap if gap_eur >= SMALLEST_SAVING_EUR else ()
-    views = _PREPARED.views(prepared, policy.forecaster)
-    if policy.error_scale != 1.0:
-        views = views.scaled(policy.error_scale)
+    views = _PREPARED.known(prepared, policy)
     planner = Planner(Problems(prepared, policy, views), policy)
     loop = ClosedLoop(prepared, policy, planner)
     traces = loop.run(alive)
@@ -279,6 +299,11 @@ def _run(
     if loop.failed:
         notes.append(f"{loop.failed} plans could not be made; the one before stayed in force.")
     return traces, planner.solves, loop.failed, tuple(notes)
+
+
+def without_eur(prepared: Prepared) -> float:
+    """Return what the site pays without a battery."""
+    return _without(prepared).total_eur
 
 
 def _is_perfect(policy: Policy) -> bool:

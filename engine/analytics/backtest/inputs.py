@@ -30,6 +30,8 @@ STEPS_MINUTES = (1, 3, 5, 15, 30, 60)
 _RUN = 6
 """So many equal longer distances in a row are the step there; fewer are a gap."""
 
+_AFTER_STEPS = 2 * 96
+
 _TOO_LARGE = 10.0
 _TOO_SMALL = 1000.0
 _SMALLEST_MEDIAN_EUR_PER_MWH = 1.0
@@ -314,7 +316,10 @@ def _assembled(
     since: int,
     until: int,
 ) -> tuple[_Grid, list[str]]:
-    """Return all series on one grid: the period and its unbroken past."""
+    """Return all series on one grid: the period, its unbroken past, and what follows at once.
+
+    Two days after the period are kept where they are known: plans reach over its end.
+    """
     notes = []
     known = [np.isfinite(values[: since - at]) for at, values, _ in grids.values()]
     back = min(k.size for k in known)
@@ -328,15 +333,19 @@ def _assembled(
             f"The past before {_time(since - past):%Y-%m-%d %H:%M} UTC has gaps and is not used."
         )
     first = since - past
+    after = min(
+        int(np.argmin(np.append(np.isfinite(values[until - at :][:_AFTER_STEPS]), False)))
+        for at, values, _ in grids.values()
+    )
     if not past:
         notes.append("There is no past before the period: forecasts begin with nothing to go by.")
-    grid = _Grid(first, until - first)
+    grid = _Grid(first, until + after - first)
     for name in (PRICE, LOAD, PV):
         if name not in grids:
             grid.values[name] = np.zeros(grid.n)
             continue
         at, values, _ = grids[name]
-        grid.values[name] = values[first - at : until - at]
+        grid.values[name] = values[first - at : until + after - at]
         if name != PRICE:
             # Noise of meters around 0 is no generation of a load.
             grid.values[name] = np.maximum(grid.values[name], 0.0)

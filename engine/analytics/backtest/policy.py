@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.config.planning import PlanningConfig
 from engine.domain.errors import BacktestError
 from engine.domain.strategy import StrategyKey
 
@@ -21,7 +22,7 @@ BASELINES: tuple[str, ...] = (NONE, SELF_CONSUMPTION_RULE, TIMER_RULE)
 
 STRATEGIES: tuple[str, ...] = (*(key.value for key in StrategyKey), AUTO)
 
-TARGET_SHARE = 1.0 / 3.0
+TARGET_SHARE: float = PlanningConfig().peak_target_share
 """Where the peak target of the live planner lies (see `Policy.target_share`)."""
 
 SCENARIOS = 10
@@ -34,7 +35,9 @@ class Forecaster(StrEnum):
     PERFECT_36H: everything, but no further than the horizon of a plan.
     NAIVE: the same day of last week. DAY_TYPE: median of the last similar days. RIDGE: ridge
     regression on lags. BLEND: median of ridge and day type.
-    All but the perfect ones are corrected by the last hour, and know prices as published.
+    RECORDED: the forecasts that the program really issued, with a case that has them.
+    All but the perfect and recorded ones are corrected by the last hour and know prices as
+    published.
     """
 
     PERFECT = "perfect"
@@ -43,6 +46,7 @@ class Forecaster(StrEnum):
     DAY_TYPE = "day_type"
     RIDGE = "ridge"
     BLEND = "blend"
+    RECORDED = "recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ class Policy:
             the trailing four weeks (0) and the peak without a battery (1); None for no target.
         plan_minutes: Minutes between two plans, a multiple of 15.
         horizon_hours: Length of a plan.
-        sub_steps: How often the law decides within a quarter-hour.
+        sub_steps: How often the law decides within a quarter-hour; None for as often as it takes:
+            three times under a demand charge, where a reserve is reached within quarter-hours,
+            else once.
         error_scale: Factor on every forecast error, to see what better or worse forecasts are
             worth: 0 knows everything within the horizon, 1 is the forecaster as it is.
 
@@ -74,7 +80,7 @@ class Policy:
     target_share: float | None = TARGET_SHARE
     plan_minutes: int = 15
     horizon_hours: int = 36
-    sub_steps: int = 1
+    sub_steps: int | None = None
     error_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -97,7 +103,8 @@ class Policy:
             "15, 30, 45, 60 or another multiple of 15",
         )
         _require("horizon_hours", self.horizon_hours, 12 <= self.horizon_hours <= 48, "12 to 48")
-        _require("sub_steps", self.sub_steps, 1 <= self.sub_steps <= 450, "1 to 450")
+        subs = self.sub_steps
+        _require("sub_steps", subs, subs is None or 1 <= subs <= 450, "1 to 450, or none")
         _require("error_scale", self.error_scale, 0.0 <= self.error_scale <= 5.0, "0 to 5")
 
     @property

@@ -10,7 +10,8 @@ from scipy.ndimage import maximum_filter1d
 from engine.analytics.backtest.case import DAY_STEPS, STEP_HOURS, WEEK_STEPS
 from engine.analytics.backtest.policy import Policy
 from engine.analytics.backtest.prepared import NO_PERIOD, Prepared
-from engine.analytics.backtest.views import Ahead, Views
+from engine.analytics.backtest.views import Ahead
+from engine.analytics.backtest.vintages import Known
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
 from engine.optimization.instance import Instance
@@ -22,6 +23,7 @@ from engine.optimization.peak_reserve import (
     lowest_peak_kw,
     peak_between_kw,
     peak_reserve_kwh,
+    scaled_reserve_kwh,
 )
 from engine.optimization.terms import BilledPeak
 
@@ -63,7 +65,7 @@ class Problems:
         views: What is known.
     """
 
-    def __init__(self, prepared: Prepared, policy: Policy, views: Views) -> None:
+    def __init__(self, prepared: Prepared, policy: Policy, views: Known) -> None:
         self.prepared = prepared
         self.policy = policy
         self.views = views
@@ -85,14 +87,19 @@ class Problems:
         """
         h = min(self.policy.horizon_steps, self.prepared.case.series.n - i)
         ahead = self.views.ahead(i, h)
+        h = ahead.load_kw.size
         peaks = self._peaks(i, h, metered_kw)
         reserve = self._reserve_kwh(i, ahead, peaks)
         dearest = max((peak.charge_eur_per_kw for peak in peaks), default=0.0)
+        end_value = _end_value(self.prepared, ahead, last_value)
+        if i + h == self.prepared.case.series.n:
+            # The data end here, and the accounts say what is left is worth.
+            end_value = self.prepared.stored_value_eur_per_kwh
         return Outlook(
             first=i,
             ahead=ahead,
             energy_kwh=energy_kwh,
-            end_value_eur_per_kwh=_end_value(self.prepared, ahead, last_value),
+            end_value_eur_per_kwh=end_value,
             peaks=peaks,
             reserve_kwh=reserve,
             reserve_eur_per_kwh_h=RESERVE_SHARE * dearest if reserve is not None else 0.0,
@@ -194,11 +201,7 @@ class Problems:
             discharge_limit_kw=battery.power_discharge_max_kw,
             step_hours=STEP_HOURS,
         )
-        above = reserve - battery.energy_min_kwh
-        scaled: FloatArray = np.minimum(
-            battery.energy_min_kwh + self.policy.reserve * above, battery.energy_max_kwh
-        )
-        return scaled
+        return scaled_reserve_kwh(reserve, self.policy.reserve, battery)
 
 
 def _envelope_kw(load_kw: FloatArray) -> FloatArray:

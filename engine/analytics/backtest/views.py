@@ -79,6 +79,7 @@ class Views:
         self._day = prepared.day
         self.perfect = forecaster in (Forecaster.PERFECT, Forecaster.PERFECT_36H)
         self.notes: tuple[str, ...] = ()
+        """What must be known about them, in words."""
         self._error_scale = 1.0
         n = series.n
         if self.perfect:

@@ -1,0 +1,182 @@
+"""What a battery would have earned: times of the backtest lab, and three sites over a year.
+
+``python -m tests.benchmarks backtest``. Loads, PV and prices are recorded (`backtest_sites`);
+200 kWh, 100 kW, spot + 10 ct, 8 EUR/kW and month, wear 1.5 ct per kWh each way. Times are
+processor time of one thread. Nothing looks ahead except the rows that say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from engine.analytics.backtest.accounts import account, whole_period
+from engine.analytics.backtest.case import BacktestCase
+from engine.analytics.backtest.evaluate import PERFECT, compare, evaluate, without_eur
+from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.prepared import prepare
+from engine.optimization.kernel import rolling
+from engine.optimization.kernel.solver import KernelSolver
+from tests.benchmarks.backtest_sites import METALWORKING, OFFICE, company_year, demo_site
+from tests.benchmarks.bench_kernel import HORIZON, Dpp, Highs
+from tests.benchmarks.bench_optimizer import site as synthetic
+from tests.support.live_simulation import simulate_live
+
+HOURLY = {"plan_minutes": 60}
+SAMPLES = 40
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def times() -> None:
+    """Print what a year takes, by the kernel, HiGHS and CVXPY."""
+    case = company_year(METALWORKING, 2018)
+    instance = dataclasses.replace(whole_period(prepare(case)), curtailment_allowed=True)
+    n = instance.n_steps
+    print(f"Perfect foresight, {n} quarter-hours at once, no demand charge (metalworking 2018)")
+    found: dict[str, float] = {}
+
+    def keep(name: str, value: float) -> None:
+        found[name] = value
+
+    kernel, dpp = KernelSolver(), Dpp()
+    kernel.solve(synthetic(HORIZON, 0))
+    rows = (
+        ("kernel", lambda: keep("kernel", kernel.solve(instance).objective_eur)),
+        ("HiGHS, stated directly", lambda: keep("HiGHS", Highs(n).solve(instance))),
+        ("CVXPY", lambda: keep("CVXPY", dpp.solve(instance))),
+    )
+    for name, work in rows:
+        print(f"  {name:<28}{_cpu_s(work):>9.3f} s", flush=True)
+    spread = max(found.values()) - min(found.values())
+    print(f"  largest difference of the optima {spread:.2g} EUR")
+    perfect = evaluate(case, PERFECT)
+    seconds = _cpu_s(lambda: evaluate(case, PERFECT))
+    print(f"  kernel with 11 monthly peaks, priced and summed {seconds:.2f} s", *perfect.notes)
+
+    print("\nA rolling year, a plan every 15 min over 36 h")
+    prepared = prepare(case)
+    store = rolling.Store.of(case.battery, step_minutes=15, end_value_eur_per_kwh=0.1)
+    span = prepared.span
+    steps = rolling.step_rows(
+        buy_eur_per_kwh=prepared.buy[span],
+        sell_eur_per_kwh=prepared.sell[span],
+        load_kw=case.series.load_kw[span],
+        pv_kw=case.series.pv_kw[span],
+        charge_limit_kw=100.0,
+        discharge_limit_kw=100.0,
+        import_limit_kw=400.0,
+        export_limit_kw=400.0,
+    )
+    rolling.rolling(store, steps[: 2 * HORIZON], horizon=HORIZON, energy_kwh=100.0)
+    fast = _cpu_s(lambda: rolling.rolling(store, steps, horizon=HORIZON, energy_kwh=100.0))
+    samples = [synthetic(HORIZON, seed) for seed in range(SAMPLES + 1)]
+    dpp.solve(samples[0])
+    slow = np.mean([_cpu_s(lambda i=i: dpp.solve(i)) for i in samples[1:]]) * n
+    print(f"  kernel, plans alone          {fast:>9.2f} s")
+    print(f"  CVXPY, plans alone           {slow:>9.0f} s ({SAMPLES} plans, extrapolated)")
+    for name, policy in (
+        ("closed loop, every 15 min", Policy("co_optimised", Forecaster.BLEND, reserve=1.0)),
+        ("closed loop, hourly", Policy("co_optimised", Forecaster.BLEND, reserve=1.0, **HOURLY)),
+    ):
+        seconds = _cpu_s(lambda p=policy: evaluate(case, p))
+        print(
+            f"  {name:<28}{seconds:>9.1f} s (forecasts, plans, control law, accounts)", flush=True
+        )
+
+
+POLICIES: tuple[tuple[str, Policy], ...] = (
+    ("no battery", Policy("none")),
+    ("self-consumption rule", Policy("self_consumption_rule")),
+    ("static timer", Policy("timer")),
+    ("arbitrage", Policy("arbitrage", **HOURLY)),
+    ("self-consumption", Policy("self_consumption", **HOURLY)),
+    ("peak shaving", Policy("peak_shaving", **HOURLY)),
+    ("load balancing", Policy("load_balancing", **HOURLY)),
+    ("adaptive auto", Policy("auto", reserve=1.0, **HOURLY)),
+    ("co-optimised, point", Policy("co_optimised", **HOURLY)),
+    ("co-optimised, reserve", Policy("co_optimised", reserve=1.0, **HOURLY)),
+    ("co-optimised, 10 scenarios", Policy("co_optimised", scenarios=10, **HOURLY)),
+    (
+        "co-optimised, scenarios + reserve",
+        Policy("co_optimised", scenarios=10, reserve=1.0, **HOURLY),
+    ),
+    ("co-optimised, perfect 36 h", Policy("co_optimised", Forecaster.PERFECT_36H, **HOURLY)),
+    ("perfect foresight", PERFECT),
+)
+
+
+def table(case: BacktestCase) -> None:
+    """Print every policy over one site and year."""
+    report = compare(case, [policy for _, policy in POLICIES])
+    print(
+        f"\n{case.site.name}, {case.start:%Y-%m-%d} to {case.end:%Y-%m-%d}: without a battery "
+        f"{report.without_eur:,.0f} EUR, load {case.series.load_kw[case.first :].sum() / 4000:.0f} "
+        f"MWh, PV {case.series.pv_kw[case.first :].sum() / 4000:.0f} MWh"
+    )
+    print(
+        f"{'':<34}{'EUR':>8}{'capture':>9}{'demand':>9}{'cycles':>8}{'own use':>9}{'autarky':>9}"
+        f"{'s':>6}  monthly peaks kW"
+    )
+    for (name, _), result in zip(POLICIES, report.results, strict=True):
+        capture = "-" if result.capture is None else f"{result.capture:.2f}"
+        own = "-" if result.self_consumption is None else f"{result.self_consumption:.2f}"
+        autarky = "-" if result.self_sufficiency is None else f"{result.self_sufficiency:.2f}"
+        peaks = " ".join(f"{kw:.0f}" for kw in result.monthly_peaks_kw)
+        print(
+            f"{name:<34}{result.saving_eur:>8.0f}{capture:>9}{result.demand_eur:>9.0f}"
+            f"{result.full_cycles:>8.0f}{own:>9}{autarky:>9}{result.seconds:>6.0f}  {peaks}",
+            flush=True,
+        )
+
+
+def agreement(days: int = 10) -> None:
+    """Print live control in simulation beside the backtest of the same days."""
+    print(
+        f"\nLive control in simulation (planner, controller every 20 s) and backtest, {days} days"
+    )
+    simple = "forecasts: {price: seasonal_naive, load: day_type}\n"
+    charged = (
+        simple
+        + "tariff: {demand_charge: {eur_per_kw: 8}}\n"
+        + "planning: {uncertainty: median, peak_reserve: 'on'}\n"
+    )
+    for name, yaml, start, reserve in (
+        ("June, no demand charge", simple, datetime(2026, 6, 8, tzinfo=UTC), 0.0),
+        ("January, demand charge", charged, datetime(2026, 1, 8, tzinfo=UTC), 1.0),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            run = simulate_live(Path(folder), start, days, yaml=yaml, cycle_s=20.0)
+        prepared = prepare(run.case)
+        live = without_eur(prepared) - account(prepared, run.traces).total_eur
+        for forecaster in (Forecaster.RECORDED, Forecaster.DAY_TYPE, Forecaster.BLEND):
+            policy = Policy("co_optimised", forecaster, reserve=reserve, **HOURLY)
+            ours = evaluate(run.case, policy).saving_eur
+            print(
+                f"  {name:<26}{forecaster.value:<10} live {live:>8.2f} EUR, backtest "
+                f"{ours:>8.2f} EUR, {100 * (ours / live - 1):+.2f} %",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    print("Backtest lab")
+    times()
+    for case in (company_year(METALWORKING, 2024), company_year(OFFICE, 2024), demo_site()):
+        table(case)
+    agreement()
+
+
+if __name__ == "__main__":
+    main()
