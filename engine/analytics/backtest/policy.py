@@ -64,8 +64,8 @@ class Policy:
         plan_minutes: Minutes between two plans, a multiple of 15.
         horizon_hours: Length of a plan.
         sub_steps: How often the law decides within a quarter-hour; None for as often as it takes:
-            three times under a demand charge, where a reserve is reached within quarter-hours,
-            else once.
+            three times where the strategy minds a demand charge, because a reserve is reached
+            within quarter-hours, else once.
         error_scale: Factor on every forecast error, to see what better or worse forecasts are
             worth: 0 knows everything within the horizon, 1 is the forecaster as it is.
 

@@ -20,7 +20,7 @@ import numpy as np
 from engine.analytics.backtest.accounts import traces_of
 from engine.analytics.backtest.case import STEP_HOURS
 from engine.analytics.backtest.plans import Planner
-from engine.analytics.backtest.policy import Policy
+from engine.analytics.backtest.policy import AUTO, Policy
 from engine.analytics.backtest.prepared import NO_PERIOD, Prepared
 from engine.analytics.backtest.result import Traces
 from engine.analytics.baselines import BaselineBattery
@@ -32,6 +32,7 @@ from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP, STEP_S
 from engine.domain.sample import ProcessImage, Sample
 from engine.domain.site import Battery
+from engine.domain.strategy import StrategyKey
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,10 @@ SOC_BAND_PERCENT = 5.0
 """Distance of the state of charge from the plan that asks for a new one, as live."""
 
 SUB_STEPS = 3
-"""Decisions per quarter-hour under a demand charge: with one, a reserve is overshot by what a
+"""Decisions per quarter-hour of strategies that mind a demand charge: with one, a reserve is overshot by what a
 quarter-hour moves, and the peaks come out some percent too high; with five nothing changes."""
+
+_MINDS_PEAKS = (StrategyKey.CO_OPTIMISED, StrategyKey.PEAK_SHAVING, AUTO)
 
 _LOOKED_AT = 96
 _WINDOW = "soc_window"
@@ -70,7 +73,8 @@ class ClosedLoop:
         """
         prepared, policy = self._prepared, self._policy
         case, battery = prepared.case, prepared.case.battery
-        subs = policy.sub_steps or (SUB_STEPS if prepared.has_demand_charge else 1)
+        watched = prepared.has_demand_charge and policy.strategy in _MINDS_PEAKS
+        subs = policy.sub_steps or (SUB_STEPS if watched else 1)
         sub_s, hours = STEP_S / subs, STEP_HOURS / subs
         controller = Controller(case.site, case.control, cycle_s=sub_s)
         store = BaselineBattery(battery, case.energy_start_kwh)
