@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.analytics.backtest.tournament import Proposal
+from engine.analytics.backtest.proposal import Proposal
 from engine.config.desk import ConfigDesk, Saved
 from engine.config.load import write_atomically
 from engine.domain.errors import BacktestError, ConfigError

@@ -18,6 +18,7 @@ from engine.devices.mqtt.broker_check import BrokerCheck, check_broker
 from engine.devices.mqtt.inputs import compile_inputs
 from engine.domain.clock import SystemClock
 from engine.runtime.device_service import DeviceService
+from engine.runtime.policy_desk import PolicyDesk
 
 KEYS_NAMED: Final = 12
 """Most keys one entry of the event log names."""
@@ -56,11 +57,17 @@ class SettingsService:
         self._desk = ConfigDesk(
             directory, now=self._clock.now, check=self._check, tell=self._changed
         )
+        self._policies = PolicyDesk(self._desk, directory)
 
     @property
     def desk(self) -> ConfigDesk:
         """The file: read, check, save, backups."""
         return self._desk
+
+    @property
+    def policies(self) -> PolicyDesk:
+        """The newest proposal of how to deal with uncertainty: see it, put it in force."""
+        return self._policies
 
     @property
     def running(self) -> Config:

@@ -8,8 +8,8 @@ import pytest
 
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.proposal import Proposal
 from engine.analytics.backtest.tournament import (
-    Proposal,
     Tournament,
     candidates,
     policy_in_force,

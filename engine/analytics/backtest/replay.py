@@ -40,8 +40,8 @@ SOC_BAND_PERCENT = 5.0
 """Distance of the state of charge from the plan that asks for a new one, as live."""
 
 SUB_STEPS = 3
-"""Decisions per quarter-hour of strategies that mind a demand charge: with one, a reserve is overshot by what a
-quarter-hour moves, and the peaks come out some percent too high; with five nothing changes."""
+"""Decisions per quarter-hour of strategies that mind a demand charge: with one, a reserve is
+overshot by what a quarter-hour moves, and peaks come out too high; with five little changes."""
 
 _MINDS_PEAKS = (StrategyKey.CO_OPTIMISED, StrategyKey.PEAK_SHAVING, AUTO)
 
