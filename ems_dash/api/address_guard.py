@@ -53,6 +53,7 @@ def checked_address(host: str, port: int, extra_ports: Iterable[int], resolve: R
         AddressRefusedError: A port that is not allowed, a name without address, or an address
             that is neither private nor loopback.
     """
+    _refuse_odd(host)
     ports = MODBUS_PORTS | set(extra_ports)
     if port not in ports:
         raise AddressRefusedError(
@@ -82,11 +83,72 @@ def checked_address(host: str, port: int, extra_ports: Iterable[int], resolve: R
     return addresses[0]
 
 
+def refuse_special(host: str, port: int, resolve: Resolve) -> None:
+    """Refuse addresses that no broker has: link-local ones, where clouds answer with secrets.
+
+    Args:
+        host: Name or address.
+        port: TCP port.
+        resolve: Resolves names.
+
+    Raises:
+        AddressRefusedError: It has no address, or one that is link-local, multicast, reserved
+            or unspecified.
+    """
+    _refuse_odd(host)
+    try:
+        addresses = resolve(host, port)
+    except (OSError, UnicodeError) as exc:
+        raise AddressRefusedError(
+            f"'{host}' has no address.", field="host", value=host, hint="Correct the host name."
+        ) from exc
+    if not addresses or any(_is_special(address) for address in addresses):
+        raise AddressRefusedError(
+            f"'{host}' is not the address of a broker.",
+            field="host",
+            value=host,
+            hint="Give its name or address, for example 192.168.1.20.",
+        )
+
+
+def _refuse_odd(host: str) -> None:
+    """Refuse what resolvers cut off or read in their own way."""
+    if len(host) > 253 or any(ord(char) <= 32 or ord(char) == 127 for char in host):
+        raise AddressRefusedError(
+            "This is no host name.", field="host", value=host[:80], hint="Give a name or address."
+        )
+
+
+def _is_special(text: str) -> bool:
+    try:
+        address = _plain_address(text)
+    except ValueError:
+        return True
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or (address.is_reserved and not address.is_loopback)
+        or address in _CLOUD_SECRETS
+    )
+
+
+_CLOUD_SECRETS: Final = (
+    ipaddress.ip_address("fd00:ec2::254"),
+    ipaddress.ip_address("100.100.100.200"),
+)
+"""Where clouds hand out secrets to whoever asks, besides 169.254.169.254."""
+
+
+def _plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def _is_local(text: str) -> bool:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = _plain_address(text)
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     return any(address in network for network in _ALLOWED_NETWORKS)

@@ -50,7 +50,9 @@ def error(
     hint: str | None = None,
 ) -> Response:
     """Return an error answer in the one shape."""
-    body = ErrorBody(code=code, message=message, field=field, hint=hint)
+    # A key that was sent may be as long as the request.
+    named = field if field is None else field[:200]
+    body = ErrorBody(code=code, message=message, field=named, hint=hint)
     answer = json_answer(ErrorAnswer(error=body), status)
     if status == 401:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="EMS Dash"'

@@ -22,6 +22,16 @@ from engine.domain.errors import ConfigError
 MAX_BYTES = 1_000_000
 FILE_NAME = "ems.yaml"
 
+MAX_VALUES = 100_000
+MAX_DEPTH = 40
+"""More of either is no configuration."""
+
+MAX_PROBLEMS = 200
+"""Most mistakes that are told of one file."""
+
+_MAX_BRACKETS = 20_000
+"""More take the parser minutes."""
+
 
 class ConfigProblems(ConfigError):
     """All mistakes of one file, each a `ConfigError` of its own.
@@ -86,10 +96,15 @@ def read_yaml(text: str, source: str = FILE_NAME) -> dict[Any, Any]:
         ConfigProblems: It is no YAML, or no keys and values.
     """
     yaml = YAML(typ="safe", pure=True)
+    if text.count("[") + text.count("{") > _MAX_BRACKETS:
+        raise ConfigProblems(source, [_too_deep()])
     try:
         data = yaml.load(text)
     except YAMLError as exc:
         raise ConfigProblems(source, [_yaml_problem(exc)]) from exc
+    except RecursionError as exc:
+        raise ConfigProblems(source, [_too_deep()]) from exc
+    _refuse_bombs(data, source)
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -102,6 +117,45 @@ def read_yaml(text: str, source: str = FILE_NAME) -> dict[Any, Any]:
     return data
 
 
+def _refuse_bombs(data: Any, source: str) -> None:
+    """Refuse what is small as text but huge, or without end, once its aliases are followed.
+
+    Raises:
+        ConfigProblems: It is too large or too deep.
+    """
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: Any, depth: int) -> int:
+        if not isinstance(node, (Mapping, list)):
+            return 1
+        known = sizes.get(id(node))
+        if known is not None:
+            return known
+        if depth > MAX_DEPTH or id(node) in open_nodes:
+            raise ConfigProblems(source, [_too_deep()])
+        open_nodes.add(id(node))
+        children = node.values() if isinstance(node, Mapping) else node
+        total = 1 + sum(size(child, depth + 1) for child in children)
+        open_nodes.remove(id(node))
+        sizes[id(node)] = total
+        return total
+
+    if size(data, 0) > MAX_VALUES:
+        problem = ConfigError(
+            f"The file holds more than {MAX_VALUES} values once its aliases are followed.",
+            hint="Write them out, or remove the anchors (&) and aliases (*).",
+        )
+        raise ConfigProblems(source, [problem])
+
+
+def _too_deep() -> ConfigError:
+    return ConfigError(
+        f"The file is nested more than {MAX_DEPTH} levels deep, or in itself.",
+        hint="A configuration has a few levels; is this the right file?",
+    )
+
+
 def config_from(data: Mapping[Any, Any], source: str = FILE_NAME) -> Config:
     """Return the validated configuration that `data` describes.
 
@@ -111,7 +165,8 @@ def config_from(data: Mapping[Any, Any], source: str = FILE_NAME) -> Config:
     try:
         return Config.model_validate(_tidy_sections(data, Config))
     except ValidationError as exc:
-        problems = [_problem(dict(e), data) for e in exc.errors()]
+        # Finding where each stands takes time; nobody reads more, and a bot may send thousands.
+        problems = [_problem(dict(e), data) for e in exc.errors()[:MAX_PROBLEMS]]
         raise ConfigProblems(source, problems) from exc
 
 

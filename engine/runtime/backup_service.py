@@ -47,7 +47,7 @@ class BackupService:
         Raises:
             HistoryError: It lies elsewhere, another backup is being written, or it failed.
         """
-        target = self._root if folder is None else Path(folder).resolve()
+        target = self._root if folder is None else _resolved(folder)
         with noting(self._trail, "history.backup", str(target)):
             return self._backup_to(target)
 
@@ -65,3 +65,12 @@ class BackupService:
             return self._backup(target)
         finally:
             self._running.release()
+
+
+def _resolved(folder: str) -> Path:
+    try:
+        return Path(folder).resolve()
+    except (OSError, ValueError) as exc:
+        raise HistoryError(
+            "This is no folder a backup can go to.", field="folder", value=folder[:80]
+        ) from exc

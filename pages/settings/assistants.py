@@ -10,7 +10,7 @@ import dash
 from dash import html, no_update
 from pydantic import ValidationError
 
-from ems_dash.api.address_guard import checked_address
+from ems_dash.api.address_guard import checked_address, refuse_special
 from ems_dash.api.request_guard import OneAtATime
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
@@ -85,6 +85,7 @@ class Assistants:
         stated = get(page.values, "mqtt")
         try:
             config = MqttConfig.model_validate({} if stated == ABSENT else stated)
+            refuse_special(config.broker_host, config.broker_port, system_resolve)
             with self._brokers.turn():
                 check = settings.test_broker(config, self._services.snapshot().site.site_id)
         except ValidationError:
