@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
 GENERATED = "Generated from the code by `make reference`; do not edit.\n"
 
-_INTERNAL = ("/_", "/assets/", "/static/", "/<path")
-"""Routes of Dash and of the pages, which nobody calls by hand."""
+_CALLED = ("/api/", "/healthz", "/readyz", "/metrics")
+"""Routes that programs call; the others are pages and what belongs to them."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -247,7 +247,7 @@ def routes_page(server: Flask) -> str:
     said = openapi_summaries(server)
     rows = []
     for rule in sorted(server.url_map.iter_rules(), key=lambda r: r.rule):
-        if rule.rule.startswith(_INTERNAL) or rule.endpoint == "api.unknown":
+        if not rule.rule.startswith(_CALLED) or rule.endpoint == "api.unknown":
             continue
         if rule.rule.endswith((".csv", ".parquet")):  # the route before them says what they hold
             continue
@@ -261,7 +261,7 @@ def routes_page(server: Flask) -> str:
         [
             "# Routes\n",
             GENERATED,
-            "Every route of the program and the least role that may call it. Answers are JSON,"
+            "Every route of the API and the least role that may call it. Answers are JSON,"
             ' errors have one shape: `{"error": {"code", "message", "field", "hint"}}`. How to use'
             " them is in [the API guide](../operation/api.md).\n",
             table(("Method", "Route", "Role", "Meaning"), rows),

@@ -296,4 +296,7 @@ def test_somebody_logs_in_through_the_proxy(kind: str, tmp_path: Path) -> None:
         assert state["site"]
         account = json.load(browser.open(f"{address}/api/account", timeout=DEADLINE_S))
         assert account["name"] == "admin"
+        with browser.open(f"{address}/api/events", timeout=DEADLINE_S) as events:
+            assert events.headers["Content-Type"].startswith("text/event-stream")
+            assert wait_for(lambda: events.readline().startswith(b"data:"), "an event", DEADLINE_S)
         assert program.stop() == 0

@@ -107,6 +107,12 @@ def test_the_reference_says_what_the_code_says() -> None:
         assert text == kept[name], f"{name} is out of date: {RENEW}"
 
 
+def test_every_row_of_the_reference_has_a_meaning() -> None:
+    for page in (DOCS / "reference").glob("*.md"):
+        empty = re.findall(r"(?m)^\| .*\|  \|$", page.read_text(encoding="utf-8"))
+        assert empty == [], page.name
+
+
 def test_every_setting_says_what_it_is() -> None:
     for path, model, fields in make_reference.settings_sections():
         said = make_reference.attribute_docs(model)
