@@ -67,6 +67,11 @@ def _cache_directory() -> Path | None:
 _DIRECTORY = _cache_directory()
 
 
+def is_kept() -> bool:
+    """Return whether what is compiled is there for other processes."""
+    return _DIRECTORY is not None
+
+
 class KernelLocator(_CacheLocator):
     """Tells numba where compiled functions are kept: all in `_DIRECTORY`, whatever the checkout."""
 

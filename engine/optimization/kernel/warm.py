@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import threading
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from engine.domain.site import Battery
 from engine.optimization.instance import Instance
-from engine.optimization.kernel.compiled import compiling_alone
+from engine.optimization.kernel.compiled import compiling_alone, is_kept
 from engine.optimization.kernel.solver import KernelSolver
 from engine.optimization.terms import BilledPeak
 
@@ -70,5 +71,8 @@ def _instances() -> list[Instance]:
 
 
 if __name__ == "__main__":
+    if not is_kept():
+        # what is compiled here would be lost, and the program would compile it all by itself
+        sys.exit(3)
     os.nice(19)
     warm()
