@@ -27,6 +27,9 @@ PASSWORD: Final = "/account/password"
 FORMS: Final = ("/login", "/logout", "/account", "/settings/users")
 """Paths below which browsers send forms; everything else unsafe is JSON."""
 
+_PROBES: Final = ("/healthz", "/readyz")
+"""Asked by load balancers under whatever name; they tell nothing and change nothing."""
+
 _NO_PAGES: Final = ("/api/", "/_dash", "/assets/", "/metrics", "/healthz", "/readyz")
 _WHILE_MUST_CHANGE: Final = (PASSWORD, "/logout", "/login")
 
@@ -70,7 +73,7 @@ def install_gate(server: Flask, web: _Web, csrf: CSRFProtect) -> None:
 
     @server.before_request
     def gate() -> Any:
-        if not is_our_host(request.host, web.server):
+        if not is_our_host(request.host, web.server) and request.path not in _PROBES:
             return error(
                 400,
                 "host_refused",
@@ -123,9 +126,10 @@ def _is_public() -> bool:
 def _foreign(request: Request) -> Any:
     """Refuse what a page of another origin sends."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-    if origin == "null" and site == "same-origin":
-        # A form of ours, on a page that tells nobody where it came from (Referrer-Policy).
-        origin = None
+    if site == "same-origin":
+        # The browser knows best, also behind a proxy that drops the port, and for forms of pages
+        # that tell nobody where they came from (then the origin is "null").
+        return None
     if origin is not None and urlsplit(origin).netloc != request.host:
         return error(
             403,
@@ -134,7 +138,7 @@ def _foreign(request: Request) -> Any:
             field="Origin",
             hint="Send it from a page of EMS Dash itself.",
         )
-    if site not in ("same-origin", "none"):
+    if site != "none":
         return error(
             403,
             "forbidden",

@@ -299,10 +299,11 @@ def test_hosts_that_only_point_here_are_refused(tmp_path: Path) -> None:
     site = Site(tmp_path, server=ServerConfig(allowed_hosts=["ems.example"]))
     client = site.client()
     for host in ("evil.example", "ems.example.evil", "localhost.evil", "", "[bad"):
-        answer = client.get("/healthz", headers={"Host": host})
+        answer = client.get("/login", headers={"Host": host})
         assert answer.status_code == 400
-    for host in ("ems.example", "EMS.example:5050", "192.168.1.5:5050", "[::1]:5050", "localhost"):
         assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    for host in ("ems.example", "EMS.example:5050", "192.168.1.5:5050", "[::1]:5050", "localhost"):
+        assert client.get("/login", headers={"Host": host}).status_code == 200
 
 
 def test_callbacks_take_json_only(site: Site) -> None:
