@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 SHOTS = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
 SETTLE_S = 6.0
@@ -42,6 +43,7 @@ def log_in(driver: webdriver.Chrome, url: str, name: str, password: str) -> None
     driver.find_element("id", "name").send_keys(name)
     driver.find_element("id", "password").send_keys(password)
     driver.find_element("css selector", ".acc-form button").click()
+    WebDriverWait(driver, 30).until(lambda d: urlsplit(d.current_url).path != "/login")
 
 
 def main() -> None:

@@ -112,6 +112,12 @@ def current_principal() -> Principal | None:
     return found
 
 
+def has_accounts() -> bool:
+    """Return True when the sender of the current request is known by a session of his own."""
+    principal = current_principal()
+    return principal is not None and principal.via == "session"
+
+
 def actor() -> str:
     """Return the name to write down for what the current request does."""
     principal = current_principal()

@@ -7,6 +7,8 @@ from typing import Any
 
 from dash import dcc, html
 
+from ems_dash.auth.access import has_accounts, may
+from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.ui import components as ui
 from ems_dash.ui.live import TICK_MS
@@ -15,6 +17,7 @@ from ems_dash.ui.settings_words import change_name, value_text
 from engine.config.changes import Change
 
 ROOT = "set-page"
+USERS = "/settings/users"
 
 CHANGES_SHOWN = 40
 
@@ -82,7 +85,13 @@ def page(
                                 **({"aria-current": "true"} if entry.key == section else {}),
                             )
                             for entry in SECTIONS
-                        ],
+                        ]
+                        # Users are not part of ems.yaml, and their page is one of the accounts.
+                        + (
+                            [html.A(t("users.title", lang), href=USERS, className="set-nav-link")]
+                            if may(Role.ADMIN) and has_accounts()
+                            else []
+                        ),
                         className="set-nav",
                         id="set-nav",
                         **{"aria-label": t("set.nav", lang)},

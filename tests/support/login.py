@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from argon2 import PasswordHasher
+from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.auth.passwords import Passwords
 from ems_dash.auth.roles import Role
@@ -67,7 +69,9 @@ def log_in(driver: Any, url: str, name: str = "admin", password: str = PASSWORD)
     driver.get(f"{url.rstrip('/')}/login")
     driver.find_element("id", "name").send_keys(name)
     driver.find_element("id", "password").send_keys(password)
-    driver.find_element("css selector", ".acc-form button").click()
+    # By script: the driver clicks where an element was when the page began to scroll smoothly.
+    driver.execute_script("document.querySelector('.acc-form button').click()")
+    WebDriverWait(driver, 60).until(lambda d: urlsplit(d.current_url).path != "/login")
 
 
 def _key(role: Role) -> str:
