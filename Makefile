@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test deploy-test image-test newcomer clean lock
+.PHONY: run test lint bench docs reference crash-test deploy-test image-test newcomer clean lock audit sbom
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -26,6 +26,18 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -ll -r engine ems_dash pages scripts
+	$(BIN)/python -m scripts.check_locks
+
+# Known vulnerabilities of the locked packages; asks a service in the internet, so CI only.
+audit: $(BIN)/python
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.txt
+
+# What the program is made of, as CycloneDX.
+sbom: $(VENV)/.runtime
+	@mkdir -p build
+	$(BIN)/python -m scripts.check_locks --sbom build/sbom.json
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks

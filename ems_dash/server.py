@@ -225,4 +225,5 @@ def _require_free_port(options: ServerOptions) -> None:
 
 
 def _shown_host(options: ServerOptions) -> str:
-    return "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host
+    everywhere = "0.0.0.0"  # nosec B104
+    return "localhost" if options.host in ("127.0.0.1", everywhere) else options.host

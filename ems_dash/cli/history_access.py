@@ -141,7 +141,7 @@ class RunningProgram:
         try:
             # checked to be http in __init__
             request = urllib.request.Request(address, headers=self._headers)
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # nosec B310
                 yield answer
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
