@@ -26,7 +26,9 @@ from engine.domain.records import (
     TariffRow,
 )
 from engine.domain.strategy import CandidateValue, ChoiceReason, Selection, StrategyKey
+from engine.history.checks import MAX_BATCH_ROWS
 from engine.history.duckdb_store import DuckDbHistory
+from engine.history.rows import measured_table
 from engine.history.store import INSTALLATION_SITE_ID, Batch, HistoryStore
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -236,6 +238,27 @@ class HistoryStoreContract:
         assert found is not None
         assert found.ts.utcoffset() == timedelta(0)
         assert store.latest_sample("nowhere") is None
+
+    def test_a_table_of_samples_is_stored_like_single_ones(self, store: HistoryStore) -> None:
+        store.write(Batch(samples=(sample(60, pv_kw=9.0),)))
+        ts = np.datetime64(T0.replace(tzinfo=None), "us") + np.arange(4) * np.timedelta64(1, "m")
+        values = {"pv_kw": np.array([1.0, 2.0, np.nan, 4.0])}
+        for _ in range(2):
+            store.write_samples("main", measured_table("main", ts, values, "imported"))
+        # what was there stays
+        found = store.minute_means("main", ["pv_kw"], T0, T0 + DAY)
+        assert [p.values["pv_kw"] for p in found] == [1.0, 9.0, None, 4.0]
+        assert store.counts()["samples"] == 4
+        newest = store.latest_sample("main")
+        assert newest is not None
+        assert (newest.state, newest.values, newest.setpoint_kw) == (
+            "imported", {"pv_kw": 4.0}, None,
+        )  # fmt: skip
+        assert store.roll_up(T0 + DAY) == 4
+        store.write_samples("main", measured_table("main", ts[:0], {"pv_kw": np.zeros(0)}, ""))
+        many = ts[0] + np.arange(MAX_BATCH_ROWS + 1) * np.timedelta64(1, "s")
+        with pytest.raises(HistoryError, match="one transaction takes"):
+            store.write_samples("main", measured_table("main", many, {}, "imported"))
 
     def test_a_batch_sent_again_changes_nothing(self, store: HistoryStore) -> None:
         batch = Batch(
