@@ -32,7 +32,7 @@ def qr_svg(text: str) -> str:
     """Return `text` as a QR code: an SVG document, dark on white in every theme."""
     out = io.BytesIO()
     segno.make(text, error="m").save(
-        out, kind="svg", scale=4, border=3, dark="#000", light="#fff", xmldecl=False
+        out, kind="svg", scale=4, border=3, dark="#000", light="#fff", xmldecl=False, omitsize=True
     )
     return out.getvalue().decode()
 
