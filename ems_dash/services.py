@@ -6,7 +6,7 @@ against the real engine and against a fake in tests alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,7 @@ from engine.notify.notifier import NotifyTest
 from engine.notify.outbox import ChannelStatus
 from engine.runtime.accuracy_service import ModelAccuracy
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution, PeriodFigures
+from engine.runtime.backtests.desk import BacktestDefaults, BacktestState
 from engine.runtime.forecast_archive import Came, WeatherInputs
 from engine.runtime.history_desk import ExportState, RunningExport
 from engine.runtime.history_import import ImportAsked
@@ -177,6 +178,11 @@ class Services(Protocol):
     @property
     def imports(self) -> ImportServices:
         """Files that are read into the history."""
+        ...
+
+    @property
+    def backtests(self) -> BacktestServices:
+        """Backtests that run beside everything else."""
         ...
 
     @property
@@ -403,6 +409,74 @@ class HistoryServices(Protocol):
 
     def exports(self) -> tuple[ExportState, ...]:
         """Return the exports that run and the newest that have ended, oldest first."""
+        ...
+
+
+class BacktestServices(Protocol):
+    """What the web application may ask about backtests; one runs at a time."""
+
+    def start(self, data: Mapping[str, Any] | bytes, by: str = "operator") -> BacktestState:
+        """Take a backtest; it runs at once, or when those before it have ended.
+
+        Raises:
+            EmsError: It is not possible, its data cannot be had, or too many wait.
+        """
+        ...
+
+    def list(self) -> tuple[BacktestState, ...]:
+        """Return every backtest, the newest first."""
+        ...
+
+    def state(self, number: str) -> BacktestState:
+        """Return how one is doing.
+
+        Raises:
+            EmsError: There is none of that id.
+        """
+        ...
+
+    def result(self, number: str) -> dict[str, Any] | None:
+        """Return what came of one so far; None while there is nothing.
+
+        Raises:
+            EmsError: There is none of that id, or its result is damaged.
+        """
+        ...
+
+    def traces(self, number: str) -> Path:
+        """Return the Parquet file with every quarter-hour.
+
+        Raises:
+            EmsError: There is none of that id, or it has not ended.
+        """
+        ...
+
+    def csv(self, number: str) -> Iterator[bytes]:
+        """Return every quarter-hour as CSV, piece by piece.
+
+        Raises:
+            EmsError: There is none of that id, or it has not ended.
+        """
+        ...
+
+    def rename(self, number: str, name: str) -> BacktestState:
+        """Give a backtest another name.
+
+        Raises:
+            EmsError: There is none of that id, or the name is empty or too long.
+        """
+        ...
+
+    def remove(self, number: str) -> BacktestState:
+        """Cancel a backtest that waits or runs, or forget one that has ended.
+
+        Raises:
+            EmsError: There is none of that id.
+        """
+        ...
+
+    def defaults(self) -> BacktestDefaults:
+        """Return what a new backtest begins with."""
         ...
 
 

@@ -10,6 +10,7 @@ from pages import (
     analytics_import,
     analytics_runs,
     analytics_sql,
+    backtest,
     forecasts,
     monitoring,
     overview,
@@ -25,6 +26,7 @@ PAGES: tuple[ModuleType, ...] = (
     analytics_runs,
     analytics_sql,
     analytics_import,
+    backtest,
     settings,
 )
 """In the order of the main navigation."""

@@ -19,6 +19,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "control_refused": 400,
     "ems_error": 400,
     "address_refused": 400,
+    "backtest_impossible": 400,
     "query_invalid": 400,
     "sql_refused": 400,
     "account": 400,

@@ -39,6 +39,7 @@ TAGS: Final[dict[str, str]] = {
     "control": "Orders by hand and limits from outside.",
     "history": "Series, SQL, exports, imports and backups of everything that is kept.",
     "analytics": "Key figures, savings, attribution, data quality.",
+    "backtests": "What a battery would have earned in a past period; one runs at a time.",
     "devices": "Modbus devices and the MQTT broker.",
     "configuration": "The configuration file: read, check, save, go back.",
     "notifications": "Who is told of alarms.",

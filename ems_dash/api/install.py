@@ -9,6 +9,7 @@ from flask import Flask, request
 from ems_dash.api.alarm_routes import register_alarm_api
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.answers import answer_errors_of_api
+from ems_dash.api.backtest_routes import register_backtest_api
 from ems_dash.api.backup_routes import register_backup_api
 from ems_dash.api.bodies import MOST_BODY_BYTES
 from ems_dash.api.config_routes import register_config_api
@@ -59,6 +60,7 @@ def install_api(
     register_analytics_api(server, services)
     register_history_api(server, services)
     register_import_api(server, services)
+    register_backtest_api(server, services)
     register_backup_api(server, services.backups)
     register_config_api(server, services, site_id)
     register_section_api(server, services, site_id)

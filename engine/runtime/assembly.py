@@ -40,6 +40,8 @@ from engine.recorded.recording import Recording, quarter_mean
 from engine.recorded.within_quarter import with_ripple
 from engine.runtime.accuracy_service import AccuracyService
 from engine.runtime.analytics_setup import build_analytics
+from engine.runtime.backtests.desk import BacktestDesk
+from engine.runtime.backtests.sources import BacktestSources
 from engine.runtime.backup_service import BackupService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMPORT_FOLDER = "imports"
+
+BACKTEST_FOLDER = "backtests"
 """Where uploaded files wait, in the data folder."""
 
 WRITE_COUNTS_NAME = "flash_writes.json"
@@ -400,6 +404,10 @@ def _assemble(
             market=market,
             history=writer,
             history_desk=HistoryDesk(store, site.site_id, site.timezone, clock.now),
+            backtests=BacktestDesk(
+                data_dir / BACKTEST_FOLDER,
+                BacktestSources(config, site, store, lambda: recording, clock.now),
+            ),
             imports=ImportDesk(
                 store,
                 config,

@@ -42,6 +42,7 @@ from engine.notify.desk import AlarmDesk
 from engine.notify.events import ACKNOWLEDGED
 from engine.runtime.accuracy_service import AccuracyService, ModelAccuracy
 from engine.runtime.analytics_service import BUSY_S, IDLE_S, AnalyticsService
+from engine.runtime.backtests.desk import BacktestDesk
 from engine.runtime.backup_service import BackupService
 from engine.runtime.counters import EngineCounters
 from engine.runtime.cycle import ControlCycle, CycleResult
@@ -126,6 +127,7 @@ class EngineParts:
         history: History writer.
         history_desk: Answers what is asked about the history.
         imports: Reads files into the history.
+        backtests: Runs backtests beside everything else.
         events: The newest events; hands them to the history.
         ring: Minute means.
         recent: Every cycle of the last hour.
@@ -158,6 +160,7 @@ class EngineParts:
     history: HistoryWriter
     history_desk: HistoryDesk
     imports: ImportDesk
+    backtests: BacktestDesk
     events: EventLog
     ring: MinuteRing
     recent: RecentRing
@@ -311,6 +314,11 @@ class Engine:
         return self._parts.history_desk
 
     @property
+    def backtests(self) -> BacktestDesk:
+        """Backtests that run beside everything else."""
+        return self._parts.backtests
+
+    @property
     def imports(self) -> ImportDesk:
         """Files that are read into the history."""
         return self._parts.imports
@@ -411,6 +419,7 @@ class Engine:
             self._parts.devices.stop(safe_power_kw=SAFE_POWER_KW, timeout_s=0.8)
             self._event("info", "engine_stopped", "The engine stopped; setpoint 0 kW.")
             self._parts.imports.stop(0.3)
+            self._parts.backtests.stop()
             self._parts.cycle.flush()
             self._parts.history.stop(timeout_s=max(0.2, deadline - time.monotonic()))
             self._parts.alarm_desk.stop(0.5)

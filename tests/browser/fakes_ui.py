@@ -39,6 +39,7 @@ from engine.domain.snapshot import EngineSnapshot, PriceNow
 from engine.domain.strategy import ChoiceReason, StrategyKey, StrategyState
 from engine.runtime.accuracy_service import ModelAccuracy
 from engine.runtime.planned_past import PlannedStep
+from tests.support.backtest_desk import NoBacktests
 from tests.support.build import selection, strategy_state
 
 STEP = timedelta(minutes=15)
@@ -270,6 +271,7 @@ class FakeServices:
         self.analytics = FakeAnalytics(self.now)
         self.history = FakeHistory(truth)
         self.imports: Any = NoImports()
+        self.backtests: Any = NoBacktests()
 
     def advance(self, seconds: float, cycles: int = 1) -> None:
         """Move the plant's clock; one more control cycle has run."""

@@ -1,0 +1,216 @@
+"""The form of a backtest: its fields, what they begin with, and what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.domain.errors import BacktestError
+from engine.runtime.backtests.desk import BacktestDefaults
+from engine.runtime.backtests.request import InvestmentConfig
+
+Values = Mapping[str, Any]
+
+STRATEGIES: tuple[str, ...] = (
+    *("co_optimised", "auto", "arbitrage", "peak_shaving"),
+    *("self_consumption", "load_balancing", "self_consumption_rule", "timer"),
+)
+CHOSEN: tuple[str, ...] = ("co_optimised", "self_consumption_rule", "timer")
+FORECASTERS: tuple[str, ...] = (
+    *("day_type", "blend", "ridge", "naive"),
+    *("perfect_36h", "perfect"),
+)
+SOURCES: tuple[str, ...] = ("recorded", "history", "upload")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberField:
+    """A number of the form.
+
+    Attributes:
+        key: Its name; the part before the dot is the section of the request.
+        unit: Unit shown.
+        factor: Shown value over value asked for.
+        optional: It may be left empty.
+    """
+
+    key: str
+    unit: str
+    factor: float = 1.0
+    optional: bool = False
+
+
+BATTERY: tuple[NumberField, ...] = (
+    NumberField("bess.energy_capacity_kwh", "kWh"),
+    NumberField("bess.power_charge_max_kw", "kW"),
+    NumberField("bess.power_discharge_max_kw", "kW"),
+    NumberField("bess.efficiency_charge", "%", 100.0),
+    NumberField("bess.efficiency_discharge", "%", 100.0),
+    NumberField("bess.soc_min_percent", "%"),
+    NumberField("bess.soc_max_percent", "%"),
+    NumberField("bess.wear_cost_eur_per_kwh", "ct/kWh", 100.0),
+    NumberField("bess.standby_loss_kw", "kW"),
+    NumberField("grid.import_limit_kw", "kW"),
+    NumberField("grid.export_limit_kw", "kW"),
+)
+TARIFF: tuple[NumberField, ...] = (
+    NumberField("tariff.spot_markup_eur_per_kwh", "ct/kWh", 100.0),
+    NumberField("tariff.grid_fee_eur_per_kwh", "ct/kWh", 100.0),
+    NumberField("tariff.levies_eur_per_kwh", "ct/kWh", 100.0),
+    NumberField("tariff.vat_percent", "%"),
+    NumberField("tariff.feed_in_eur_per_kwh", "ct/kWh", 100.0, optional=True),
+    NumberField("tariff.sell_fee_eur_per_kwh", "ct/kWh", 100.0),
+    NumberField("demand.eur_per_kw", "€/kW"),
+)
+INVESTMENT: tuple[NumberField, ...] = (
+    NumberField("investment.eur_per_kwh", "€/kWh"),
+    NumberField("investment.eur_per_kw", "€/kW"),
+    NumberField("investment.fixed_eur", "€"),
+    NumberField("investment.om_percent_per_year", "%/a"),
+    NumberField("investment.lifetime_years", "a"),
+    NumberField("investment.discount_rate_percent", "%/a"),
+    NumberField("investment.cycle_life", "1"),
+    NumberField("investment.calendar_life_years", "a"),
+    NumberField("investment.end_of_life_percent", "%"),
+)
+NUMBERS = {field.key: field for field in (*BATTERY, *TARIFF, *INVESTMENT)}
+
+_MOST_DIGITS = 6
+
+
+def initial(defaults: BacktestDefaults) -> dict[str, Any]:
+    """Return what the fields begin with: the site as it runs."""
+    battery, grid = defaults.site.battery, defaults.site.grid
+    terms = defaults.tariff.dated[-1]
+    demand = terms.demand_charge
+    investment = InvestmentConfig().model_dump()
+    raw: dict[str, float | None] = {}
+    for field in BATTERY:
+        section, name = field.key.split(".")
+        raw[field.key] = getattr(battery if section == "bess" else grid, name)
+    for field in TARIFF[:-1]:
+        raw[field.key] = getattr(terms, field.key.split(".")[1])
+    raw["demand.eur_per_kw"] = 0.0 if demand is None else demand.eur_per_kw
+    for field in INVESTMENT:
+        raw[field.key] = investment[field.key.split(".")[1]]
+    capacity = battery.energy_capacity_kwh
+    power = max(battery.power_charge_max_kw, battery.power_discharge_max_kw)
+    return {
+        **{key: _shown(value, NUMBERS[key].factor) for key, value in raw.items()},
+        "energies": ", ".join(f"{capacity * f:g}" for f in (0.5, 0.75, 1.0, 1.5, 2.0)),
+        "powers": ", ".join(f"{power * f:g}" for f in (0.5, 0.75, 1.0, 1.5)),
+        "demand_period": "month" if demand is None else demand.period,
+    }
+
+
+def _shown(value: float | None, factor: float) -> float | None:
+    return None if value is None else round(value * factor, _MOST_DIGITS)
+
+
+def request_from(values: Values, start: Values) -> dict[str, Any]:
+    """Return what the form asks for.
+
+    Args:
+        values: Field to value, as the browser sends them.
+        start: What the fields began with: sections left as they were are not sent, so that
+            the site's own are taken.
+
+    Raises:
+        BacktestError: A field is empty or no number.
+    """
+    out: dict[str, Any] = {
+        "name": (values.get("name") or "").strip(),
+        "strategies": list(values.get("strategies") or ()),
+        "forecaster": values["forecaster"],
+        "plan_minutes": int(values["plan_minutes"]),
+        "insured": bool(values.get("insured")),
+        "data": _data(values),
+    }
+    if _changed(values, start, BATTERY):
+        out["bess"] = _section(values, "bess", BATTERY)
+        out["grid"] = _section(values, "grid", BATTERY)
+    if values.get("tariff_own"):
+        out["tariff"] = _tariff(values)
+    if values.get("sizing"):
+        out["sizing"] = {
+            "energies_kwh": _numbers(values, "energies"),
+            "powers_kw": _numbers(values, "powers"),
+            "foresight": values.get("sizing_foresight") != "causal",
+            "investment": _section(values, "investment", INVESTMENT),
+        }
+    return out
+
+
+def _data(values: Values) -> dict[str, Any]:
+    source = values["source"]
+    data: dict[str, Any] = {"source": source}
+    for key in ("start", "end"):
+        if values.get(key):
+            data[key] = values[key]
+    if source == "upload":
+        files = values.get("files") or ()
+        if not files:
+            raise BacktestError(
+                "No file has been chosen.", field="data.files", hint="Choose a CSV or Parquet file."
+            )
+        data["files"] = [{"name": name, "content_base64": content} for name, content in files]
+    return data
+
+
+def _tariff(values: Values) -> dict[str, Any]:
+    tariff = _section(values, "tariff", TARIFF)
+    if tariff.get("feed_in_eur_per_kwh") is not None:
+        # A fixed price takes the place of the spot price with its fee.
+        tariff["sell_fee_eur_per_kwh"] = 0.0
+    demand = _number(values, NUMBERS["demand.eur_per_kw"])
+    if demand:
+        tariff["demand_charge"] = {"eur_per_kw": demand, "period": values["demand_period"]}
+    return tariff
+
+
+def _section(values: Values, section: str, fields: Sequence[NumberField]) -> dict[str, Any]:
+    found = {}
+    for field in fields:
+        head, name = field.key.split(".")
+        if head != section:
+            continue
+        number = _number(values, field)
+        if number is not None:
+            found[name] = number
+    return found
+
+
+def _number(values: Values, field: NumberField) -> float | None:
+    value = values.get(field.key)
+    if value is None or value == "":
+        if field.optional:
+            return None
+        raise BacktestError(
+            "A number is missing.",
+            field=field.key,
+            hint="Fill in the field; 0 where there is none.",
+        )
+    return round(float(value) / field.factor, 12)
+
+
+def _numbers(values: Values, key: str) -> list[float]:
+    text = str(values.get(key) or "")
+    out = []
+    for part in text.replace(";", ",").split(","):
+        if not part.strip():
+            continue
+        try:
+            out.append(float(part))
+        except ValueError:
+            raise BacktestError(
+                f"'{part.strip()[:20]}' is no number.",
+                field=f"sizing.{key}",
+                value=part,
+                hint="Write sizes like 50, 100, 200.",
+            ) from None
+    return out
+
+
+def _changed(values: Values, start: Values, fields: Sequence[NumberField]) -> bool:
+    return any(values.get(field.key) != start.get(field.key) for field in fields)

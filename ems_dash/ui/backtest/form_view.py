@@ -1,0 +1,248 @@
+"""The form of a backtest as components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_bootstrap_components as dbc
+from dash import dcc, html
+
+from ems_dash.i18n import label, t
+from ems_dash.ui.backtest import form_model as model
+from engine.runtime.backtests.desk import BacktestDefaults
+from engine.runtime.backtests.request import MOST_UPLOAD_BYTES
+
+MINUTES: tuple[str, ...] = ("15", "30", "60")
+
+
+def field_id(key: str) -> dict[str, str]:
+    """Return the id of a field."""
+    return {"type": "bt-field", "key": key}
+
+
+def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
+    """Return the form; a remark instead for those who may not start one."""
+    if not allowed:
+        return html.Section(
+            [
+                html.H2(t("backtest.new", lang)),
+                html.P(t("backtest.read_only", lang), className="caption"),
+            ],
+            className="card",
+        )
+    values = model.initial(defaults)
+    return html.Section(
+        [
+            html.H2(t("backtest.new", lang), id="bt-new-title"),
+            _data(defaults, lang),
+            _how(lang),
+            _more("battery", [_numbers(model.BATTERY, values, lang)], lang),
+            _more("tariff", _tariff(values, lang), lang),
+            _more("sizing", _sizing(values, lang), lang),
+            html.Div(
+                [
+                    _field("name", t("backtest.name", lang), _text("name", "", 80), "bt-name"),
+                    html.Button(
+                        t("backtest.start", lang),
+                        id="bt-start",
+                        type="button",
+                        className="btn button-main bt-start",
+                    ),
+                ],
+                className="bt-actions",
+            ),
+            html.Div(id="bt-message", role="status", className="bt-message"),
+        ],
+        className="card bt-form",
+        **{"aria-labelledby": "bt-new-title"},
+    )
+
+
+def _data(defaults: BacktestDefaults, lang: str) -> Any:
+    first, last = defaults.recorded
+    megabytes = MOST_UPLOAD_BYTES // 1_000_000
+    return html.Fieldset(
+        [
+            html.Legend(t("backtest.data", lang)),
+            _segments("source", model.SOURCES, "recorded", "backtest.source", lang),
+            html.Div(
+                [
+                    _field("start", t("backtest.from", lang), _day("start", first.isoformat())),
+                    _field("end", t("backtest.to", lang), _day("end", last.isoformat())),
+                ],
+                className="bt-row",
+            ),
+            html.P(
+                t("backtest.recorded_hint", lang, first=first.isoformat(), last=last.isoformat()),
+                id="bt-source-hint",
+                className="caption",
+            ),
+            html.Div(
+                [
+                    dcc.Upload(
+                        html.Span(
+                            [
+                                t("backtest.upload", lang),
+                                html.Small(t("backtest.upload_limits", lang, mb=megabytes)),
+                            ]
+                        ),
+                        id="bt-upload",
+                        multiple=True,
+                        max_size=MOST_UPLOAD_BYTES,
+                        className="bt-upload",
+                        className_active="is-over",
+                    ),
+                    html.P(id="bt-files", className="caption", **{"aria-live": "polite"}),
+                ],
+                id="bt-upload-box",
+                hidden=True,
+            ),
+        ]
+    )
+
+
+def _how(lang: str) -> Any:
+    return html.Fieldset(
+        [
+            html.Legend(t("backtest.strategies", lang)),
+            dbc.Checklist(
+                id=field_id("strategies"),
+                options=[
+                    {"label": label("backtest.strategy", key, lang), "value": key}
+                    for key in model.STRATEGIES
+                ],
+                value=list(model.CHOSEN),
+                className="bt-checks",
+            ),
+            html.Div(
+                [
+                    _field(
+                        "forecaster",
+                        t("backtest.forecasts", lang),
+                        _select("forecaster", model.FORECASTERS, "backtest.forecaster", lang),
+                    ),
+                    _field(
+                        "plan_minutes",
+                        t("backtest.plan_every", lang),
+                        dbc.Select(
+                            id=field_id("plan_minutes"),
+                            options=[{"label": f"{n} min", "value": n} for n in MINUTES],
+                            value="60",
+                        ),
+                    ),
+                ],
+                className="bt-row",
+            ),
+            _switch("insured", t("backtest.insured", lang)),
+        ]
+    )
+
+
+def _tariff(values: Mapping[str, Any], lang: str) -> list[Any]:
+    return [
+        _switch("tariff_own", t("backtest.tariff_own", lang)),
+        _numbers(model.TARIFF, values, lang),
+        _field(
+            "demand_period",
+            t("backtest.demand_period", lang),
+            _select(
+                "demand_period",
+                ("month", "year"),
+                "backtest.demand_by",
+                lang,
+                values["demand_period"],
+            ),
+        ),
+    ]
+
+
+def _sizing(values: Mapping[str, Any], lang: str) -> list[Any]:
+    return [
+        _switch("sizing", t("backtest.sizing_on", lang)),
+        html.Div(
+            [
+                _field(key, t(f"backtest.{key}", lang), _text(key, values[key], 200), unit=unit)
+                for key, unit in (("energies", "kWh"), ("powers", "kW"))
+            ],
+            className="bt-row",
+        ),
+        _segments("sizing_foresight", ("perfect", "causal"), "perfect", "backtest.run", lang),
+        _numbers(model.INVESTMENT, values, lang),
+        html.P(t("backtest.investment_hint", lang), className="caption"),
+    ]
+
+
+def _more(name: str, parts: Sequence[Any], lang: str) -> Any:
+    return html.Details(
+        [html.Summary(t(f"backtest.more_{name}", lang)), html.Div(list(parts))],
+        className="bt-more",
+    )
+
+
+def _numbers(fields: Sequence[model.NumberField], values: Mapping[str, Any], lang: str) -> Any:
+    return html.Div(
+        [
+            _field(
+                field.key,
+                t(f"backtest.f.{field.key}", lang),
+                dbc.Input(
+                    id=field_id(field.key),
+                    type="number",
+                    value=values[field.key],
+                    step="any",
+                    inputMode="decimal",
+                ),
+                unit=field.unit,
+            )
+            for field in fields
+        ],
+        className="bt-numbers",
+    )
+
+
+def _field(key: str, text: str, control: Any, class_name: str = "", unit: str = "") -> Any:
+    shown = [text, html.Span(unit, className="unit")] if unit and unit != "1" else text
+    return html.Label(
+        [html.Span(shown, className="bt-label"), control],
+        className=f"bt-field {class_name}".strip(),
+    )
+
+
+def _text(key: str, value: str, most: int) -> Any:
+    return dbc.Input(id=field_id(key), type="text", value=value, maxLength=most)
+
+
+def _day(key: str, value: str) -> Any:
+    return dbc.Input(id=field_id(key), type="date", value=value)
+
+
+def _switch(key: str, text: str) -> Any:
+    return dbc.Switch(id=field_id(key), label=text, value=False, className="bt-switch")
+
+
+def _select(
+    key: str, options: Sequence[str], group: str, lang: str, value: str | None = None
+) -> Any:
+    return dbc.Select(
+        id=field_id(key),
+        options=[{"label": label(group, name, lang), "value": name} for name in options],
+        value=value or options[0],
+    )
+
+
+def _segments(key: str, options: Sequence[str], value: str, group: str, lang: str) -> Any:
+    return html.Div(
+        dbc.RadioItems(
+            id=field_id(key),
+            options=[{"label": label(group, name, lang), "value": name} for name in options],
+            value=value,
+            inline=True,
+            className="segments",
+            inputClassName="btn-check",
+            labelClassName="segments-item",
+            labelCheckedClassName="is-active",
+        ),
+        role="group",
+        **{"aria-label": t(f"{group}_label", lang)},
+    )

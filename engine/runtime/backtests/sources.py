@@ -1,0 +1,198 @@
+"""Where the data of a backtest come from, and the case they make with a site."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from engine.analytics.backtest.case import BacktestCase, SiteSeries
+from engine.analytics.backtest.from_history import series_from_history
+from engine.analytics.backtest.inputs import InputFiles, read_inputs
+from engine.analytics.backtest.site_file import case_from
+from engine.config.schema import Config
+from engine.domain.errors import BacktestError
+from engine.domain.quarter_hour import STEP
+from engine.domain.site import Battery, GridConnection, Site
+from engine.forecasting.day_table import local_midnight
+from engine.history.store import HistoryStore
+from engine.recorded.recording import ATTRIBUTION, Recording
+from engine.runtime.backtests.desk import BacktestDefaults
+from engine.runtime.backtests.request import (
+    LONGEST_DAYS,
+    MOST_UPLOAD_BYTES,
+    BacktestRequest,
+    DataConfig,
+    UploadedFile,
+)
+
+RECORDED_PAST = timedelta(days=35)
+"""Past of a recorded period that forecasts learn from."""
+
+_HISTORY_DAYS = 28
+_SAFE = re.compile(r"[^\w.\- ]")
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestSources:
+    """What cases are made of.
+
+    Attributes:
+        config: The running configuration.
+        site: The site.
+        store: The history.
+        recording: The recorded site.
+        now: The engine's time, UTC.
+    """
+
+    config: Config
+    site: Site
+    store: HistoryStore
+    recording: Callable[[], Recording]
+    now: Callable[[], datetime]
+
+    def case(self, asked: BacktestRequest) -> BacktestCase:
+        """Return the case that is asked for.
+
+        Raises:
+            EmsError: The data do not cover the period, a file is wrong, or the history could
+                not be read.
+        """
+        site = self._site(asked)
+        series, start, end = self._series(asked.data, site)
+        if end - start > timedelta(days=LONGEST_DAYS):
+            raise BacktestError(
+                f"The period is longer than {LONGEST_DAYS} days.",
+                field="data.start",
+                hint="Choose a shorter period.",
+            )
+        config = self.config
+        if asked.tariff is not None:
+            config = config.model_copy(update={"tariff": asked.tariff})
+        case = case_from(
+            config, site, series, start, end, soc_start_percent=asked.soc_start_percent
+        )
+        return replace(case, assumptions=(_SAID[asked.data.source], *case.assumptions))
+
+    def defaults(self) -> BacktestDefaults:
+        """Return what a new backtest begins with: the site as it runs."""
+        yesterday = self.now().astimezone(ZoneInfo(self.site.timezone)).date() - _DAY
+        return BacktestDefaults(
+            site=self.site,
+            tariff=self.config.tariff,
+            recorded=self.recorded_days(),
+            history=(yesterday - timedelta(days=_HISTORY_DAYS - 1), yesterday),
+        )
+
+    def recorded_days(self) -> tuple[date, date]:
+        """Return the first and the last day of the recorded site that can be replayed."""
+        first, last = self.recording().first_and_last_day()
+        return first + RECORDED_PAST, last
+
+    def _site(self, asked: BacktestRequest) -> Site:
+        battery, grid = self.site.battery, self.site.grid
+        if asked.bess is not None:
+            battery = Battery(**asked.bess.model_dump())
+        if asked.grid is not None:
+            grid = GridConnection(asked.grid.import_limit_kw, asked.grid.export_limit_kw)
+        site = self.site
+        return Site(
+            site_id=site.site_id,
+            name=site.name,
+            timezone=site.timezone,
+            battery=battery,
+            grid=grid,
+            pv_peak_kw=site.pv_peak_kw,
+            latitude=site.latitude,
+            longitude=site.longitude,
+        )
+
+    def _series(self, data: DataConfig, site: Site) -> tuple[SiteSeries, datetime, datetime]:
+        zone = ZoneInfo(site.timezone)
+        if data.source == "upload":
+            return _uploaded(data, site, zone)
+        if data.source == "history":
+            today = self.now().astimezone(zone).date()
+            last = data.end or today - timedelta(days=1)
+            first = data.start or last - timedelta(days=_HISTORY_DAYS - 1)
+            start, end = local_midnight(first, zone), local_midnight(last + _DAY, zone)
+            return series_from_history(self.store, site.site_id, start, end), start, end
+        first_known, last_known = self.recorded_days()
+        first, last = data.start or first_known, data.end or last_known
+        if first < first_known or last > last_known:
+            raise BacktestError(
+                f"The recorded site is known from {first_known} to {last_known}.",
+                field="data.start",
+                value=first.isoformat(),
+                hint="Choose a period inside of it.",
+            )
+        begin = local_midnight(first - RECORDED_PAST, zone)
+        start, end = local_midnight(first, zone), local_midnight(last + _DAY, zone)
+        n, recording = (end - begin) // STEP, self.recording()
+        series = SiteSeries(
+            begin,
+            recording.quarter_hours("price_at_eur_mwh", begin, n) / 1000.0,
+            recording.quarter_hours("load_kw", begin, n),
+            recording.quarter_hours("pv_kw", begin, n),
+            notes=(
+                "Recorded site: " + "; ".join(ATTRIBUTION) + ".",
+                "Days with a change of the clock are replaced by the nearest same weekday.",
+            ),
+        )
+        return series, start, end
+
+
+_DAY = timedelta(days=1)
+
+_SAID = {
+    "recorded": "Data: the recorded site that comes with the program.",
+    "history": "Data: this site's own history, as measured and published.",
+    "upload": "Data: files that were uploaded.",
+}
+
+
+def _uploaded(
+    data: DataConfig, site: Site, zone: ZoneInfo
+) -> tuple[SiteSeries, datetime, datetime]:
+    start = None if data.start is None else local_midnight(data.start, zone)
+    end = None if data.end is None else local_midnight(data.end + _DAY, zone)
+    with tempfile.TemporaryDirectory(prefix="ems-backtest-") as folder:
+        paths, size = [], 0
+        for number, file in enumerate(data.files):
+            content = _decoded(file)
+            size += len(content)
+            if size > MOST_UPLOAD_BYTES:
+                raise BacktestError(
+                    f"The files are larger than {MOST_UPLOAD_BYTES // 1_000_000} MB.",
+                    field="data.files",
+                    value=file.name,
+                    hint="Send quarter-hours instead of seconds, or Parquet instead of CSV.",
+                )
+            own = Path(folder) / str(number)
+            own.mkdir()
+            path = own / (_SAFE.sub("_", Path(file.name).name) or "data.csv")
+            path.write_bytes(content)
+            paths.append(path)
+        series, first, last = read_inputs(InputFiles(data=tuple(paths)), site, start, end)
+    return series, first, last
+
+
+def _decoded(file: UploadedFile) -> bytes:
+    text = file.content_base64
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise BacktestError(
+            f"The content of {file.name} is not base64.",
+            field="data.files",
+            value=file.name,
+            hint="Encode the bytes of the file as base64.",
+        ) from exc

@@ -1,0 +1,179 @@
+"""What the process of a backtest does: ``python -m engine.runtime.backtests.work FOLDER``.
+
+It runs with low priority, tells its progress as one JSON object per line on its standard
+output, and writes what is known so far after every strategy. It ends when the program that
+started it has gone, which it notices by the end of its standard input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from engine.analytics.backtest.evaluate import (
+    NO_BATTERY,
+    PERFECT,
+    SMALLEST_SAVING_EUR,
+    assumptions,
+    evaluate,
+)
+from engine.analytics.backtest.policy import Policy
+from engine.analytics.backtest.prepared import prepare
+from engine.analytics.backtest.result import BacktestResult
+from engine.analytics.studies.run import StudyProgress, run_units
+from engine.analytics.studies.sizing import sizing_map, sizing_units
+from engine.analytics.studies.store import UnitStore
+from engine.analytics.studies.units import Outcome, Unit
+from engine.domain.errors import EmsError
+from engine.runtime.backtests.folders import (
+    REQUEST,
+    read_case,
+    read_json,
+)
+from engine.runtime.backtests.request import SizingConfig, parse_request
+from engine.runtime.backtests.result_document import Written, sizing_document
+
+NICENESS = 15
+"""Below everything else of the program: what plans and controls never waits for it."""
+
+Tell = Callable[[str, float], None]
+
+
+def main() -> None:
+    """Carry out the backtest of the folder named on the command line."""
+    folder = Path(sys.argv[1])
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    out = sys.stdout
+
+    def tell(what: str, share: float) -> None:
+        _line(out, {"what": what, "share": share})
+
+    try:
+        carry_out(folder, tell)
+    except EmsError as exc:
+        _line(out, {"error": exc.as_dict()})
+        sys.exit(1)
+    except OSError as exc:
+        _line(
+            out,
+            {
+                "error": {
+                    "code": "backtest_impossible",
+                    "message": f"A file could not be written: {exc.strerror or exc}.",
+                    "field": None,
+                    "hint": "Check the data folder and its free space.",
+                }
+            },
+        )
+        sys.exit(1)
+
+
+def carry_out(folder: Path, tell: Tell) -> None:
+    """Carry out the backtest of `folder` and write what comes of it.
+
+    Raises:
+        EmsError: It is not possible.
+        OSError: A file cannot be read or written.
+    """
+    document = read_json(folder / REQUEST)
+    asked = parse_request(document or {})
+    case = read_case(folder)
+    prepared = prepare(case)
+    policies = [policy for policy in asked.policies() if policy not in (PERFECT, NO_BATTERY)]
+    stages = _Stages(tell, [*(_weight(policy) for policy in policies)], asked.sizing is not None)
+    written = Written(folder, prepared)
+    written.assume(assumptions(prepared))
+    without = evaluate(case, NO_BATTERY)
+    written.add(without)
+    perfect = evaluate(case, PERFECT, progress=stages.first)
+    best = perfect.saving_eur
+    written.add(_captured(perfect, best))
+    for number, policy in enumerate(policies):
+        result = evaluate(case, policy, perfect_saving_eur=best, progress=stages.of_policy(number))
+        written.add(result)
+    if asked.sizing is not None:
+        policies = [policy for policy in asked.policies() if not policy.is_baseline]
+        policy = PERFECT if asked.sizing.foresight or not policies else policies[0]
+        units = sizing_units(case, policy, asked.sizing.energies_kwh, asked.sizing.powers_kw)
+        # Shared by all backtests: the same sizes of the same case are not computed twice.
+        store = UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
+        _size(units, asked.sizing, store, written, stages.sizing)
+    written.finish()
+    tell("done", 1.0)
+
+
+def _captured(perfect: BacktestResult, best: float) -> BacktestResult:
+    return dataclasses.replace(perfect, capture=1.0 if best >= SMALLEST_SAVING_EUR else None)
+
+
+def _size(
+    units: list[Unit], sizing: SizingConfig, store: UnitStore, written: Written, tell: Tell
+) -> None:
+    investment, policy = sizing.investment.investment(), units[0].policy
+    keys = [unit.key() for unit in units]
+    row = len({unit.case.battery.power_discharge_max_kw for unit in units})
+
+    def write(outcomes: Sequence[Outcome | None], partial: bool) -> None:
+        found = sizing_map(units, outcomes, investment)
+        written.size(sizing_document(found, policy, investment, partial=partial))
+
+    def progress(how: StudyProgress) -> None:
+        tell("sizing", how.done / how.total)
+        if how.done % row == 0:
+            write([store.get(key) for key in keys], True)
+
+    # One process: the other core stays free for what steers the plant.
+    run = run_units(units, store=store, workers=1, progress=progress)
+    write(run.outcomes, False)
+
+
+def _weight(policy: Policy) -> float:
+    if policy.is_baseline or policy.forecaster.value == "perfect":
+        return 0.2
+    return (6.0 if policy.scenarios else 1.0) * 15.0 / policy.plan_minutes * 4.0
+
+
+class _Stages:
+    """Turns the progress of the parts into that of the whole."""
+
+    def __init__(self, tell: Tell, weights: list[float], sizes: bool) -> None:
+        all_weights = [1.0, *weights, max(1.0, sum(weights)) if sizes else 0.0]
+        total = sum(all_weights)
+        self._tell = tell
+        self._begin = [sum(all_weights[:i]) / total for i in range(len(all_weights))]
+        self._width = [weight / total for weight in all_weights]
+
+    def first(self, _label: str, share: float) -> None:
+        self._at(0, "perfect", share)
+
+    def of_policy(self, number: int) -> Callable[[str, float], None]:
+        return lambda label, share: self._at(number + 1, label, share)
+
+    def sizing(self, what: str, share: float) -> None:
+        self._at(len(self._begin) - 1, what, share)
+
+    def _at(self, stage: int, what: str, share: float) -> None:
+        self._tell(what, self._begin[stage] + self._width[stage] * share)
+
+
+def _line(out: TextIO, document: dict[str, Any]) -> None:
+    out.write(json.dumps(document) + "\n")
+    out.flush()
+
+
+def _end_with_parent() -> None:
+    # Not by sys.stdin: its lock would hold up the end of the process.
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main()
