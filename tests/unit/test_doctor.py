@@ -1,0 +1,144 @@
+"""The doctor finds what is wrong, says how to mend it, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from ems_dash.cli.main import main
+from ems_dash.doctor import Doctor, Finding
+from engine.audit.log import open_audit
+from engine.config.load import FILE_NAME
+from engine.history.duckdb_store import DuckDbHistory
+from engine.history.file_lock import FileLock
+from engine.runtime.history_setup import DATABASE_NAME
+from tests.support.login import prepare
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    config, data = tmp_path / "config", tmp_path / "data"
+    config.mkdir()
+    data.mkdir()
+    (config / FILE_NAME).write_text("site: {name: Here}\n")
+    prepare(config)
+    open_audit(config, data).note("a", "b")
+    with DuckDbHistory(data / DATABASE_NAME):
+        pass
+    return config, data
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def look(folders: tuple[Path, Path], port: int = 0, **how: bool) -> dict[str, Finding]:
+    def unreachable(_host: str, _port: int) -> None:
+        raise ConnectionRefusedError("refused\nforged line")
+
+    doctor = Doctor(*folders, port, connect=unreachable, **how)
+    return {finding.name: finding for finding in doctor.look()}
+
+
+def test_a_sound_installation_has_nothing_that_failed(
+    folders: tuple[Path, Path], free_port: int
+) -> None:
+    found = look(folders, free_port)
+    assert [f for f in found.values() if f.state == "failed"] == []
+    assert found["config"].state == found["database"].state == found["audit"].state == "ok"
+
+
+def test_looking_changes_nothing(folders: tuple[Path, Path], free_port: int) -> None:
+    root = folders[0].parent
+
+    def state() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in root.rglob("*") if p.is_file()
+        }
+
+    before = state()
+    look(folders, free_port)
+    assert state() == before
+
+
+def test_mistakes_of_the_configuration_are_named(folders: tuple[Path, Path]) -> None:
+    (folders[0] / FILE_NAME).write_text("bess: {soc_min_percent: 200}\n")
+    found = look(folders)["config"]
+    assert found.state == "failed"
+    assert "bess.soc_min_percent" in found.detail
+    assert found.remedy
+
+
+def test_secrets_that_others_can_read_are_named(folders: tuple[Path, Path]) -> None:
+    key = folders[0] / "secrets" / "audit-key"
+    key.chmod(0o644)
+    found = look(folders)["secrets"]
+    assert (found.state, found.remedy) == ("failed", f"chmod 600 {key}")
+    (folders[0] / "users.yaml").chmod(0o640)
+    assert look(folders)["users"].state == "failed"
+
+
+def test_an_altered_audit_log_is_found(folders: tuple[Path, Path]) -> None:
+    (path,) = (folders[1] / "audit").glob("audit-*.jsonl")
+    path.write_text(path.read_text().replace('"target":"b"', '"target":"c"'))
+    assert look(folders)["audit"].state == "failed"
+
+
+def test_a_file_that_is_no_history_is_found(folders: tuple[Path, Path]) -> None:
+    (folders[1] / DATABASE_NAME).write_bytes(b"x" * 4096)
+    found = look(folders)["database"]
+    assert found.state == "failed"
+    assert "restore" in found.remedy
+
+
+def test_the_holder_of_the_folder_is_named_and_not_disturbed(folders: tuple[Path, Path]) -> None:
+    lock = FileLock(folders[1] / DATABASE_NAME)
+    found = look(folders)
+    assert "has the data folder" in found["lock"].detail
+    lock.release()
+    FileLock(folders[1] / DATABASE_NAME).release()
+
+
+def test_a_port_of_somebody_else_is_found(folders: tuple[Path, Path]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        found = look(folders, other.getsockname()[1])["port"]
+    assert found.state == "failed"
+
+
+def test_what_does_not_answer_is_named_on_one_line(folders: tuple[Path, Path]) -> None:
+    (folders[0] / FILE_NAME).write_text(
+        "mqtt: {enabled: true, broker_host: broker.example}\n"
+        "modbus: {enabled: true, host: 192.0.2.1}\n"
+    )
+    found = look(folders)
+    assert found["broker"].state == found["devices"].state == "failed"
+    assert "\n" not in found["broker"].detail
+    assert look(folders, offline=True)["devices"].state == "skipped"
+
+
+def test_a_nearly_full_disk_is_found(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ems_dash.doctor.LEAST_FREE_BYTES", 10**18)
+    assert look(folders)["disk"].state == "failed"
+
+
+def test_the_command_tells_and_its_exit_code_says_whether_all_is_well(
+    folders: tuple[Path, Path], free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["doctor", f"--config={folders[0]}", f"--data={folders[1]}", f"--port={free_port}"]
+    assert main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    (folders[0] / "secrets" / "audit-key").chmod(0o644)
+    assert main(argv) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL secrets" in printed
+    assert "-> chmod 600" in printed
