@@ -27,6 +27,7 @@ from ems_dash.api.account_routes import register_account_api
 from ems_dash.api.audit_routes import register_audit_api
 from ems_dash.api.install import install_api
 from ems_dash.app import create_app
+from ems_dash.audit_page import register_audit_page
 from ems_dash.auth.web import open_accounts, serve_accounts
 from ems_dash.logs import ProgramLog
 from ems_dash.operation import install_operation
@@ -100,6 +101,7 @@ def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
     install_api(server, engine, config.site.id)
     register_audit_api(server, audit)
     register_account_api(server, accounts)
+    register_audit_page(server, audit, access)
     install_operation(
         server, engine, data_dir=options.data_dir, sessions=lambda: len(accounts.sessions())
     )

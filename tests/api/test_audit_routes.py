@@ -256,6 +256,17 @@ def test_a_question_that_makes_no_sense_is_refused(program: Program, query: str)
     assert answer.get_json()["error"]["code"] == "invalid_request"
 
 
+def test_admins_see_it_on_a_page_where_nothing_that_was_typed_is_html(program: Program) -> None:
+    program.ask("POST", "/api/notifications/test", json={"channel": "<script>alert(1)</script>"})
+    text = program.ask("GET", "/settings/audit?action=notification.").get_data(as_text=True)
+    assert "notification.test" in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    assert program.ask("GET", "/settings/audit", "operator").status_code == 403
+    older = program.ask("GET", "/settings/audit?before=3&outcome=odd").get_data(as_text=True)
+    assert "plan.request" not in older
+
+
 def test_the_chain_of_all_that_is_whole_and_the_command_says_so(
     program: Program, capsys: pytest.CaptureFixture[str]
 ) -> None:
