@@ -54,6 +54,8 @@ CHANGES: Final[dict[str, tuple[Any, str]]] = {
 READS: Final = {
     "POST /api/sql": "answers a question",
     "POST /api/history/imports/cancel": "ends what an entry says was started",
+    "POST /api/backtests": "computes beside the site",
+    "DELETE /api/backtests/<number>": "ends or forgets such a computation",
 }
 """Routes that change nothing although they are not GET, and why."""
 
