@@ -10,7 +10,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test deploy-test image-test newcomer clean lock audit sbom
+.PHONY: run test lint bench docs reference crash-test fuzz soak deploy-test image-test newcomer \
+	clean lock audit sbom
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
@@ -18,7 +19,7 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
-		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git
+		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git curl:curl
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
@@ -63,6 +64,14 @@ deploy-test: $(VENV)/.test
 # Builds the image with buildah and runs it with runc as the composition does; as root.
 image-test:
 	@scripts/image_check.sh $(ARGS)
+
+# Right and wrong requests made from the API document, by nobody and every role.
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.fuzz_api $(ARGS)
+
+# 50 clients poll the demo program and 30 listen to its events, for ten minutes.
+soak: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.soak $(ARGS)
 
 # From an empty Debian to the first plan, as root; needs the internet and some minutes.
 newcomer:

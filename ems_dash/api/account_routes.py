@@ -100,6 +100,8 @@ class TokenAnswer(ApiModel):
     token: str
 
 
+_NO_USER = {404: "There is no such user."}
+_NO_TOKEN = {404: "There is no such token, or it belongs to somebody else."}
 _NAME = Text("name", "Name of the user.")
 _KEY = Text("key", "Key of the token, the part between `ems_` and its secret.")
 
@@ -136,7 +138,9 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.post("/api/users/<name>")
     @needs(Role.ADMIN)
-    @described("accounts", UserAnswer, body=UserChange, path={"name": _NAME}, site=False)
+    @described(
+        "accounts", UserAnswer, body=UserChange, path={"name": _NAME}, errors=_NO_USER, site=False
+    )
     def change_user(name: str) -> Response:
         """Change role or state of a user, give a new password, end all sessions."""
         asked = parsed_body(UserChange, hint='Send {"role": "viewer"} or {"disabled": true}.')
@@ -155,7 +159,7 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.delete("/api/users/<name>")
     @needs(Role.ADMIN)
-    @described("accounts", UserAnswer, path={"name": _NAME}, site=False)
+    @described("accounts", UserAnswer, path={"name": _NAME}, errors=_NO_USER, site=False)
     def remove_user(name: str) -> Response:
         """Remove a user, with his sessions and tokens."""
         accounts.remove_user(name, _actor())
@@ -201,7 +205,7 @@ def register_account_api(server: Flask, accounts: Accounts) -> None:
 
     @api.delete("/api/tokens/<key>")
     @needs(Role.VIEWER, named=True)
-    @described("accounts", TokensAnswer, path={"key": _KEY}, site=False)
+    @described("accounts", TokensAnswer, path={"key": _KEY}, errors=_NO_TOKEN, site=False)
     def remove_token(key: str) -> Response:
         """Withdraw a token; it lets nobody in from now on."""
         me = require(Role.VIEWER)

@@ -14,7 +14,7 @@ from flask import Flask
 from pydantic import BaseModel
 from werkzeug.routing import Rule
 
-from ems_dash.api.parameters import SITE, Parameter, check_names
+from ems_dash.api.parameters import SITE, Parameter, check_query
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -84,7 +84,7 @@ def described(
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def held(*args: P.args, **kwargs: P.kwargs) -> R:
-            check_names(known)
+            check_query(known)
             return view(*args, **kwargs)
 
         setattr(held, _ATTRIBUTE, route)

@@ -184,11 +184,8 @@ def _responses(rule: Rule, role: Role | None, route: Route, refs: dict[Key, Any]
     if route.answer is not None and only is None:
         content[JSON] = {"schema": refs[(route.answer, "serialization")]}
     for media in route.media if only is None else (only,):
-        content[media] = {"schema": {"type": "string"} if media.startswith("text/") else {}}
-        if route.events:
-            content[media]["x-ems-events"] = [
-                refs[(model, "serialization")] for model in route.events
-            ]
+        schema: dict[str, Any] = {"type": "string"} if media.startswith("text/") else {}
+        content[media] = {"schema": _event(route, refs) if route.events else schema}
     good: dict[str, Any] = {"description": _meaning(route), "content": content}
     if route.revalidated:
         good["headers"] = {"ETag": {"schema": {"type": "string"}, "required": True}}
@@ -196,23 +193,42 @@ def _responses(rule: Rule, role: Role | None, route: Route, refs: dict[Key, Any]
     if route.revalidated:
         found["304"] = {"description": "It is still what `If-None-Match` names."}
     for status, (model, meaning) in route.also.items():
-        schema = refs[(model, "serialization")]
-        found[str(status)] = {"description": meaning, "content": {JSON: {"schema": schema}}}
+        content = {JSON: {"schema": refs[(model, "serialization")]}}
+        found[str(status)] = {"description": meaning, "content": content}
     errors = dict(_EVERYWHERE)
     errors |= _PROTECTED if role is not None else {}
     errors |= _WITH_BODY if route.body is not None else {}
     errors |= {404: "There is no such site."} if _has_site(route) else {}
-    schema = refs[(ErrorAnswer, "serialization")]
+    shape = refs[(ErrorAnswer, "serialization")]
     for status, meaning in sorted((errors | dict(route.errors)).items()):
         if str(status) in found:
             variants = found[str(status)]["content"][JSON]
-            variants["schema"] = {"anyOf": [variants["schema"], schema]}
+            variants["schema"] = {"anyOf": [variants["schema"], shape]}
             found[str(status)]["description"] += f" Or: {meaning}"
             continue
-        found[str(status)] = {"description": meaning, "content": {JSON: {"schema": schema}}}
+        found[str(status)] = {"description": meaning, "content": {JSON: {"schema": shape}}}
         if status in _HEADERS:
             found[str(status)]["headers"] = _HEADERS[status]
     return dict(sorted(found.items()))
+
+
+def _event(route: Route, refs: dict[Key, Any]) -> dict[str, Any]:
+    """Return what one event of a stream looks like; its data is JSON of one of the models."""
+    models = [refs[(model, "serialization")] for model in route.events]
+    return {
+        "type": "object",
+        "description": "One event of the stream.",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string"},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": {"anyOf": models},
+            },
+        },
+    }
 
 
 def _meaning(route: Route) -> str:

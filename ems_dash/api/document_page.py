@@ -57,6 +57,14 @@ def type_words(schema: Mapping[str, Any]) -> Markup:
     if "const" in schema:
         return Markup("<code>{}</code>").format(schema["const"])  # nosec B704
     kind = schema.get("type", "anything")
+    if "contentSchema" in schema:
+        return Markup("JSON of ") + type_words(schema["contentSchema"])
+    if kind == "object" and "properties" in schema:
+        inside = (
+            Markup("<code>{}</code>: {}").format(name, type_words(of))
+            for name, of in schema["properties"].items()
+        )
+        return Markup("; ").join(inside)
     if kind == "array":
         return Markup("list of ") + type_words(schema.get("items", {}))  # nosec B704
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):

@@ -39,6 +39,14 @@ class Parameter(Protocol):
         """Return what its text must look like, as JSON Schema."""
         ...
 
+    def read(self) -> Any:
+        """Return its value in the current request.
+
+        Raises:
+            InvalidRequestError: It is not as `schema` says.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WholeNumber:
@@ -228,11 +236,13 @@ class Text:
 SITE: Final = Text("site", "Id of the site; left out, the one site of the installation.")
 
 
-def check_names(known: tuple[Parameter, ...]) -> None:
-    """Refuse a query with a parameter that is none of `known`, or one given twice.
+def check_query(known: tuple[Parameter, ...]) -> None:
+    """Refuse a query that is not made of `known` parameters as they must be, each once.
+
+    Also those that the answer would not depend on this time: a mistake is always said.
 
     Raises:
-        InvalidRequestError: There is one.
+        InvalidRequestError: A parameter is not known, given twice, or not possible.
     """
     names = [parameter.name for parameter in known]
     for name, texts in request.args.lists():
@@ -246,3 +256,5 @@ def check_names(known: tuple[Parameter, ...]) -> None:
             raise InvalidRequestError(
                 f"{name} is given {len(texts)} times.", field=name, hint="Give it once."
             )
+    for parameter in known:
+        parameter.read()
