@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 THREADS = 64
 KEEPALIVE_S = 30
 GRACEFUL_TIMEOUT_S = 1
+"""How long the worker lingers over open connections."""
+
+STOP_TIMEOUT_S = 12
+"""How long the master waits for the worker: the engine's safe stop must not be cut off."""
 
 LOG_FOLDER = "logs"
 """In the data folder, unless another is named."""
@@ -134,7 +138,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
             "worker_class": "gthread",
             "threads": THREADS,
             "keepalive": KEEPALIVE_S,
-            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            "graceful_timeout": STOP_TIMEOUT_S,
             "timeout": 60,
             "loglevel": "warning",
             "proc_name": "ems-dash",
@@ -156,6 +160,8 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         return server
 
     def _start_engine(self, worker: Any) -> None:
+        # Master and worker read one setting; here, after the fork, it is the worker's own.
+        worker.cfg.set("graceful_timeout", GRACEFUL_TIMEOUT_S)
         engine = self._engine
         if engine is None:
             return
