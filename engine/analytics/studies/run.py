@@ -22,7 +22,7 @@ from engine.analytics.studies.store import UnitStore
 from engine.analytics.studies.units import Failure, Outcome, Unit, carry_out
 from engine.domain.errors import BacktestCancelledError, BacktestError
 
-CLUSTER_TIMEOUT_S = 30.0
+CLUSTER_TIMEOUT_S = 60.0
 """How long a cluster may take to answer and to have a worker."""
 
 
@@ -190,12 +190,17 @@ def _client(address: str) -> Any:
             value=address,
             hint="Install it with: pip install distributed",
         ) from exc
+    client = None
     try:
-        return distributed.Client(address, timeout=CLUSTER_TIMEOUT_S)
+        client = distributed.Client(address, timeout=CLUSTER_TIMEOUT_S)
+        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
+        return client
     except (OSError, ValueError) as exc:
+        if client is not None:
+            client.close()
         raise BacktestError(
-            f"The cluster does not answer: {exc}.",
+            f"The cluster does not answer, or has no worker: {exc}.",
             field="cluster",
             value=address,
-            hint="Give the address of a running Dask scheduler, like tcp://10.0.0.5:8786.",
+            hint="Give the address of a Dask scheduler with a worker, like tcp://10.0.0.5:8786.",
         ) from exc
