@@ -216,10 +216,11 @@
     return noUpdate();
   }
 
-  // Charts take a moment to take over a new figure or new points.
+  // Charts take a moment to take over a new figure or new points, the first ones much longer.
   function drawSparksSoon() {
-    window.setTimeout(drawSparks, 400);
-    window.setTimeout(drawSparks, 1500);
+    [400, 1500, 4000, 10000].forEach(function (afterMs) {
+      window.setTimeout(drawSparks, afterMs);
+    });
     return noUpdate();
   }
 

@@ -12,6 +12,7 @@ import dash
 import flask
 import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotly's encoder)
 
+from ems_dash import web_manifest
 from ems_dash.api.answers import STATUS_OF_CODE, error
 from ems_dash.auth.access import (
     CSRF_COOKIE,
@@ -54,6 +55,8 @@ INDEX = """<!DOCTYPE html>
 <meta name="color-scheme" content="light dark">
 <script src="{theme_init}"></script>
 <link rel="icon" type="image/svg+xml" href="{favicon}">
+<link rel="apple-touch-icon" href="{touch_icon}">
+<link rel="manifest" href="{manifest}">
 {{%css%}}
 </head>
 <body>
@@ -110,6 +113,8 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
             theme_colour=PALETTES[theme]["surface"],
             theme_init=self._versioned("theme-init.js"),
             favicon=self._versioned("favicon.svg"),
+            touch_icon=self._versioned("icons/icon-192.png"),
+            manifest=web_manifest.PATH,
             noscript=escape(t("app.noscript", lang)),
         )
         for name, value in parts.items():
@@ -173,6 +178,7 @@ def create_app(
     install_headers(app)
     _add_error_answers(app.server)
     set_branding(app.server, branding)
+    web_manifest.register_manifest(app.server)
     register_shell(app, services)
     # By name, because `pages` stands above `ems_dash` in the order of imports.
     for page in importlib.import_module("pages").PAGES:

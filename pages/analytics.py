@@ -16,7 +16,7 @@ import numpy as np
 from dash import Input, Output, State
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import results_figures as fig
@@ -80,7 +80,7 @@ class _Results:
         try:
             results = self._results(moment, period, baseline, picture, look)
         except EmsError as exc:
-            body: list[Any] = [ui.empty(t("results.failed", lang), str(exc))]
+            body: list[Any] = [ui.empty(t("results.failed", lang), said(str(exc), lang))]
         else:
             body = view.body(results, baseline, picture, lang)
         address = {**period.address(), "against": baseline, "heat": picture}
@@ -123,7 +123,7 @@ class _Results:
             quality=_or_note(
                 lambda: analytics.quality(min(period.last, self._today(moment))), None, notes
             ),
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys(said(note, look.lang) for note in notes)),
         )
 
     def _heat_figure(

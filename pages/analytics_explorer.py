@@ -15,21 +15,22 @@ import dash
 from dash import ALL, Input, Output, State, no_update
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import explorer_model as model
 from ems_dash.ui.analytics import explorer_view as view
 from ems_dash.ui.analytics.explorer_figure import explorer_figure, height_px, panels
+from ems_dash.ui.analytics.explorer_values import values_table
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.forecasts.figures import Look
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang
 from engine.domain.errors import EmsError
+from engine.history.series_query import SeriesAnswer
 from pages.analytics_frame import Frame, register_address
 
 _CHART = {"type": "chart", "id": view.CHART}
-_BLANK: dict[str, Any] = {"data": [], "layout": {}}
 
 
 class _Explorer:
@@ -42,7 +43,7 @@ class _Explorer:
     def layout(self, **values: str) -> Any:
         moment = self._frame.moment(request_lang())
         asked = model.asked_of(values, moment.now)
-        picker = view.controls(asked, self._zone(), _BLANK, moment.lang)
+        picker = view.controls(asked, self._zone(), moment.lang)
         return self._frame.page(moment, "explorer", picker)
 
     def move(self, wanted: dict[str, Any], period: dict[str, str]) -> tuple[Any, ...]:
@@ -92,6 +93,56 @@ class _Explorer:
     ) -> tuple[Any, ...]:
         """Return the chart, the figures beside it and the address of what is chosen."""
         zone, look = self._zone(), Look(theme, lang, request_is_narrow())
+        asked = self._asked(period, groups, choice)
+        address, chosen = asked.address(), view.chosen_text(asked.signals, lang)
+        if not asked.signals:
+            nothing = ui.empty(t("explorer.none", lang), t("explorer.none_hint", lang))
+            return _without_chart([nothing], chosen, address)
+        try:
+            answer = self._answer(asked)
+        except EmsError as exc:
+            failed = ui.empty(t("explorer.failed", lang), said(str(exc), lang))
+            return _without_chart([failed], chosen, address)
+        if not any(one.n for one in (*answer.series.values(), *answer.earlier.values())):
+            nothing = ui.empty(t("explorer.empty", lang), t("explorer.empty_hint", lang))
+            return _without_chart([nothing], chosen, address)
+        height = height_px(len(panels(answer.series)), narrow=look.narrow)
+        return (
+            view.chart(
+                explorer_figure(answer, asked.since, asked.until, zone, look),
+                view.summary(answer, zone, lang),
+                lang,
+            ),
+            {"height": f"{height}px"},
+            False,
+            view.caption(answer, zone, lang),
+            view.legend(answer, lang),
+            view.body(answer, asked, lang),
+            chosen,
+            address,
+        )
+
+    def values(
+        self,
+        clicks: int | None,
+        period: dict[str, str],
+        groups: list[list[str] | None],
+        choice: dict[str, str],
+        lang: str,
+    ) -> Any:
+        """Return every value drawn as a table, when it is opened."""
+        asked = self._asked(period, groups, choice)
+        if not clicks or not asked.signals:
+            return no_update
+        try:
+            answer = self._answer(asked)
+        except EmsError as exc:
+            return ui.empty(t("explorer.failed", lang), said(str(exc), lang))
+        return values_table(answer, self._zone(), lang, decimals=view.decimals)
+
+    def _asked(
+        self, period: dict[str, str], groups: list[list[str] | None], choice: dict[str, str]
+    ) -> model.Asked:
         names = [name for group in groups for name in group or ()]
         asked = replace(
             model.asked_of({**period, **choice}, self._services.now()),
@@ -101,38 +152,18 @@ class _Explorer:
         since, until = model.parsed(period["from"]), model.parsed(period["to"])
         if since is not None and until is not None:
             asked = replace(asked, since=since, until=until, preset=period["range"])
-        address, chosen = asked.address(), view.chosen_text(asked.signals, lang)
-        if not asked.signals:
-            nothing = ui.empty(t("explorer.none", lang), t("explorer.none_hint", lang))
-            return _without_chart([nothing], chosen, address)
-        try:
-            site_id = self._services.snapshot().site.site_id
-            answer = self._services.history.series(asked.query(site_id, narrow=look.narrow))
-        except EmsError as exc:
-            failed = ui.empty(t("explorer.failed", lang), str(exc))
-            return _without_chart([failed], chosen, address)
-        if not any(one.n for one in (*answer.series.values(), *answer.earlier.values())):
-            nothing = ui.empty(t("explorer.empty", lang), t("explorer.empty_hint", lang))
-            return _without_chart([nothing], chosen, address)
-        height = height_px(len(panels(answer.series)), narrow=look.narrow)
-        return (
-            explorer_figure(answer, asked.since, asked.until, zone, look),
-            {"height": f"{height}px"},
-            False,
-            view.caption(answer, zone, lang),
-            view.summary(answer, zone, lang),
-            view.legend(answer, lang),
-            view.body(answer, asked, lang),
-            chosen,
-            address,
-        )
+        return asked
+
+    def _answer(self, asked: model.Asked) -> SeriesAnswer:
+        site_id = self._services.snapshot().site.site_id
+        return self._services.history.series(asked.query(site_id, narrow=request_is_narrow()))
 
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self._services.history.timezone)
 
 
 def _without_chart(body: list[Any], chosen: str, address: dict[str, str]) -> tuple[Any, ...]:
-    return _BLANK, {}, True, "", "", None, body, chosen, address
+    return None, {}, True, "", None, body, chosen, address
 
 
 def register(app: dash.Dash, services: Services) -> None:
@@ -170,11 +201,10 @@ def register(app: dash.Dash, services: Services) -> None:
     )(page.move)
     app.callback(
         output=[
-            Output(_CHART, "figure", allow_duplicate=True),
+            Output("ex-plot", "children"),
             Output("ex-plot", "style"),
             Output("ex-card", "hidden"),
             Output("ex-caption", "children"),
-            Output(f"{view.CHART}-summary", "children"),
             Output("ex-legend", "children"),
             Output("an-body-explorer", "children"),
             Output("ex-chosen", "children"),
@@ -190,6 +220,20 @@ def register(app: dash.Dash, services: Services) -> None:
             "theme": State("theme", "data"),
             "lang": State("lang", "data"),
         },
-        prevent_initial_call="initial_duplicate",
         role=Role.VIEWER,
     )(page.fill)
+    app.callback(
+        output=Output("ex-values", "children"),
+        inputs={
+            "clicks": Input("ex-values-open", "n_clicks"),
+            "period": State("ex-range", "data"),
+            "groups": State({"type": "ex-group", "id": ALL}, "value"),
+            "choice": {
+                "step": State("ex-step", "value"),
+                "compare": State("ex-compare", "value"),
+            },
+            "lang": State("lang", "data"),
+        },
+        prevent_initial_call=True,
+        role=Role.VIEWER,
+    )(page.values)

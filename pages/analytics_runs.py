@@ -8,7 +8,7 @@ import dash
 from dash import Input, Output, State
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import runs_view as view
@@ -39,7 +39,7 @@ class _Runs:
         try:
             runs = self._services.analytics.runs(period)
         except EmsError as exc:
-            return [ui.empty(t("results.failed", lang), str(exc))], {}
+            return [ui.empty(t("results.failed", lang), said(str(exc), lang))], {}
         body = view.body(runs, wanted, self._frame.moment(lang))
         return body, {"days": str(period), "show": wanted}
 

@@ -15,7 +15,7 @@ import numpy as np
 from dash import MATCH, ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.branding import window_title
@@ -126,22 +126,22 @@ class _Forecasts:
         try:
             scores = self._services.forecast_accuracy(NOTE_DAYS)
         except EmsError as exc:
-            return tuple([str(exc)] for _ in SERIES)
+            return tuple([said(str(exc), lang)] for _ in SERIES)
         out = []
         for series in SERIES:
             forecast = forecasts.get(series.signal)
             entry = words.in_use(scores, series, forecast)
-            said = [words.bias_note(series, entry, NOTE_DAYS, lang)] if forecast else []
-            said.append(words.naive_note(entry, lang))
-            out.append([text for text in said if text])
-        return tuple(view.notes_part(said) for said in out)
+            notes = [words.bias_note(series, entry, NOTE_DAYS, lang)] if forecast else []
+            notes.append(words.naive_note(entry, lang))
+            out.append([text for text in notes if text])
+        return tuple(view.notes_part(notes) for notes in out)
 
     def accuracy(self, days: int | str, signal: str, theme: str, lang: str) -> list[Any]:
         period = int(days) if int(days) in PERIODS_DAYS else FIRST_DAYS
         try:
             scores = self._services.forecast_accuracy(period)
         except EmsError as exc:
-            return [ui.empty(t("accuracy.failed", lang), str(exc))]
+            return [ui.empty(t("accuracy.failed", lang), said(str(exc), lang))]
         look = Look(theme, lang, request_is_narrow())
         return accuracy(scores, series_of(signal), period, look)
 
@@ -220,7 +220,7 @@ class _Forecasts:
                 chosen = _moved(dash.ctx.triggered_id, stored, chosen, asked, moment)
             back = self._looked_back(moment, series, stored, chosen, look)
         except EmsError as exc:
-            back = _nothing(moment, look, str(exc))
+            back = _nothing(moment, look, said(str(exc), look.lang))
         choice = back.choice
         return (
             view.day_options(choice, lang),
@@ -262,7 +262,7 @@ class _Forecasts:
                 series.signal, forecast.start, min(forecast.end, moment.now)
             )
         except EmsError as exc:
-            return ui.empty(str(exc))
+            return ui.empty(said(str(exc), lang))
         actual = came.at(forecast.start, forecast.n_steps)
         return view.table(
             words.hourly_rows(series, forecast, actual, moment.tz, lang), series, lang
@@ -276,7 +276,7 @@ class _Forecasts:
             stored = self._vintages(series, moment)
             return self._looked_back(moment, series, stored, vin.nearest(stored, wanted), look)
         except EmsError as exc:
-            return _nothing(moment, look, str(exc))
+            return _nothing(moment, look, said(str(exc), look.lang))
 
     def _vintages(self, series: ForecastSeries, moment: Moment) -> list[ForecastHeader]:
         archive = self._services.forecast_archive

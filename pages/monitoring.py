@@ -13,7 +13,7 @@ from dash import ALL, ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.access import may
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.fields import ShownTexts
@@ -128,7 +128,7 @@ class _Monitoring:
         try:
             seen = self._services.acknowledge(name)
         except EmsError as exc:
-            return str(exc)
+            return said(str(exc), lang)
         if not seen:
             return t("alarms.said_none", lang)
         return t("alarms.said", lang, n=len(seen))
@@ -140,7 +140,7 @@ class _Monitoring:
         try:
             result = self._services.notifications.test(str(dash.ctx.triggered_id["id"]))
         except EmsError as exc:
-            return str(exc)
+            return said(str(exc), lang)
         return channels.result_text(result, lang)
 
     def _alarm_rows(self, moment: Moment) -> list[alarms.AlarmRow]:

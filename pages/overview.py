@@ -14,7 +14,7 @@ from dash import ALL, ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.access import actor, may
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui import hand_view, strategy_model, strategy_view, why_view
@@ -136,19 +136,19 @@ class _Overview:
         try:
             if dash.ctx.triggered_id == "ov-choice-auto":
                 self._services.choose_automatically()
-                said = t("choice.said_auto", lang)
+                done = t("choice.said_auto", lang)
             else:
                 until = moment.now + timedelta(hours=int(hours))
                 self._services.choose_strategy(StrategyKey(strategy), until)
-                said = t(
+                done = t(
                     "choice.said_manual",
                     lang,
                     strategy=label("strategy", strategy, lang),
                     until=strategy_model.until_text(until, moment.now, moment.tz, lang),
                 )
         except EmsError as exc:
-            return str(exc), no_update
-        return said, self._choice(moment)
+            return said(str(exc), lang), no_update
+        return done, self._choice(moment)
 
     def control_by_hand(
         self,
@@ -173,7 +173,7 @@ class _Overview:
         except ValueError:
             return t("hand.no_power", lang)
         except EmsError as exc:
-            return str(exc)
+            return said(str(exc), lang)
         return t("hand.said_start", lang)
 
     def _choice(self, moment: Moment) -> list[Any]:

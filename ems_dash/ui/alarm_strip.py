@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from dash import dcc, html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.overview_model import SEVERITY_KIND, ListEntry
@@ -41,7 +41,7 @@ def _entry(view: AlarmView, tz: ZoneInfo, lang: str) -> ListEntry:
         text=f"{text} · {seen}",
         kind=SEVERITY_KIND[view.severity] if view.active else "info",
         word=label("severity", view.severity, lang) if view.active else t("alarm.over", lang),
-        hint=view.message or "",
+        hint=said(view.message, lang),
     )
 
 

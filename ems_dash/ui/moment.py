@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.ui import format as fmt
 from engine.domain.sample import Quality, Sample
 from engine.domain.snapshot import EngineSnapshot
+
+_NEXT_ATTEMPT = re.compile(r", next attempt in [\d.]+ s")
 
 STALE_AFTER_CYCLES = 3
 """So many control cycles without one completed: what the page shows is no longer now."""
@@ -63,11 +66,16 @@ class Reading:
     reason: str
 
 
+def calm_reason(reason: str | None, lang: str) -> str:
+    """Return why a value is not good, without the seconds until the next attempt, which tick."""
+    return said(_NEXT_ATTEMPT.sub("", reason or ""), lang)
+
+
 def reading(sample: Sample | None, now: datetime, lang: str) -> Reading:
     """Return how to show `sample` at `now` (the time of the cycle, UTC)."""
     if sample is None:
         return Reading(None, True, "", "")
-    reason = sample.reason or ""
+    reason = calm_reason(sample.reason, lang)
     if sample.value is None:
         return Reading(None, True, t("mark.no_value", lang), reason)
     if sample.quality is Quality.STALE:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
@@ -188,7 +188,8 @@ def why_no_plan(snapshot: EngineSnapshot, lang: str) -> str:
     for step in snapshot.health:
         if not step.ok and step.last_error and step.name in ("plan", "prices", "forecast"):
             # All of it stands among the remarks above.
-            return f"{label('step', step.name, lang)}: {first_sentence(step.last_error)}"
+            error = said(first_sentence(step.last_error), lang)
+            return f"{label('step', step.name, lang)}: {error}"
     if snapshot.state_reason and snapshot.state_reason != "no_plan":
         return label("reason", snapshot.state_reason, lang)
     return t("plan.first_running", lang)
@@ -401,20 +402,20 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
     entries = [
         ListEntry(
             title=label("notice", notice.code, lang),
-            text=notice.detail or "",
+            text=said(notice.detail, lang),
             kind=SEVERITY_KIND.get(notice.severity, "warn"),
             word=label("severity", notice.severity, lang),
         )
         for notice in snapshot.notices
         if notice.code not in SAID_BY_BADGES
     ]
-    said = {
+    told = {
         name for notice in snapshot.notices for name in _SAID_BY.get(notice.code.split("_")[0], ())
     }
     entries += [
         _failed_step(step, snapshot, lang)
         for step in snapshot.health
-        if not step.ok and step.name not in said
+        if not step.ok and step.name not in told
     ]
     if snapshot.plan is not None:
         entries += [
@@ -443,7 +444,7 @@ def _failed_step(step: StepHealth, snapshot: EngineSnapshot, lang: str) -> ListE
     name = label("step", step.name, lang)
     return ListEntry(
         title=t("step.failed", lang, step=name),
-        text=f"{step.last_error or t('step.no_message', lang)} ({since})",
+        text=f"{said(step.last_error, lang) or t('step.no_message', lang)} ({since})",
         kind="alarm" if step.name == "control" else "warn",
         word=label("severity", "alarm" if step.name == "control" else "warning", lang),
     )
@@ -469,7 +470,9 @@ def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         out.append(
             ListEntry(
                 title=link.name,
-                text=link.reason if link.reason and link.state != "online" else " · ".join(facts),
+                text=said(link.reason, lang)
+                if link.reason and link.state != "online"
+                else " · ".join(facts),
                 kind=LINK_KIND.get(link.state, "warn"),
                 word=label("link", link.state, lang),
                 hint=" · ".join([link.endpoint, *facts]),

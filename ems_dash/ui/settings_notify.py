@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import t
+from ems_dash.i18n import said, t
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import NOTIFICATIONS
@@ -51,7 +51,7 @@ def _running(form: FormState, channels: Sequence[ChannelStatus]) -> Any:
                     t(f"set.channel.{channel.state}", lang),
                     className=f"pill pill-small pill-{_PILL.get(channel.state, 'info')}",
                 ),
-                html.Span(channel.last_error or "", className="set-none", lang="en"),
+                html.Span(said(channel.last_error, lang), className="set-none"),
                 forms.button(t("set.channel.test", lang), channel_id(channel.name), small=True)
                 if form.editable
                 else None,

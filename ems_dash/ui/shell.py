@@ -45,6 +45,7 @@ def shell(services: Services) -> Any:
             ),
             session_texts(lang),
             html.Main(dash.page_container, id="main", tabIndex="-1"),
+            html.Div(id="toasts", className="toasts", **{"aria-hidden": "true"}),
             _footer(lang, fields),
         ],
         id="shell",

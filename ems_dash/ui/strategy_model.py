@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import format as fmt
 from engine.domain.control import ManualOrder
 from engine.domain.forecast import LOAD_SIGNAL, PRICE_SIGNAL, PV_SIGNAL, Forecast
@@ -79,7 +79,7 @@ def _row(
         share_percent=share,
         loss=saving is not None and saving < 0.0,
         facts=_facts(candidate, lang),
-        reason=candidate.reason or "",
+        reason=said(candidate.reason, lang),
     )
 
 
@@ -150,7 +150,7 @@ def behind_plan(
     if plan is None:
         return []
     rows = [
-        (t(f"behind.{_ROW_OF_SIGNAL[signal]}", lang), forecasts[signal].method)
+        (t(f"behind.{_ROW_OF_SIGNAL[signal]}", lang), said(forecasts[signal].method, lang))
         for signal in (PRICE_SIGNAL, LOAD_SIGNAL, PV_SIGNAL)
         if signal in forecasts
     ]

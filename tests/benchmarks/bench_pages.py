@@ -22,6 +22,7 @@ import requests
 
 from ems_dash.ui.live import TICK_MS
 from tests.benchmarks.page_probe import Visit, page_probe
+from tests.support.login import bearer
 from tests.support.process import Program, running
 
 VISITS = 3
@@ -76,12 +77,12 @@ def _show_visits(program: Program) -> dict[str, dict[str, Any]]:
         f"{'main':>7} {'script':>7} {'browser':>8}"
     )
     bodies = {}
-    with page_probe() as warm:
+    with page_probe(bearer()) as warm:
         warm.visit(url + "/", PAGES["/"])
     for path, selector in PAGES.items():
         first, later = [], []
         for _ in range(VISITS):
-            with page_probe() as probe:
+            with page_probe(bearer()) as probe:
                 first.append(probe.visit(url + path, selector))
                 later.append(probe.visit(url + path, selector))
                 if len(first) == VISITS:
@@ -146,6 +147,7 @@ def _one_page(
     program: Program, body: dict[str, Any], delay_s: float, took: list[float], sizes: list[int]
 ) -> None:
     session = requests.Session()
+    session.headers.update(bearer())
     body = json.loads(json.dumps(body))
     url = f"http://127.0.0.1:{program.port}/_dash-update-component"
     time.sleep(delay_s)

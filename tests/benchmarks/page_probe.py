@@ -78,7 +78,7 @@ class Ticks:
 class PageProbe:
     """One browser with an empty cache."""
 
-    def __init__(self, width: int = 1440, height: int = 1000) -> None:
+    def __init__(self, headers: dict[str, str], width: int = 1440, height: int = 1000) -> None:
         options = Options()
         for argument in (
             "--headless",
@@ -92,6 +92,8 @@ class PageProbe:
         # Processor time of the thread, so that a busy machine counts less.
         self._cdp("Performance.enable", timeDomain="threadTicks")
         self._cdp("Page.enable")
+        self._cdp("Network.enable")
+        self._cdp("Network.setExtraHTTPHeaders", headers=headers)
         self._watching: str | None = None
 
     def close(self) -> None:
@@ -157,9 +159,9 @@ class PageProbe:
 
 
 @contextmanager
-def page_probe() -> Iterator[PageProbe]:
-    """Lend a browser with an empty cache."""
-    probe = PageProbe()
+def page_probe(headers: dict[str, str]) -> Iterator[PageProbe]:
+    """Lend a browser with an empty cache that sends `headers` with every request."""
+    probe = PageProbe(headers)
     try:
         yield probe
     finally:

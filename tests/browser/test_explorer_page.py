@@ -80,6 +80,11 @@ def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> No
     assert f"from={since}" in link
     assert "signals=load_kw%2Csoc_percent" in link
 
+    # Every value drawn, for those who do not see the chart.
+    dash_duo.driver.execute_script("document.getElementById('ex-values-open').click()")
+    until(dash_duo, lambda: len(dash_duo.find_elements("#ex-values tbody tr")) > 100)
+    assert "(kW)" in text(dash_duo, "#ex-values thead")
+
     # Another series by hand; then the history cannot be read, and that is said.
     dash_duo.find_element(".ex-signals summary").click()
     dash_duo.driver.find_element(By.CSS_SELECTOR, ".ex-groups input[value='pv_kw']").click()

@@ -232,7 +232,7 @@ def test_stalled_control_loop_is_said_and_recovers(dash_duo: Any) -> None:
 
 def test_missing_plan_says_why(dash_duo: Any) -> None:
     open_page(dash_duo, FakeServices(change=without_plan))
-    assert "Prices for 2026-06-23 are not available" in text(dash_duo, "#ov-steps")
+    assert "Preise für 2026-06-23 liegen nicht vor" in text(dash_duo, "#ov-steps")
     assert text(dash_duo, "#profit-v") == "–"
     assert "Optimierung gestört" in text(dash_duo, "#ov-notices")
 
@@ -249,7 +249,7 @@ def test_device_that_goes_offline_appears_without_reload(dash_duo: Any) -> None:
 
     services.change = unplug
     services.advance(2)
-    until(dash_duo, lambda: "no answer for 12 s" in text(dash_duo, "#ov-devices"))
+    until(dash_duo, lambda: "seit 12 s keine Antwort" in text(dash_duo, "#ov-devices"))
 
 
 def test_silent_server_is_noticed_by_the_page_itself(dash_duo: Any) -> None:

@@ -19,6 +19,7 @@ from plotly.offline import get_plotlyjs_version
 from ui_builders import NOW, minutes, snapshot
 
 from ems_dash.app import ASSETS, create_app
+from engine.config.branding import BrandingConfig
 from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.records import PriceRow
 from engine.domain.series import MeasuredPoint
@@ -192,6 +193,21 @@ def test_the_charts_script_is_ours_and_of_plotlys_version() -> None:
     assert config["serve_locally"] is False
     script = client.get(address).get_data(as_text=True)
     assert f"v{get_plotlyjs_version()}" in script[:200]
+
+
+def test_the_pages_can_be_kept_as_an_application_named_as_the_installation() -> None:
+    branding = BrandingConfig(product_name="Hofwerk Energie")
+    app = create_app(StandingServices(), branding, access=OPEN)
+    client = app.server.test_client()
+    answer = client.get("/manifest.webmanifest", headers={"Accept-Language": "en"})
+    assert answer.mimetype == "application/manifest+json"
+    manifest = answer.get_json()
+    assert (manifest["name"], manifest["lang"]) == ("Hofwerk Energie", "en")
+    for icon in manifest["icons"]:
+        picture = client.get(icon["src"])
+        side = int(icon["sizes"].partition("x")[0])
+        # Width and height stand in the head of a PNG.
+        assert picture.data[16:24] == 2 * side.to_bytes(4, "big")
 
 
 def test_overview_holds_charts_lists_and_only_vendored_icons() -> None:

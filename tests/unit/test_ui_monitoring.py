@@ -184,7 +184,7 @@ def test_an_acknowledged_alarm_says_when_and_by_whom_and_has_no_button() -> None
     )
     (row,) = alarms.alarm_rows(moment(alarms=(seen,)), [])
     assert (row.id, row.seen, row.cleared) == ("", "13:24:08 durch Bediener", "noch aktiv")
-    assert row.detail == "no answer · kommt und geht · 3-mal aufgetreten"
+    assert row.detail == "keine Antwort · kommt und geht · 3-mal aufgetreten"
 
 
 def test_who_may_not_acknowledge_sees_no_button() -> None:

@@ -231,7 +231,8 @@ def test_offline_device_says_why_and_online_device_says_what_it_may() -> None:
     offline = link("pcs", state="offline", reason="no answer for 12 s")
     first, second = model.devices(snapshot(links=(link(), offline)), "de")
     assert (first.word, first.text) == ("online", "simuliert · Schreiben frei")
-    assert (second.word, second.text, second.kind) == ("offline", "no answer for 12 s", "alarm")
+    why = "seit 12 s keine Antwort"
+    assert (second.word, second.text, second.kind) == ("offline", why, "alarm")
 
 
 def test_a_flash_write_budget_is_shown_beside_the_device() -> None:

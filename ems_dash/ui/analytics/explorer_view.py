@@ -23,6 +23,7 @@ from ems_dash.ui.analytics.explorer_model import (
     to_local,
     unit_text,
 )
+from ems_dash.ui.analytics.explorer_values import closed
 from ems_dash.ui.figure_parts import Figure
 from engine.history.series_names import series_name
 from engine.history.series_query import MOST_SIGNALS, Earlier, Series, SeriesAnswer, Step
@@ -50,7 +51,7 @@ FILES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
 """Key, ending and further parameters of each file."""
 
 
-def controls(asked: Asked, zone: ZoneInfo, figure: Figure, lang: str) -> Any:
+def controls(asked: Asked, zone: ZoneInfo, lang: str) -> Any:
     """Return the choices and the place of the chart, which stay while it is filled anew."""
     return html.Div(
         [
@@ -60,7 +61,7 @@ def controls(asked: Asked, zone: ZoneInfo, figure: Figure, lang: str) -> Any:
             ),
             _period(asked, zone, lang),
             _signals(asked.signals, lang),
-            _chart(figure, lang),
+            _chart_card(lang),
         ]
     )
 
@@ -203,22 +204,19 @@ def _option(name: str, lang: str) -> str:
     return f"{text} ({unit_text(unit, lang)})" if unit else text
 
 
-def _chart(figure: Figure, lang: str) -> Any:
-    config = {**ui.chart_config(lang), "doubleClick": False}
+def _chart_card(lang: str) -> Any:
     return html.Section(
         [
             html.Div(
                 [
                     html.H2(t("explorer.title", lang), id="ex-title"),
                     html.Span("", id="ex-caption", className="caption"),
+                    html.Span(t("explorer.busy", lang), className="ex-busy", role="status"),
                 ],
                 className="card-head",
             ),
             html.Div(id="ex-legend"),
-            html.Div(
-                ui.chart(CHART, figure, config, t("explorer.title", lang), "explorer"),
-                id="ex-plot",
-            ),
+            html.Div(id="ex-plot"),
             html.P(t("explorer.hint", lang), className="caption"),
         ],
         id="ex-card",
@@ -226,6 +224,15 @@ def _chart(figure: Figure, lang: str) -> Any:
         hidden=True,
         **{"aria-labelledby": "ex-title"},
     )
+
+
+def chart(figure: Figure, summary: str, lang: str) -> Any:
+    """Return the chart; there is none before its first figure.
+
+    Plotly stumbles when an empty figure is still being drawn while the first real one comes.
+    """
+    config = {**ui.chart_config(lang), "doubleClick": False}
+    return ui.chart(CHART, figure, config, summary, "explorer")
 
 
 def caption(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
@@ -265,8 +272,8 @@ def summary(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
                     "explorer.spoken",
                     lang,
                     series=series_text(one.name, lang),
-                    low=fmt.number(figures.low, _decimals(one.unit), lang),
-                    high=fmt.number(figures.high, _decimals(one.unit), lang),
+                    low=fmt.number(figures.low, decimals(one.unit), lang),
+                    high=fmt.number(figures.high, decimals(one.unit), lang),
                     unit=one.unit,
                 )
             )
@@ -306,6 +313,7 @@ def body(answer: SeriesAnswer, asked: Asked, lang: str) -> list[Any]:
                     className="card-head",
                 ),
                 ui.table(t("explorer.statistics", lang), heads, rows, "as-cards ex-table"),
+                closed(lang),
                 html.Div(
                     [
                         html.A(
@@ -332,7 +340,7 @@ def body(answer: SeriesAnswer, asked: Asked, lang: str) -> list[Any]:
 def _row(
     one: Series, pen: Pen, text: str, *, heads: Sequence[str], lang: str, class_name: str = ""
 ) -> Any:
-    digits = _decimals(one.unit)
+    digits = decimals(one.unit)
     found = one.statistics
     cells = [unit_text(one.unit, lang), *([fmt.NO_VALUE] * (len(HEADS) - 2))]
     if found is not None:
@@ -378,7 +386,7 @@ def _sum(one: Series, lang: str) -> str:
     return " / ".join(parts) or fmt.NO_VALUE
 
 
-def _decimals(unit: str) -> int:
+def decimals(unit: str) -> int:
     if unit == "EUR/kWh":
         return 4
     return 2 if unit in ("kW", "EUR", "Hz", "kWh") else 1

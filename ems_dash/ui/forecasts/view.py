@@ -10,7 +10,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
@@ -194,16 +194,16 @@ def facts_part(
         html.Details(
             [
                 html.Summary(t("forecast.how", lang)),
-                html.P(forecast.method, className="caption", lang="en"),
+                html.P(said(forecast.method, lang), className="caption"),
             ],
             className="more",
         ),
     ]
 
 
-def notes_part(said: Sequence[str]) -> list[Any]:
+def notes_part(notes: Sequence[str]) -> list[Any]:
     """Return sentences about how good a forecast was."""
-    return [html.P(text, className="fc-note") for text in said]
+    return [html.P(text, className="fc-note") for text in notes]
 
 
 def values_table(name: str, lang: str) -> Any:
@@ -422,8 +422,8 @@ def weather_part(
     body: list[Any]
     if weather is None:
         if inputs is not None and inputs.status is not None:
-            said = t(f"weather.state_{inputs.status.state}", lang)
-            body = [ui.empty(said, inputs.status.message)]
+            state = t(f"weather.state_{inputs.status.state}", lang)
+            body = [ui.empty(state, said(inputs.status.message, lang))]
         else:
             model = "" if pv is None else label("model", pv.model, lang)
             hint = t("weather.none_model", lang, model=model) if pv else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import catalogue, label, t
+from ems_dash.i18n import catalogue, label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
@@ -126,7 +126,7 @@ def _seen(view: AlarmView, moment: Moment) -> str:
 
 def message(text: str, lang: str) -> str:
     """Return what was said of an alarm: a reason of the engine in words, all else as it is."""
-    return catalogue(lang).get(f"reason.{text}", text)
+    return catalogue(lang).get(f"reason.{text}") or said(text, lang)
 
 
 def who(name: str, lang: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
@@ -59,7 +59,7 @@ def _channel(channel: ChannelStatus, moment: Moment, *, allowed: bool) -> Any:
                         className="row-label",
                     ),
                     html.Div(_facts(channel, moment), className="row-word"),
-                    html.Div(channel.last_error, className="row-word row-why")
+                    html.Div(said(channel.last_error, moment.lang), className="row-word row-why")
                     if channel.last_error
                     else None,
                 ],
@@ -97,7 +97,7 @@ def result_text(result: NotifyTest, lang: str) -> str:
     """Return what came of a test."""
     if result.ok:
         seconds = fmt.number(result.seconds, 1, lang)
-        said = t("channel.test_ok", lang, target=result.detail, seconds=seconds)
+        came = t("channel.test_ok", lang, target=result.detail, seconds=seconds)
     else:
-        said = t("channel.test_failed", lang, detail=result.detail)
-    return f"{result.channel}: {said}"
+        came = t("channel.test_failed", lang, detail=said(result.detail, lang))
+    return f"{result.channel}: {came}"

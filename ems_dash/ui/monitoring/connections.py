@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
@@ -62,7 +62,7 @@ def _link_fields(stem: str, link: LinkStatus, links: Links, lang: str) -> Fields
         f"{stem}-q": label("link", link.state, lang),
         f"{stem}-q.className": f"pill pill-{LINK_KIND.get(link.state, 'warn')}"
         + (" pill-dot" if link.state == "online" else ""),
-        f"{stem}-r": link.reason or "",
+        f"{stem}-r": said(link.reason, lang),
         f"{stem}-n": fmt.number(link.requests, 0, lang),
         f"{stem}-e": errors,
         f"{stem}-k": _broker_facts(broker, lang) if broker else _kinds(statistics, lang),
@@ -130,7 +130,7 @@ def _task_fields(stem: str, step: StepHealth, moment: Moment) -> Fields:
     return {
         f"{stem}-q": t("connections.task_ok" if step.ok else "connections.task_failing", lang),
         f"{stem}-q.className": "pill pill-ok pill-dot" if step.ok else "pill pill-alarm",
-        f"{stem}-r": step.last_error or "",
+        f"{stem}-r": said(step.last_error, lang),
         f"{stem}-t": last,
         f"{stem}-n": fmt.number(step.restarts, 0, lang),
     }

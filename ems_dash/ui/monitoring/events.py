@@ -9,7 +9,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import catalogue, label, t
+from ems_dash.i18n import catalogue, label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
@@ -38,18 +38,18 @@ def event_text(row: EventRow, lang: str) -> str:
         if found is not None:
             return _state_text(found, lang)
     key = f"event_text.{row.code}"
-    return catalogue(lang).get(key, row.message)
+    return catalogue(lang).get(key) or said(row.message, lang)
 
 
 def _alarm_text(found: re.Match[str], lang: str) -> str:
     title = label("alarm", found["code"], lang)
     if found["subject"]:
         title = f"{title}: {found['subject']}"
-    said = found["text"] or ""
-    if said.startswith("by "):
-        said = t("alarm.by", lang, name=who(said.removeprefix("by "), lang))
-    said = message(said, lang)
-    return f"{title} – {said}" if said else title
+    why = found["text"] or ""
+    if why.startswith("by "):
+        why = t("alarm.by", lang, name=who(why.removeprefix("by "), lang))
+    why = message(why, lang)
+    return f"{title} – {why}" if why else title
 
 
 def _state_text(found: re.Match[str], lang: str) -> str:

@@ -11,7 +11,7 @@ from ems_dash.i18n import label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
-from ems_dash.ui.moment import Moment
+from ems_dash.ui.moment import Moment, calm_reason
 from ems_dash.ui.monitoring import signal_text as text
 from engine.devices.register_view import RegisterReading
 from engine.devices.spec import DeviceSpec
@@ -40,7 +40,7 @@ def register_fields(moment: Moment, rows: Sequence[RegisterReading]) -> Fields:
         out[f"{stem}-u"] = value.unit
         out[f"{stem}-q"] = text.quality_word(row.quality, lang)
         out[f"{stem}-q.className"] = f"pill pill-small pill-{text.QUALITY_KIND[row.quality]}"
-        out[f"{stem}-r"] = text.calm_reason(row.reason)
+        out[f"{stem}-r"] = calm_reason(row.reason, lang)
         out[f"{stem}-a"] = (
             fmt.NO_VALUE
             if row.ts is None

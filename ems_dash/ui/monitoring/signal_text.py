@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,7 +29,6 @@ QUALITY_KIND = {
     Quality.SUBSTITUTED: "info",
 }
 
-_NEXT_ATTEMPT = re.compile(r", next attempt in [\d.]+ s")
 _BALANCE = "balance"
 _NONE = "none"
 
@@ -97,11 +95,6 @@ def source_of(sample: Sample, lang: str) -> str:
     if sample.source == _BALANCE:
         return t("signals.balance", lang)
     return fmt.NO_VALUE if sample.source == _NONE else sample.source
-
-
-def calm_reason(reason: str | None) -> str:
-    """Return why a value is not good, without the seconds until the next attempt, which tick."""
-    return _NEXT_ATTEMPT.sub("", reason or "")
 
 
 def sample_age(sample: Sample, snapshot: EngineSnapshot) -> str:

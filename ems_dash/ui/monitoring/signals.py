@@ -9,7 +9,7 @@ from dash import html
 from ems_dash.i18n import t
 from ems_dash.ui import components as ui
 from ems_dash.ui.fields import Fields
-from ems_dash.ui.moment import Moment
+from ems_dash.ui.moment import Moment, calm_reason
 from ems_dash.ui.monitoring import signal_text as text
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.signals import SIGNALS
@@ -42,7 +42,7 @@ def signal_fields(moment: Moment) -> Fields:
         out[f"{stem}-s"] = text.source_of(sample, lang)
         out[f"{stem}-q"] = text.quality_word(sample.quality, lang)
         out[f"{stem}-q.className"] = f"pill pill-small pill-{text.QUALITY_KIND[sample.quality]}"
-        out[f"{stem}-r"] = text.calm_reason(sample.reason)
+        out[f"{stem}-r"] = calm_reason(sample.reason, lang)
         out[f"{stem}-a"] = text.sample_age(sample, snapshot)
         out[f"{stem}.className"] = "" if sample.usable else "is-muted"
     return out

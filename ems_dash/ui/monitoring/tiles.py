@@ -71,7 +71,7 @@ def _tile(moment: Moment, name: str, signal: str, shown: Reading) -> Fields:
         f"{name}-v": value.text,
         f"{name}-u": value.unit,
         f"{name}-p": shown.mark,
-        f"{name}-p.title": text.calm_reason(shown.reason),
+        f"{name}-p.title": shown.reason,
         f"{name}.className": _class(signal, shown),
         f"{name}-a": origin,
     }

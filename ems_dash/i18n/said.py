@@ -1,0 +1,190 @@
+"""What the engine says in English about devices, sources and values, in German.
+
+The engine and its log speak English. Its messages are put together from few phrases, so phrases
+are translated rather than whole messages; what is not known stays as it was said.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_PHRASES: tuple[tuple[str, str], ...] = (
+    # Connections to devices.
+    (r"\bno answer within ([\d.]+) s", r"keine Antwort innerhalb von \1 s"),
+    (r"\bno answer for ([\d.]+) s", r"seit \1 s keine Antwort"),
+    (r"\bno answer yet\b", "noch keine Antwort"),
+    (r"\bno answer\b", "keine Antwort"),
+    (r"\bnext attempt in ([\d.]+) s", r"nächster Versuch in \1 s"),
+    (
+        r"\bno connection, nothing listens there or it is unreachable",
+        "keine Verbindung: dort hört nichts, oder es ist nicht erreichbar",
+    ),
+    (r"\bthe device closed the connection\b", "das Gerät hat die Verbindung beendet"),
+    (r"\bthe answer is not readable\b", "die Antwort ist nicht lesbar"),
+    (r"\bthe request was cut off\b", "die Anfrage wurde abgebrochen"),
+    (r"\bsent data that nobody asked for\b", "hat ungefragt Daten gesendet"),
+    (r"\bthe line does not fall silent\b", "die Leitung kommt nicht zur Ruhe"),
+    (r"\banswered function (\d+) instead of (\d+)", r"hat Funktion \1 statt \2 beantwortet"),
+    (r"\banswered (\d+) bytes instead of (\d+)", r"hat mit \1 statt \2 Byte geantwortet"),
+    (r"\bnot connected\b", "nicht verbunden"),
+    (r"\bis not configured at\b", "ist nicht eingerichtet an"),
+    (r"\billegal function\b", "Funktion nicht zulässig"),
+    (r"\billegal address\b", "Adresse nicht zulässig"),
+    (r"\billegal value\b", "Wert nicht zulässig"),
+    (r"\bdevice failure\b", "Gerätefehler"),
+    (r"\backnowledged, still working\b", "angenommen, in Arbeit"),
+    (r"\bdevice busy\b", "Gerät beschäftigt"),
+    (r"\bnegative acknowledge\b", "abgelehnt"),
+    (r"\bmemory parity error\b", "Paritätsfehler im Speicher"),
+    (r"\bgateway path unavailable\b", "Gateway ohne Weg zum Gerät"),
+    (r"\bgateway target did not answer\b", "Gerät hinter dem Gateway antwortet nicht"),
+    (r"\bunknown exception\b", "unbekannte Ausnahme"),
+    (r"\(exception (\d+)\)", r"(Ausnahme \1)"),
+    (r"\bunit (\d+) at ", r"Unit \1 an "),
+    (r"\bno time was left\b", "es blieb keine Zeit"),
+    (r"\bthe devices are stopped\b", "die Geräte sind angehalten"),
+    (
+        r"\bno device is enabled for writing; nothing was sent\b",
+        "kein Gerät ist zum Schreiben freigegeben; nichts wurde gesendet",
+    ),
+    (
+        r"\bis not enabled for writing; nothing was sent\b",
+        "ist nicht zum Schreiben freigegeben; nichts wurde gesendet",
+    ),
+    (r"\bnot written yet\b", "noch nicht geschrieben"),
+    (r"\bwaiting for read-back\b", "wartet auf Rücklesen"),
+    (
+        r"\bexpired before it could be carried out\b",
+        "abgelaufen, bevor es ausgeführt werden konnte",
+    ),
+    (r"\binternal error; see the log of EMS Dash\b", "interner Fehler; siehe Protokoll"),
+    (r"\binternal error\b", "interner Fehler"),
+    # Values.
+    (r"\bthe control loop fails\b", "die Regelung ist gestört"),
+    (r"\bwas not read\b", "wurde nicht gelesen"),
+    (r"\bthe device reports 'not available'", "das Gerät meldet „nicht verfügbar“"),
+    (r", which stands for (\S+) while it is idle", r"; im Ruhezustand heißt das \1"),
+    (r"\binvalid scale factor\b", "ungültiger Skalenfaktor"),
+    (r"\bcode (\S+) is not documented\b", r"Code \1 ist nicht dokumentiert"),
+    (r"\bthe value is not finite\b", "der Wert ist nicht endlich"),
+    (r"(\S+) is outside (\S+) to (\S+)", r"\1 liegt außerhalb von \2 bis \3"),
+    (
+        r"\bnegative load: check the direction of meter, PV and battery",
+        "negative Last: Richtung von Zähler, PV und Batterie prüfen",
+    ),
+    (
+        r"\b(\w+) serves this group of values and does not supply it",
+        r"\1 liefert diese "
+        "Wertegruppe, diesen Wert aber nicht",
+    ),
+    # Sources on the internet.
+    (r"\bdid not finish its answer within ([\d.]+) s", r"hat nicht innerhalb von \1 s geantwortet"),
+    (r"\bcould not be reached within ([\d.]+) s", r"war innerhalb von \1 s nicht erreichbar"),
+    (r"\bwas silent for ([\d.]+) s", r"schwieg \1 s lang"),
+    (r"\bcannot be reached\b", "ist nicht erreichbar"),
+    (
+        r"\bits certificate or encryption is not accepted\b",
+        "Zertifikat oder Verschlüsselung wird nicht angenommen",
+    ),
+    (r"\bits name cannot be resolved\b", "der Name ist nicht auflösbar"),
+    (r"\bit refuses the connection\b", "die Verbindung wird abgelehnt"),
+    (r"\bit reset the connection\b", "die Verbindung wurde zurückgesetzt"),
+    (r"\bthe connection broke off\b", "die Verbindung brach ab"),
+    (r"\banswers with status (\d+)", r"antwortet mit Status \1"),
+    (r"\bThe reply of (\S+) is empty\b", r"Die Antwort von \1 ist leer"),
+    (r"\bis left alone for a while\b", "wird eine Weile nicht gefragt"),
+    (
+        r"\bToo many requests; the source is left alone for a while",
+        "Zu viele Anfragen; die Quelle wird eine Weile nicht gefragt",
+    ),
+    (
+        r"\bCheck the internet connection of this machine",
+        "Internetverbindung dieses Rechners prüfen",
+    ),
+    (r"\bCheck the address of this source", "Adresse dieser Quelle prüfen"),
+    (r"\bCheck the key or token of this source", "Schlüssel dieser Quelle prüfen"),
+    (
+        r"\bNo (price|weather) source gave a usable answer",
+        r"Keine Quelle gab eine brauchbare "
+        "Antwort",
+    ),
+    (
+        r"\bThe (price|weather) sources answered, but with nothing",
+        "Die Quellen antworteten, aber ohne Inhalt",
+    ),
+    (r"\bPrices for (\S+) are not available( yet)?", r"Preise für \1 liegen nicht vor"),
+    (r"\bNothing published yet\b", "Noch nichts veröffentlicht"),
+    (r"\bThe program stops\b", "Das Programm wird beendet"),
+    # How a forecast was made.
+    (r"\bmedian of three models\b", "Median aus drei Modellen"),
+    (
+        r"\bmedian of the last (\d+) days, none of the same kind known yet",
+        r"Median der letzten \1 Tage, noch keiner von derselben Art bekannt",
+    ),
+    (r"\bmedian of similar days\b", "Median ähnlicher Tage"),
+    (r"\bmean of recent days\b", "Mittel der letzten Tage"),
+    (r"\bridge regression on (\S+) days", r"Ridge-Regression auf \1 Tagen"),
+    (r"\bmedian of ", "Median aus "),
+    (r"\(measured\)", "(gemessen)"),
+    (r"\(recorded\)", "(aufgezeichnet)"),
+    (r"\brecorded \+ measured\b", "aufgezeichnet + gemessen"),
+    (r"\blast hour decaying over (\S+) h", r"letzte Stunde klingt über \1 h ab"),
+    (r"\blast hour\b", "letzte Stunde"),
+    (r"\b(\d+) of the last 7 days have gaps", r"\1 der letzten 7 Tage mit Lücken"),
+    (
+        r"\bnot enough history for (\w+): (\d+) of (\d+) days",
+        r"zu wenig Historie für \1: "
+        r"\2 von \3 Tagen",
+    ),
+    (r"\bpublished\b", "veröffentlicht"),
+    (r", then ", ", danach "),
+    (r"\bclear-sky envelope\b", "Hüllkurve des klaren Himmels"),
+    (r" x clearness of the last (\d+) days", r" × Klarheit der letzten \1 Tage"),
+    (r"\bno weather\b", "ohne Wetter"),
+    (r"\bown errors of (\d+) days", r"eigene Fehler aus \1 Tagen"),
+    (r"\blonger leads assumed\b", "für längere Vorläufe angenommen"),
+    (
+        r"\bassumed widths, no errors of its own yet",
+        "angenommene Breite, noch keine eigenen Fehler",
+    ),
+    (r"\bassumed widths\b", "angenommene Breite"),
+    (r"\bnot calibrated, (\d+) days of pairs", r"nicht kalibriert, \1 Tage mit Paaren"),
+    (r"\bone scale from (\d+) days", r"ein Faktor aus \1 Tagen"),
+    (r"\bslot factors from (\d+) days", r"Faktoren je Tageszeit aus \1 Tagen"),
+    (r"\blearned residual\b", "gelernter Rest"),
+    (
+        r"\bfrom (\S+ \S+) UTC, where the weather forecast ends",
+        r"ab \1 UTC, wo die "
+        "Wetterprognose endet",
+    ),
+    (r"\b([\d.]+) h old\b", r"\1 h alt"),
+    (r"\(because: ", "(weil: "),
+    (r"\b(\w+) failed: ", r"\1 gescheitert: "),
+    # Broker, channels.
+    (r"\bconnection refused\b", "Verbindung abgelehnt"),
+    (r"\bConnection refused\b", "Verbindung abgelehnt"),
+    (r"\btimed out\b", "Zeit überschritten"),
+    # Plans and orders.
+    (
+        r"\bthe plan failed its independent check\b",
+        "der Plan bestand die unabhängige Prüfung nicht",
+    ),
+    (r"\bis beyond the battery's\b", "übersteigt die Batterie mit"),
+    (r"\bThe history is being reopened\b", "Die Historie wird neu geöffnet"),
+)
+
+
+@cache
+def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), text) for pattern, text in _PHRASES)
+
+
+def said(message: str | None, lang: str) -> str:
+    """Return a message of the engine in `lang` as far as its phrases are known; empty for None."""
+    text = message or ""
+    if lang != "de":
+        return text
+    for pattern, german in _rules():
+        text = pattern.sub(german, text)
+    return text

@@ -1,0 +1,49 @@
+"""What the engine says in English is German on a German page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ems_dash.i18n import said
+from engine.devices.link import describe_exception
+
+ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|illegal|last|by)\b")
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        (
+            "unit 1 at 10.0.0.5:502: no answer within 2 s, next attempt in 1.2 s.",
+            "Unit 1 an 10.0.0.5:502: keine Antwort innerhalb von 2 s, nächster Versuch in 1.2 s.",
+        ),
+        (
+            "api.awattar.at cannot be reached: its name cannot be resolved. "
+            "Check the internet connection of this machine.",
+            "api.awattar.at ist nicht erreichbar: der Name ist nicht auflösbar. "
+            "Internetverbindung dieses Rechners prüfen.",
+        ),
+        ("soc_percent: 120 is outside 0 to 100", "soc_percent: 120 liegt außerhalb von 0 bis 100"),
+        (
+            "median of the last 6 days, none of the same kind known yet (measured)",
+            "Median der letzten 6 Tage, noch keiner von derselben Art bekannt (gemessen)",
+        ),
+    ],
+)
+def test_sentences_of_the_engine_are_translated_by_their_phrases(english: str, german: str) -> None:
+    assert said(english, "de") == german
+    assert said(english, "en") == english
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 99])
+def test_every_exception_of_modbus_has_german_words(code: int) -> None:
+    german = said(describe_exception(code), "de")
+    assert f"(Ausnahme {code})" in german
+    assert not ENGLISH.search(german)
+
+
+def test_what_is_not_known_stays_and_nothing_stays_nothing() -> None:
+    assert said("Wallbox 3 sagt E17", "de") == "Wallbox 3 sagt E17"
+    assert said(None, "de") == ""
