@@ -25,13 +25,16 @@ DEADLINE_S = 120
 
 @pytest.fixture
 def moving() -> Iterator[FakeServices]:
-    """A plant whose clock makes 40 s per 0.4 s, until the test ends."""
+    """A plant whose clock makes 16 s per 0.4 s, until the test ends.
+
+    A busy machine must be able to draw the charts of a quarter-hour before the next one begins.
+    """
     services = FakeServices()
     stop = threading.Event()
 
     def run() -> None:
         while not stop.wait(0.4):
-            services.advance(40.0)
+            services.advance(16.0)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
