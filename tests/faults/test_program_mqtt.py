@@ -23,7 +23,9 @@ def mqtt_link(program: Program) -> dict[str, Any]:
 def post(program: Program, path: str, body: Any = None) -> Any:
     data = b"" if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{program.port}{path}", data=data, headers=bearer()
+        f"http://127.0.0.1:{program.port}{path}",
+        data=data,
+        headers={**bearer(), "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
