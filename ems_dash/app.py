@@ -23,6 +23,7 @@ from ems_dash.auth.access import (
     needs,
 )
 from ems_dash.auth.roles import Role
+from ems_dash.callback_bodies import install_callback_bodies
 from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
@@ -176,6 +177,7 @@ def create_app(
     keep_files(app.server)
     install_access(app.server, access)
     install_headers(app)
+    install_callback_bodies(app)
     _add_error_answers(app.server)
     set_branding(app.server, branding)
     web_manifest.register_manifest(app.server)
