@@ -254,10 +254,10 @@ def test_sections_keep_the_draft_conflicts_keep_what_was_typed(
     page.type("bess.energy_capacity_kwh", "250")
     page.press("set-nav", section="mqtt")
     page.until(lambda: "section=mqtt" in page.driver.current_url)
-    page.type("mqtt.broker_host", "broker.lan")
+    page.type("mqtt.broker_host", "10.20.30.40")
     page.click(page.driver.find_element(By.ID, "set-test-broker"))
     page.says("#set-broker-result", "connection refused")
-    assert plant.settings.brokers[0].broker_host == "broker.lan"
+    assert plant.settings.brokers[0].broker_host == "10.20.30.40"
     # A password that is typed goes into a file and never comes back.
     page.click(page.driver.find_element(By.CSS_SELECTOR, ".set-secret summary"))
     page.named("set-secret", path="mqtt.password_file").send_keys("canary-secret")
@@ -273,7 +273,7 @@ def test_sections_keep_the_draft_conflicts_keep_what_was_typed(
     path.write_text(path.read_text().replace("name: Standort Wien", "name: Graz"))
     page.save()
     page.says("#set-said", "changed by somebody else")
-    assert page.field("mqtt.broker_host").get_attribute("value") == "broker.lan"
+    assert page.field("mqtt.broker_host").get_attribute("value") == "10.20.30.40"
     page.click(page.driver.find_element(By.ID, "set-discard"))
     page.says("#set-changes", "Nothing yet")
     # A phone: nothing spills, labels belong to inputs.

@@ -126,8 +126,8 @@ def test_a_converter_that_does_not_obey_is_reported(build: Build, fault: str) ->
 def test_a_silent_plant_means_zero_and_says_so(build: Build) -> None:
     demo = build()
     demo.run(30)
-    (stop_server,) = demo.engine._parts.on_stop
-    stop_server()
+    for stop in demo.engine._parts.on_stop:
+        stop()
     demo.run(2)
     snapshot = demo.engine.snapshot()
     assert (snapshot.state, snapshot.state_reason) == (EngineState.SAFE, "bms_missing")
