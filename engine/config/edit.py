@@ -248,7 +248,11 @@ def _flow(value: Any) -> str:
     yaml.width = 1_000_000
     # In a list, because a scalar alone would be followed by the mark of a document's end.
     yaml.dump([value], out)
-    return out.getvalue().strip()[1:-1]
+    written = out.getvalue().strip()[1:-1]
+    if isinstance(value, str) and written == value and value[:1] in ("?", ":"):
+        # ruamel.yaml writes these without quotes, and cannot read them as a key or in braces.
+        return "'" + value.replace("'", "''") + "'"
+    return written
 
 
 def _entry(key: str, value: Any, indent: int) -> list[str]:
