@@ -7,7 +7,7 @@ are translated rather than whole messages; what is not known stays as it was sai
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 _PHRASES: tuple[tuple[str, str], ...] = (
     # Connections to devices.
@@ -183,8 +183,12 @@ def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
 def said(message: str | None, lang: str) -> str:
     """Return a message of the engine in `lang` as far as its phrases are known; empty for None."""
     text = message or ""
-    if lang != "de":
-        return text
+    return _in_german(text) if text and lang == "de" else text
+
+
+# Pages say the same few messages of hundreds of signals and registers every second.
+@lru_cache(maxsize=2048)
+def _in_german(text: str) -> str:
     for pattern, german in _rules():
         text = pattern.sub(german, text)
     return text
