@@ -73,10 +73,5 @@
     if (place && place.lastElementChild) {
       close(place.lastElementChild);
     }
-    // What is opened over the page closes too.
-    document.querySelectorAll("details.user-menu[open]").forEach(function (menu) {
-      menu.open = false;
-      menu.querySelector("summary").focus();
-    });
   });
 })();
