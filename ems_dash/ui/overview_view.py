@@ -27,6 +27,7 @@ from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
 from ems_dash.ui.plan_chart import plan_figure
 from ems_dash.ui.price_bars import PriceBar, price_bars
 from ems_dash.ui.price_soc_chart import price_soc_figure
+from ems_dash.ui.segments import segments
 from ems_dash.ui.why_view import PARTS
 from engine.domain.series import MeasuredPoint
 from engine.runtime.planned_past import PlannedStep
@@ -191,21 +192,13 @@ def _steps_card(lang: str) -> Any:
                     ],
                     id="ov-table-open",
                 ),
-                dbc.RadioItems(
-                    id="ov-table-part",
-                    options=[
-                        {
-                            "label": t("plan.part", lang, start=6 * part, end=6 * part + 6),
-                            "value": part,
-                        }
+                segments(
+                    "ov-table-part",
+                    [
+                        (part, t("plan.part", lang, start=6 * part, end=6 * part + 6))
                         for part in range(PARTS)
                     ],
-                    value=0,
-                    inline=True,
-                    className="segments",
-                    inputClassName="btn-check",
-                    labelClassName="segments-item",
-                    labelCheckedClassName="is-active",
+                    0,
                 ),
                 html.Div(id="ov-table", className="table-scroll", tabIndex="0"),
             ],

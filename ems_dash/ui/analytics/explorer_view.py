@@ -25,6 +25,7 @@ from ems_dash.ui.analytics.explorer_model import (
 )
 from ems_dash.ui.analytics.explorer_values import closed
 from ems_dash.ui.figure_parts import Figure
+from ems_dash.ui.segments import segments
 from engine.history.series_names import series_name
 from engine.history.series_query import MOST_SIGNALS, Earlier, Series, SeriesAnswer, Step
 
@@ -78,21 +79,11 @@ def range_of(asked: Asked) -> dict[str, str]:
 def _period(asked: Asked, zone: ZoneInfo, lang: str) -> Any:
     return html.Section(
         [
-            html.Div(
-                dbc.RadioItems(
-                    id="ex-preset",
-                    options=[
-                        {"label": t(f"explorer.range_{key}", lang), "value": key} for key in PRESETS
-                    ],
-                    value=asked.preset or None,
-                    inline=True,
-                    className="segments",
-                    inputClassName="btn-check",
-                    labelClassName="segments-item",
-                    labelCheckedClassName="is-active",
-                ),
-                role="group",
-                **{"aria-label": t("analytics.period", lang)},
+            segments(
+                "ex-preset",
+                [(key, t(f"explorer.range_{key}", lang)) for key in PRESETS],
+                asked.preset or None,
+                t("analytics.period", lang),
             ),
             html.Div(
                 [

@@ -17,6 +17,7 @@ from ems_dash.ui import format as fmt
 from ems_dash.ui.analytics.periods import CUSTOM, PRESETS, Period
 from ems_dash.ui.analytics.results_model import BASELINES, LEDGER_HEADS, Card, LedgerLine
 from ems_dash.ui.figure_parts import Figure
+from ems_dash.ui.segments import segments
 from engine.analytics.quality import QualityReport
 from engine.runtime.analytics_service import PeriodAttribution
 
@@ -67,28 +68,11 @@ class Results:
     notes: Sequence[str] = ()
 
 
-def _segments(name: str, options: Sequence[tuple[str, str]], value: str, text: str) -> Any:
-    return html.Div(
-        dbc.RadioItems(
-            id=name,
-            options=[{"label": text, "value": key} for key, text in options],
-            value=value,
-            inline=True,
-            className="segments",
-            inputClassName="btn-check",
-            labelClassName="segments-item",
-            labelCheckedClassName="is-active",
-        ),
-        role="group",
-        **{"aria-label": text},
-    )
-
-
 def picker(period: Period, baseline: str, heat: str, lang: str) -> Any:
     """Return the choice of days, baseline and picture to begin with."""
     return html.Section(
         [
-            _segments(
+            segments(
                 "an-period",
                 [(key, t(f"analytics.period_{key}", lang)) for key in (*PRESETS, CUSTOM)],
                 period.key,

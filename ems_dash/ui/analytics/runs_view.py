@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dash_bootstrap_components as dbc
 from dash import html
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.segments import segments
 from engine.domain.records import RunRow
 
 DAYS: tuple[int, ...] = (1, 7, 30)
@@ -80,38 +80,21 @@ def picker(days: int, wanted: str, lang: str) -> Any:
     """Return the choice of period and filter."""
     return html.Section(
         [
-            _segments(
+            segments(
                 "rn-days",
-                t("analytics.period", lang),
                 [(str(n), t("runs.days", lang, days=n)) for n in DAYS],
                 str(days),
+                t("analytics.period", lang),
             ),
-            _segments(
+            segments(
                 "rn-filter",
-                t("runs.filter", lang),
                 [(key, t(f"runs.filter_{key}", lang)) for key in FILTERS],
                 wanted,
+                t("runs.filter", lang),
             ),
         ],
         className="card an-picker",
         **{"aria-label": t("analytics.period", lang)},
-    )
-
-
-def _segments(name: str, text: str, options: Sequence[tuple[str, str]], value: str) -> Any:
-    return html.Div(
-        dbc.RadioItems(
-            id=name,
-            options=[{"label": words, "value": key} for key, words in options],
-            value=value,
-            inline=True,
-            className="segments",
-            inputClassName="btn-check",
-            labelClassName="segments-item",
-            labelCheckedClassName="is-active",
-        ),
-        role="group",
-        **{"aria-label": text},
     )
 
 

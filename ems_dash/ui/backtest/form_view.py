@@ -10,6 +10,7 @@ from dash import dcc, html
 
 from ems_dash.i18n import label, t
 from ems_dash.ui.backtest import form_model as model
+from ems_dash.ui.segments import segments
 from engine.runtime.backtests.desk import BacktestDefaults
 from engine.runtime.backtests.request import MOST_UPLOAD_BYTES
 
@@ -232,17 +233,9 @@ def _select(
 
 
 def _segments(key: str, options: Sequence[str], value: str, group: str, lang: str) -> Any:
-    return html.Div(
-        dbc.RadioItems(
-            id=field_id(key),
-            options=[{"label": label(group, name, lang), "value": name} for name in options],
-            value=value,
-            inline=True,
-            className="segments",
-            inputClassName="btn-check",
-            labelClassName="segments-item",
-            labelCheckedClassName="is-active",
-        ),
-        role="group",
-        **{"aria-label": t(f"{group}_label", lang)},
+    return segments(
+        field_id(key),
+        [(name, label(group, name, lang)) for name in options],
+        value,
+        t(f"{group}_label", lang),
     )

@@ -18,6 +18,7 @@ from ems_dash.ui.backtest.list_view import progress
 from ems_dash.ui.backtest.report import headline, money_cells, money_heads, sizing_claim
 from ems_dash.ui.figure_parts import Figure
 from ems_dash.ui.forecasts.figures import Look
+from ems_dash.ui.segments import segments
 from engine.runtime.backtests.desk import ACTIVE, BacktestState
 
 MEASURES: tuple[str, ...] = ("npv", "payback")
@@ -325,22 +326,11 @@ def _sizing(sizing: w.Result, measure: str, look: Look) -> Any:
             if sizing["partial"]
             else None,
             html.P(sizing_claim(sizing, lang)),
-            html.Div(
-                dbc.RadioItems(
-                    id={"type": "bt-measure", "key": "sizing"},
-                    options=[
-                        {"label": t(f"backtest.measure_{key}", lang), "value": key}
-                        for key in MEASURES
-                    ],
-                    value=measure,
-                    inline=True,
-                    className="segments",
-                    inputClassName="btn-check",
-                    labelClassName="segments-item",
-                    labelCheckedClassName="is-active",
-                ),
-                role="group",
-                **{"aria-label": t("backtest.measure_label", lang)},
+            segments(
+                {"type": "bt-measure", "key": "sizing"},
+                [(key, t(f"backtest.measure_{key}", lang)) for key in MEASURES],
+                measure,
+                t("backtest.measure_label", lang),
             ),
             chart,
             html.Details(

@@ -22,6 +22,7 @@ from ems_dash.ui.forecasts.vintages import Choice
 from ems_dash.ui.header import badges, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.segments import segments
 from engine.domain.forecast import Forecast
 from engine.runtime.forecast_archive import WeatherInputs
 
@@ -260,18 +261,10 @@ def _close_up(back: LookedBack, series: ForecastSeries, days: int, moment: Momen
             ),
             html.Div(
                 [
-                    dbc.RadioItems(
-                        id="fc-signal",
-                        options=[
-                            {"label": t(f"series.{entry.key}", lang), "value": entry.key}
-                            for entry in SERIES
-                        ],
-                        value=series.key,
-                        inline=True,
-                        className="segments",
-                        inputClassName="btn-check",
-                        labelClassName="segments-item",
-                        labelCheckedClassName="is-active",
+                    segments(
+                        "fc-signal",
+                        [(entry.key, t(f"series.{entry.key}", lang)) for entry in SERIES],
+                        series.key,
                     ),
                     *_picker(back, lang, moment),
                 ],
@@ -293,18 +286,13 @@ def _close_up(back: LookedBack, series: ForecastSeries, days: int, moment: Momen
                         ],
                         className="card-head",
                     ),
-                    dbc.RadioItems(
-                        id="fc-days",
-                        options=[
-                            {"label": t("accuracy.days", lang, days=period), "value": period}
+                    segments(
+                        "fc-days",
+                        [
+                            (period, t("accuracy.days", lang, days=period))
                             for period in PERIODS_DAYS
                         ],
-                        value=days if days in PERIODS_DAYS else FIRST_DAYS,
-                        inline=True,
-                        className="segments",
-                        inputClassName="btn-check",
-                        labelClassName="segments-item",
-                        labelCheckedClassName="is-active",
+                        days if days in PERIODS_DAYS else FIRST_DAYS,
                     ),
                 ],
                 className="fc-accuracy-head",
