@@ -135,10 +135,15 @@ def base_layout(window: ChartWindow, theme: str, lang: str, *, narrow: bool) -> 
     return {
         "template": th.template(theme),
         "xaxis": window.x_axis(lang, narrow=narrow),
-        "separators": ",." if lang == "de" else ".,",
+        "separators": separators(lang),
         "transition": {"duration": 0},
         "autosize": True,
     }
+
+
+def separators(lang: str) -> str:
+    """Return the decimal point and what stands between thousands, as Plotly wants them."""
+    return ",." if lang == "de" else ".,"
 
 
 def y_axis(bounds: Sequence[float], dtick: float, tickformat: str) -> Figure:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ems_dash.i18n import t
 from ems_dash.ui import theme as th
 from ems_dash.ui.analytics.explorer_model import series_text, unit_text
-from ems_dash.ui.figure_parts import Figure
+from ems_dash.ui.figure_parts import Figure, separators
 from ems_dash.ui.forecasts.figures import Look
 from engine.history.series_query import Series, SeriesAnswer
 
@@ -113,7 +113,7 @@ def explorer_figure(
     traces: list[Figure] = []
     layout: Figure = {
         "template": th.template(look.theme),
-        "separators": ",." if look.lang == "de" else ".,",
+        "separators": separators(look.lang),
         "transition": {"duration": 0},
         "autosize": True,
         "dragmode": "zoom",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
-from ems_dash.ui.figure_parts import Figure, nice_range, y_axis
+from ems_dash.ui.figure_parts import Figure, nice_range, separators, y_axis
 from ems_dash.ui.forecasts.figures import Look
 from engine.domain.forecast import FloatArray
 from engine.runtime.analytics_service import DayFigures
@@ -155,7 +155,7 @@ def waterfall_figure(
             "hovermode": "closest",
             "bargap": 0.35,
             "margin": {"l": 40, "r": 64, "t": 6, "b": 28, "pad": 4},
-            "separators": _separators(lang),
+            "separators": separators(lang),
             "autosize": True,
             "uirevision": "an-waterfall",
         },
@@ -217,7 +217,7 @@ def heat_figure(
             },
             "hovermode": "closest",
             "margin": {"l": 46, "r": 10, "t": 6, "b": 28, "pad": 0},
-            "separators": _separators(look.lang),
+            "separators": separators(look.lang),
             "autosize": True,
             "uirevision": "an-heat",
         },
@@ -272,7 +272,7 @@ def duration_figure(load_kw: FloatArray, grid_kw: FloatArray, look: Look) -> Fig
             },
             "yaxis": y_axis([low, high], dtick, ",~f"),
             "margin": {"l": 46, "r": 16, "t": 6, "b": 28, "pad": 0},
-            "separators": _separators(look.lang),
+            "separators": separators(look.lang),
             "autosize": True,
             "uirevision": "an-duration",
         },
@@ -354,7 +354,7 @@ def _by_day(
             "template": th.template(look.theme),
             "xaxis": _day_axis([day.day for day in days], look),
             "yaxis": y_axis([low, high], dtick, ",~f"),
-            "separators": _separators(look.lang),
+            "separators": separators(look.lang),
             "margin": {"l": 46, "r": 10, "t": 6, "b": 28, "pad": 0},
             "autosize": True,
             "uirevision": revision,
@@ -376,10 +376,6 @@ def _day_axis(days: Sequence[date], look: Look) -> dict[str, Any]:
     if 0 < len(days) <= most:
         axis |= {"tickmode": "array", "tickvals": [_noon_ms(day) for day in days]}
     return axis
-
-
-def _separators(lang: str) -> str:
-    return ",." if lang == "de" else ".,"
 
 
 def _noon_ms(day: date) -> int:

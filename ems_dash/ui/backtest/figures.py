@@ -11,7 +11,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.backtest import words as w
-from ems_dash.ui.figure_parts import Figure, nice_range, y_axis
+from ems_dash.ui.figure_parts import Figure, nice_range, separators, y_axis
 from ems_dash.ui.forecasts.figures import Look
 
 STYLES: tuple[tuple[str, str, str], ...] = (
@@ -247,7 +247,7 @@ def sizing_figure(sizing: w.Result, measure: str, look: Look) -> Figure:
             "shapes": shapes,
             "hovermode": "closest",
             "margin": {"l": 40 if look.narrow else 62, "r": 8, "t": 6, "b": 26, "pad": 4},
-            "separators": _separators(lang),
+            "separators": separators(lang),
             "autosize": True,
             "uirevision": "bt-sizing",
         },
@@ -275,15 +275,11 @@ def _figure(
             "xaxis": x_axis,
             "yaxis": axis,
             "margin": {"l": 52, "r": 14, "t": 8, "b": 28, "pad": 0},
-            "separators": _separators(look.lang),
+            "separators": separators(look.lang),
             "autosize": True,
             "uirevision": revision,
         },
     }
-
-
-def _separators(lang: str) -> str:
-    return ",." if lang == "de" else ".,"
 
 
 def _noon_ms(day: str) -> int:

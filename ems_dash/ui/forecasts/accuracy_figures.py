@@ -11,7 +11,7 @@ from typing import Any
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import theme as th
-from ems_dash.ui.figure_parts import Figure, nice_range, y_axis
+from ems_dash.ui.figure_parts import Figure, nice_range, separators, y_axis
 from ems_dash.ui.forecasts.figures import Look
 from ems_dash.ui.forecasts.series import ForecastSeries
 from engine.forecasting.accuracy import LeadScore
@@ -164,7 +164,7 @@ def _figure(traces: Sequence[Figure], axis: dict[str, Any], look: Look) -> Figur
             "template": th.template(look.theme),
             "xaxis": axis,
             "yaxis": y_axis([low, high], dtick, ",~f"),
-            "separators": ",." if look.lang == "de" else ".,",
+            "separators": separators(look.lang),
             "margin": {"l": 40, "r": 10, "t": 10, "b": 28, "pad": 0},
             "transition": {"duration": 0},
             "autosize": True,
