@@ -85,7 +85,7 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
         parts += [_h2("backtest.sizing_title", lang), _sizing(result["sizing"], lang)]
     parts += [
         _h2("backtest.assumptions_title", lang),
-        _list([*result["assumptions"], *_notes(result, lang)]),
+        _list(w.assumptions(result, lang)),
         _h2("backtest.inputs_title", lang),
         _inputs(result, lang),
         _h2("backtest.method_title", lang),
@@ -134,14 +134,6 @@ def _list(texts: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
 
 
-def _notes(result: w.Result, lang: str) -> list[str]:
-    return [
-        f"{w.strategy_name(entry, lang)}: {note}"
-        for entry in w.shown(result)
-        for note in entry["notes"]
-    ]
-
-
 def _table(heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(
@@ -186,26 +178,8 @@ def _months(result: w.Result, lang: str) -> str:
     top = w.best(result)
     if top is None:
         return f"<p>{escape(t('backtest.nothing', lang))}</p>"
-    heads = [t(f"backtest.col_{key}", lang) for key in ("month", "saving", "peak", "peak_without")]
-    rows = [
-        (
-            "",
-            [
-                w.month_text(month, lang),
-                w.euros(saving, lang),
-                str(fmt.power(peak, lang)),
-                str(fmt.power(without, lang)),
-            ],
-        )
-        for month, saving, peak, without in zip(
-            top["months"],
-            top["monthly_savings_eur"],
-            top["monthly_peaks_kw"],
-            top["monthly_peaks_without_kw"],
-            strict=True,
-        )
-    ]
-    return f"<p>{escape(w.strategy_name(top, lang))}</p>" + _table(heads, rows)
+    rows = [("", cells) for cells in w.month_rows(top, lang)]
+    return f"<p>{escape(w.strategy_name(top, lang))}</p>" + _table(w.month_heads(lang), rows)
 
 
 def _cumulative(result: w.Result, lang: str) -> str:

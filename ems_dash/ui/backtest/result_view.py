@@ -280,27 +280,11 @@ def _months(top: w.Result | None, lang: str) -> Any:
         said = ""
     else:
         said = w.strategy_name(top, lang)
-        heads = [
-            t(f"backtest.col_{key}", lang) for key in ("month", "saving", "peak", "peak_without")
-        ]
         rows = [
-            html.Tr(
-                [
-                    html.Th(w.month_text(month, lang), scope="row"),
-                    html.Td(w.euros(saving, lang)),
-                    html.Td(str(fmt.power(peak, lang))),
-                    html.Td(str(fmt.power(without, lang))),
-                ]
-            )
-            for month, saving, peak, without in zip(
-                top["months"],
-                top["monthly_savings_eur"],
-                top["monthly_peaks_kw"],
-                top["monthly_peaks_without_kw"],
-                strict=True,
-            )
+            html.Tr([html.Th(month, scope="row"), *(html.Td(cell) for cell in cells)])
+            for month, *cells in w.month_rows(top, lang)
         ]
-        inner = ui.table(t("backtest.months_title", lang), heads, rows, "bt-money")
+        inner = ui.table(t("backtest.months_title", lang), w.month_heads(lang), rows, "bt-money")
     return html.Section(
         [_title("bt-months", t("backtest.months_title", lang), said), inner],
         className="card",
@@ -347,16 +331,11 @@ def _sizing(sizing: w.Result, measure: str, look: Look) -> Any:
 
 
 def _assumptions(result: w.Result, lang: str) -> Any:
-    notes = [
-        f"{w.strategy_name(entry, lang)}: {note}"
-        for entry in w.shown(result)
-        for note in entry["notes"]
-    ]
     return html.Section(
         [
             _title("bt-assumed", t("backtest.assumptions_title", lang), ""),
             html.Ul(
-                [html.Li(text, lang="en") for text in (*result["assumptions"], *notes)],
+                [html.Li(text, lang="en") for text in w.assumptions(result, lang)],
                 className="bt-assumed",
             ),
             html.P(t("backtest.limits", lang), className="caption"),

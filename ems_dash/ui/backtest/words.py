@@ -89,6 +89,40 @@ def month_text(month: str, lang: str) -> str:
     return f"{names[int(number) - 1]} {year}"
 
 
+def month_heads(lang: str) -> list[str]:
+    """Return the heads of the table of months."""
+    return [t(f"backtest.col_{key}", lang) for key in ("month", "saving", "peak", "peak_without")]
+
+
+def month_rows(top: Result, lang: str) -> list[list[str]]:
+    """Return what a strategy saved in each month, and the highest import with it and without."""
+    return [
+        [
+            month_text(month, lang),
+            euros(saving, lang),
+            str(fmt.power(peak, lang)),
+            str(fmt.power(without, lang)),
+        ]
+        for month, saving, peak, without in zip(
+            top["months"],
+            top["monthly_savings_eur"],
+            top["monthly_peaks_kw"],
+            top["monthly_peaks_without_kw"],
+            strict=True,
+        )
+    ]
+
+
+def assumptions(result: Result, lang: str) -> list[str]:
+    """Return what was assumed, and what each strategy remarked on."""
+    notes = [
+        f"{strategy_name(entry, lang)}: {note}"
+        for entry in shown(result)
+        for note in entry["notes"]
+    ]
+    return [*result["assumptions"], *notes]
+
+
 def battery_text(result: Result, lang: str) -> str:
     """Return capacity and power of the battery."""
     battery = result["battery"]
