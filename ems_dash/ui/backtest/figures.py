@@ -41,13 +41,9 @@ def cumulative_figure(result: w.Result, look: Look) -> Figure:
     return _curves([_noon_ms(day) for day in result["days"]], named, look, dates=True)
 
 
-def compared_figure(results: Sequence[tuple[str, w.Result]], look: Look) -> Figure:
+def compared_figure(tops: Sequence[tuple[str, w.Result]], look: Look) -> Figure:
     """Return what the best strategy of each backtest has saved after so many days, EUR."""
-    named = []
-    for name, result in results[: len(STYLES)]:
-        top = w.best(result)
-        if top is not None:
-            named.append((name, top["daily_saving_eur"]))
+    named = [(name, top["daily_saving_eur"]) for name, top in tops[: len(STYLES)]]
     longest = max((len(values) for _, values in named), default=0)
     return _curves(list(range(1, longest + 1)), named, look, dates=False)
 

@@ -43,7 +43,7 @@ def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
             _more("sizing", _sizing(values, lang), lang),
             html.Div(
                 [
-                    _field("name", t("backtest.name", lang), _text("name", "", 80), "bt-name"),
+                    _field(t("backtest.name", lang), _text("name", "", 80), "bt-name"),
                     html.Button(
                         t("backtest.start", lang),
                         id="bt-start",
@@ -69,8 +69,8 @@ def _data(defaults: BacktestDefaults, lang: str) -> Any:
             _segments("source", model.SOURCES, "recorded", "backtest.source", lang),
             html.Div(
                 [
-                    _field("start", t("backtest.from", lang), _day("start", first.isoformat())),
-                    _field("end", t("backtest.to", lang), _day("end", last.isoformat())),
+                    _field(t("backtest.from", lang), _day("start", first.isoformat())),
+                    _field(t("backtest.to", lang), _day("end", last.isoformat())),
                 ],
                 className="bt-row",
             ),
@@ -119,12 +119,10 @@ def _how(lang: str) -> Any:
             html.Div(
                 [
                     _field(
-                        "forecaster",
                         t("backtest.forecasts", lang),
                         _select("forecaster", model.FORECASTERS, "backtest.forecaster", lang),
                     ),
                     _field(
-                        "plan_minutes",
                         t("backtest.plan_every", lang),
                         dbc.Select(
                             id=field_id("plan_minutes"),
@@ -145,7 +143,6 @@ def _tariff(values: Mapping[str, Any], lang: str) -> list[Any]:
         _switch("tariff_own", t("backtest.tariff_own", lang)),
         _numbers(model.TARIFF, values, lang),
         _field(
-            "demand_period",
             t("backtest.demand_period", lang),
             _select(
                 "demand_period",
@@ -163,7 +160,7 @@ def _sizing(values: Mapping[str, Any], lang: str) -> list[Any]:
         _switch("sizing", t("backtest.sizing_on", lang)),
         html.Div(
             [
-                _field(key, t(f"backtest.{key}", lang), _text(key, values[key], 200), unit=unit)
+                _field(t(f"backtest.{key}", lang), _text(key, values[key], 200), unit=unit)
                 for key, unit in (("energies", "kWh"), ("powers", "kW"))
             ],
             className="bt-row",
@@ -185,7 +182,6 @@ def _numbers(fields: Sequence[model.NumberField], values: Mapping[str, Any], lan
     return html.Div(
         [
             _field(
-                field.key,
                 t(f"backtest.f.{field.key}", lang),
                 dbc.Input(
                     id=field_id(field.key),
@@ -202,7 +198,7 @@ def _numbers(fields: Sequence[model.NumberField], values: Mapping[str, Any], lan
     )
 
 
-def _field(key: str, text: str, control: Any, class_name: str = "", unit: str = "") -> Any:
+def _field(text: str, control: Any, class_name: str = "", unit: str = "") -> Any:
     shown = [text, html.Span(unit, className="unit")] if unit and unit != "1" else text
     return html.Label(
         [html.Span(shown, className="bt-label"), control],

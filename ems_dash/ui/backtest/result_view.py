@@ -347,11 +347,12 @@ def _assumptions(result: w.Result, lang: str) -> Any:
 
 def _compared(named: Sequence[Named], look: Look) -> Any:
     lang = look.lang
+    # The same ones in legend, chart and table: a style is a place in this list.
+    known = [
+        (state.name, result, top) for state, result in named if (top := w.best(result)) is not None
+    ]
     rows = []
-    for state, result in named:
-        top = w.best(result)
-        if top is None:
-            continue
+    for name, result, top in known:
         days = float(result["period"]["days"])
         cells = (
             w.strategy_name(top, lang),
@@ -363,10 +364,10 @@ def _compared(named: Sequence[Named], look: Look) -> Any:
             fmt.number(top["full_cycles"], 0, lang),
             w.euros(top["total_eur"], lang),
         )
-        rows.append(html.Tr([html.Th(state.name, scope="row"), *(html.Td(cell) for cell in cells)]))
+        rows.append(html.Tr([html.Th(name, scope="row"), *(html.Td(cell) for cell in cells)]))
     keys = ("backtest", "strategy", "battery", "days", "saving", "per_year", "capture", "cycles")
     heads = [t(f"backtest.col_{key}", lang) for key in (*keys, "total")]
-    figure = fig.compared_figure([(state.name, result) for state, result in named], look)
+    figure = fig.compared_figure([(name, top) for name, _, top in known], look)
     return html.Section(
         [
             _title(
@@ -376,8 +377,8 @@ def _compared(named: Sequence[Named], look: Look) -> Any:
             ),
             ui.legend(
                 [
-                    (swatch, role, state.name)
-                    for (state, _), (role, _, swatch) in zip(named, fig.STYLES, strict=False)
+                    (swatch, role, name)
+                    for (name, _, _), (role, _, swatch) in zip(known, fig.STYLES, strict=False)
                 ]
             ),
             ui.chart(
