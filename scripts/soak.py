@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import psutil
 
 from ems_dash.auth.roles import Role
 from tests.support.login import bearer, prepare
+from tests.support.process import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 POLLED = ("/api/state", "/api/monitoring/telemetry?minutes=1&limit=5", "/api/state", "/api/alarms")
@@ -152,11 +152,7 @@ def main() -> int:
     parser.add_argument("--listeners", type=int, default=30)
     parser.add_argument("--port", type=int, default=0)
     asked = parser.parse_args()
-    port = asked.port
-    if not port:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    port = asked.port or free_port()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config").mkdir()
         prepare(Path(folder) / "config")

@@ -17,7 +17,6 @@ from werkzeug.test import TestResponse
 from ems_dash.api.address_guard import AddressRefusedError, checked_address
 from ems_dash.api.modbus_routes import register_modbus_api
 from ems_dash.api.request_guard import OneAtATime, RateLimitedError
-from ems_dash.server import ServerOptions, build_server
 from engine.config.load import parse_config
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
@@ -29,7 +28,7 @@ from engine.domain.site import Battery, Site
 from engine.runtime.device_service import DeviceService
 from engine.runtime.site_setup import real_members
 from tests.support.access import AS_OPERATOR, open_flask
-from tests.support.login import bearer, prepare
+from tests.support.whole_program import build
 
 START = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 BATTERY = Battery(200.0, 100.0, 100.0, 0.95, 0.95, 10.0, 90.0)
@@ -339,24 +338,19 @@ def test_a_simulated_site_says_nothing_about_a_real_device(world: World) -> None
 
 
 def test_the_whole_program_serves_these_routes_on_its_demo_plant(tmp_path: Path) -> None:
-    options = ServerOptions("127.0.0.1", 0, tmp_path / "config", tmp_path / "data")
-    options.data_dir.mkdir()
-    prepare(options.config_dir)
-    server, engine = build_server(options)
+    program = build(tmp_path)
     try:
-        client = server.test_client()
-        client.environ_base["HTTP_AUTHORIZATION"] = bearer()["Authorization"]
-        config = client.get("/api/modbus/config").get_json()
+        config = program.ask("GET", "/api/modbus/config").get_json()
         assert config["demo"] is True
         assert {asset["kind"] for asset in config["assets"]} == {
             *("energy_storage", "meter", "pv_generator"),
         }
-        answer = client.post("/api/modbus/test", json={"device": "meter"})
+        answer = program.ask("POST", "/api/modbus/test", json={"device": "meter"})
         assert answer.status_code == 200
         assert answer.get_json()["simulated"] is True
-        assert client.put("/api/modbus/config").status_code == 405
+        assert program.ask("PUT", "/api/modbus/config").status_code == 405
     finally:
-        engine.stop()
+        program.stop()
 
 
 def test_the_connections_are_told_with_errors_by_kind(world: World) -> None:

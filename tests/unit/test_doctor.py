@@ -16,6 +16,7 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.history.file_lock import FileLock
 from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.login import prepare
+from tests.support.process import free_port
 
 
 @pytest.fixture
@@ -31,13 +32,6 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return config, data
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def look(folders: tuple[Path, Path], port: int = 0, **how: bool) -> dict[str, Finding]:
     def unreachable(_host: str, _port: int) -> None:
         raise ConnectionRefusedError("refused\nforged line")
@@ -46,15 +40,13 @@ def look(folders: tuple[Path, Path], port: int = 0, **how: bool) -> dict[str, Fi
     return {finding.name: finding for finding in doctor.look()}
 
 
-def test_a_sound_installation_has_nothing_that_failed(
-    folders: tuple[Path, Path], free_port: int
-) -> None:
-    found = look(folders, free_port)
+def test_a_sound_installation_has_nothing_that_failed(folders: tuple[Path, Path]) -> None:
+    found = look(folders, free_port())
     assert [f for f in found.values() if f.state == "failed"] == []
     assert found["config"].state == found["database"].state == found["audit"].state == "ok"
 
 
-def test_looking_changes_nothing(folders: tuple[Path, Path], free_port: int) -> None:
+def test_looking_changes_nothing(folders: tuple[Path, Path]) -> None:
     root = folders[0].parent
 
     def state() -> dict[str, tuple[int, bytes]]:
@@ -63,7 +55,7 @@ def test_looking_changes_nothing(folders: tuple[Path, Path], free_port: int) -> 
         }
 
     before = state()
-    look(folders, free_port)
+    look(folders, free_port())
     assert state() == before
 
 
@@ -132,9 +124,9 @@ def test_a_nearly_full_disk_is_found(
 
 
 def test_the_command_tells_and_its_exit_code_says_whether_all_is_well(
-    folders: tuple[Path, Path], free_port: int, capsys: pytest.CaptureFixture[str]
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["doctor", f"--config={folders[0]}", f"--data={folders[1]}", f"--port={free_port}"]
+    argv = ["doctor", f"--config={folders[0]}", f"--data={folders[1]}", f"--port={free_port()}"]
     assert main([*argv, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
     (folders[0] / "secrets" / "audit-key").chmod(0o644)
