@@ -65,6 +65,14 @@ class Problems:
             message, hint = words
             self.first.append(Problem(row, column, str(value), message, hint))
 
+    def lines(self) -> str:
+        """Return the first ones, a line each, and how many more there are."""
+        lines = [str(problem) for problem in self.first]
+        more = self.count - len(self.first)
+        if more:
+            lines.append(f"And {more} more.")
+        return "\n  ".join(lines)
+
 
 class ImportRefusedError(QueryError):
     """The file cannot be imported as it is; nothing was written.
@@ -77,14 +85,10 @@ class ImportRefusedError(QueryError):
     code = "import_refused"
 
     def __init__(self, name: str, problems: Problems) -> None:
-        more = problems.count - len(problems.first)
-        lines = [str(problem) for problem in problems.first]
-        if more:
-            lines.append(f"And {more} more.")
         count = problems.count
         super().__init__(
             f"{name} has {count} problem{'' if count == 1 else 's'}; nothing was written.\n  "
-            + "\n  ".join(lines),
+            + problems.lines(),
             field="file",
             value=name,
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from engine.history.import_file import ImportRefusedError, Problems, RawTable
 from engine.history.import_mapping import JOIN, PERCENT, PRICE, TIME, ColumnMap
+from engine.history.import_numbers import parse_number
 from engine.history.import_times import Ambiguous, Nonexistent, parse_times
 from engine.history.query_errors import QueryError
 
@@ -23,9 +22,6 @@ STEPS_MINUTES = (1, 5, 10, 15, 20, 30, 60)
 _LARGEST_KW = 1e6
 _LARGEST_EUR_PER_KWH = 4.0
 """Harmonised limit of the European day-ahead market, 4,000 EUR/MWh; see market.intervals."""
-
-_GERMAN_THOUSANDS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?$")
-_EMPTY = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +140,7 @@ def _numbers(
     out: list[float | None] = []
     for value, row in zip(values, table.rows, strict=True):
         try:
-            out.append(_number(value, table.decimal))
+            out.append(parse_number(value, table.decimal))
         except ValueError:
             other = "," if table.decimal == "." else "."
             hint = "Correct it, or leave the cell empty for a gap."
@@ -155,29 +151,6 @@ def _numbers(
             problems.add(row, column.column, value, "no number is read", hint)
             out.append(None)
     return out
-
-
-def _number(value: Any, decimal: str) -> float | None:
-    if value is None or (isinstance(value, str) and value.lower() in _EMPTY):
-        return None
-    if isinstance(value, bool):
-        raise ValueError("a flag is no number")
-    if isinstance(value, str):
-        text = value.replace("\u00a0", "").replace(" ", "")
-        if decimal == ",":
-            if "." in text and not _GERMAN_THOUSANDS.match(text):
-                raise ValueError("the point is no mark of thousands here")
-            text = text.replace(".", "").replace(",", ".")
-        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
-            raise ValueError("no number")
-        number = float(text)
-    else:
-        number = float(value)
-        if math.isnan(number):
-            return None
-    if not math.isfinite(number):
-        raise ValueError("infinite")
-    return number
 
 
 def _step(stamps: Sequence[datetime], name: str) -> timedelta:

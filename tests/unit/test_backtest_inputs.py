@@ -121,6 +121,19 @@ def test_parquet_with_naive_times_and_watts(tmp_path: Path) -> None:
     assert any("taken as UTC" in note for note in series.notes)
 
 
+def test_numbers_are_read_as_an_import_reads_them(tmp_path: Path) -> None:
+    """A point in numbers with a decimal comma marks thousands, never a fraction."""
+    path = tmp_path / "german.csv"
+    rows = [f"{ts:%Y-%m-%dT%H:%M:%SZ};80,5;1.250,5;1.250" for ts in stamps(96)]
+    path.write_text("\n".join(["ts_utc;price_eur_per_mwh;load_w;pv_w", *rows]) + "\n")
+    series, *_ = read_inputs(InputFiles(data=(path,)), SITE, None, None)
+    assert series.load_kw[0] == pytest.approx(1.2505)
+    assert series.pv_kw[0] == pytest.approx(1.25)
+    path.write_text(path.read_text().replace("1.250,5", "12.5"))
+    with pytest.raises(EmsError, match="no number is read"):
+        read(path)
+
+
 def test_prices_alone_are_a_battery_at_the_grid(tmp_path: Path) -> None:
     prices = csv(tmp_path / "p.csv", columns=["price_eur_per_mwh"])
     series, *_ = read_inputs(InputFiles(prices=(prices,)), SITE, None, None)

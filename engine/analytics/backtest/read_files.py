@@ -19,6 +19,7 @@ import numpy as np
 from engine.domain.errors import BacktestError
 from engine.domain.plan import FloatArray
 from engine.history.import_file import Problems, RawTable, read_table
+from engine.history.import_numbers import parse_number
 from engine.market.intervals import MAX_ABS_EUR_PER_MWH
 
 TIME = "ts_utc"
@@ -38,7 +39,6 @@ COLUMNS: dict[str, tuple[str, float]] = {
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FEWEST_ROWS = 2
-_EMPTY = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +211,7 @@ def _numbers(table: RawTable, column: str, problems: Problems) -> FloatArray:
     out = np.full(len(table.rows), math.nan)
     for index, (value, row) in enumerate(zip(table.values[column], table.rows, strict=True)):
         try:
-            number = _number(value, table.decimal)
+            number = parse_number(value, table.decimal)
         except ValueError:
             problems.add(row, column, value, "no number is read", "Write it like 12.5.")
             continue
@@ -222,20 +222,6 @@ def _numbers(table: RawTable, column: str, problems: Problems) -> FloatArray:
             problems.add(row, column, value, *wrong)
         out[index] = number
     return out
-
-
-def _number(value: Any, decimal: str) -> float | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() in _EMPTY):
-        return None
-    if isinstance(value, bool):
-        raise ValueError("a flag is no number")
-    if isinstance(value, str):
-        value = value.replace(" ", "")
-        value = value.replace(decimal, ".") if decimal != "." else value
-    number = float(value)
-    if math.isinf(number):
-        raise ValueError("infinite")
-    return None if math.isnan(number) else number
 
 
 def _wrong(series: str, value: float) -> tuple[str, str] | None:
@@ -265,13 +251,9 @@ def _parsed(value: Any) -> datetime | None:
 def _raise(name: str, problems: Problems) -> None:
     if not problems.count:
         return
-    more = problems.count - len(problems.first)
-    lines = [str(problem) for problem in problems.first]
-    if more:
-        lines.append(f"And {more} more.")
     count = "a problem" if problems.count == 1 else f"{problems.count} problems"
     raise BacktestError(
-        f"{name} has {count}; nothing was calculated.\n  " + "\n  ".join(lines),
+        f"{name} has {count}; nothing was calculated.\n  " + problems.lines(),
         field=name,
         value=name,
     )
