@@ -32,6 +32,7 @@ import numpy as np
 
 from engine.analytics.facts import MINUTE_HOURS, MINUTES, Quarter
 from engine.analytics.money import micro
+from engine.config.analytics import TimerConfig
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import SavingsRow
 from engine.domain.site import Battery, Site
@@ -62,6 +63,16 @@ class TimerWindows:
     charge_until: time = time(5)
     discharge_from: time = time(17)
     discharge_until: time = time(22)
+
+    @classmethod
+    def of(cls, config: TimerConfig) -> TimerWindows:
+        """Return the windows of section ``analytics.timer``."""
+        return cls(
+            time.fromisoformat(config.charge_from),
+            time.fromisoformat(config.charge_until),
+            time.fromisoformat(config.discharge_from),
+            time.fromisoformat(config.discharge_until),
+        )
 
     @property
     def charge_hours(self) -> float:

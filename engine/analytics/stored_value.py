@@ -56,7 +56,13 @@ def stored_value_eur_per_kwh(
     if not rows:
         return None
     mean = sum(row.buy_eur_per_kwh for row in rows) / len(rows)
-    return micro(max(0.0, battery.efficiency_discharge * mean - battery.wear_cost_eur_per_kwh))
+    return value_at(mean, battery)
+
+
+def value_at(mean_buy_eur_per_kwh: float, battery: Battery) -> float:
+    """Return what a stored kWh saves when it replaces a bought one, EUR/kWh, to a micro-euro."""
+    saved = battery.efficiency_discharge * mean_buy_eur_per_kwh
+    return micro(max(0.0, saved - battery.wear_cost_eur_per_kwh))
 
 
 def _first_day(rows: list[LedgerRow], zone: ZoneInfo) -> list[LedgerRow]:

@@ -110,6 +110,11 @@ def canonical(document: Any) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
+def stamp(ts: datetime) -> str:
+    """Return a time as entries write it: such texts sort like the times."""
+    return ts.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def content_of(
     ts: datetime,
     *,
@@ -124,7 +129,7 @@ def content_of(
 ) -> dict[str, Any]:
     """Return the content of an entry: times in UTC, texts cut, secrets masked, JSON only."""
     return {
-        "ts": ts.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "ts": stamp(ts),
         "actor": _text(actor),
         "via": _text(via),
         "address": None if address is None else _text(address),

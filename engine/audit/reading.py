@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from engine.audit import files
-from engine.audit.entry import AuditEntry, entry_of
+from engine.audit.entry import AuditEntry, entry_of, stamp
 
 MAX_LOOKED_AT: Final = 20_000
 """Most entries one question looks at; the answer then says where to go on."""
@@ -85,7 +85,7 @@ def read_page(folder: Path, query: AuditQuery) -> AuditPage:
 
 
 def _is_before(entry: AuditEntry, since: datetime | None) -> bool:
-    return since is not None and entry.ts < _stamp(since)
+    return since is not None and entry.ts < stamp(since)
 
 
 def _matches(entry: AuditEntry, query: AuditQuery) -> bool:
@@ -94,10 +94,5 @@ def _matches(entry: AuditEntry, query: AuditQuery) -> bool:
         and (query.action is None or entry.action.casefold().startswith(query.action.casefold()))
         and (query.target is None or query.target.casefold() in entry.target.casefold())
         and (query.outcome is None or entry.outcome == query.outcome)
-        and (query.until is None or entry.ts < _stamp(query.until))
+        and (query.until is None or entry.ts < stamp(query.until))
     )
-
-
-def _stamp(ts: datetime) -> str:
-    """Return a time as entries write it: such texts sort like the times."""
-    return ts.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import datetime
 
 from engine.analytics.baselines import TimerWindows
 from engine.analytics.books import AnalyticsStore, Books
@@ -54,18 +54,7 @@ def build_analytics(
         configured: Signals some device is meant to supply.
         kernel: Has the kernel compiled, which replays a day in a second instead of twenty.
     """
-    timer = config.analytics.timer
-    windows = TimerWindows(
-        *(
-            time.fromisoformat(text)
-            for text in (
-                timer.charge_from,
-                timer.charge_until,
-                timer.discharge_from,
-                timer.discharge_until,
-            )
-        )
-    )
+    windows = TimerWindows.of(config.analytics.timer)
     # A look-up of its own: it remembers one quarter-hour, and control asks for the running one.
     price_at = PriceLookup(prices, tariff, clock)
 

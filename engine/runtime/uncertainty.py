@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from engine.analytics.backtest.from_history import bridged
 from engine.config.planning import PlanningConfig
 from engine.domain.errors import ForecastError, HistoryError
 from engine.domain.forecast import Forecast
@@ -54,9 +55,6 @@ FIRST_DAY_BACK, LAST_DAY_BACK = 2, 11
 
 FEWEST_DAYS = 5
 """With fewer past days the P10, P50 and P90 forecasts are the scenarios."""
-
-LONGEST_GAP = 8
-"""Quarter-hours of a gap in the past load or PV that are interpolated; a longer one ends it."""
 
 _SAME_TIME = timedelta(minutes=8)
 
@@ -212,8 +210,10 @@ class Uncertainty:
     def _recent(self, end: datetime, has_pv: bool) -> tuple[FloatArray | None, FloatArray]:
         """Return load and PV of the whole weeks up to `end` without a long gap, at most four."""
         start = end - timedelta(weeks=ENVELOPE_WEEKS)
-        load = _bridged(self._past.means("load_kw", start, end))
-        pv = _bridged(self._past.means("pv_kw", start, end)) if has_pv else np.zeros_like(load)
+        load, _ = bridged(self._past.means("load_kw", start, end))
+        pv = np.zeros_like(load)
+        if has_pv:
+            pv, _ = bridged(self._past.means("pv_kw", start, end))
         unknown = np.flatnonzero(~(np.isfinite(load) & np.isfinite(pv)))
         first = int(unknown[-1]) + 1 if unknown.size else 0
         weeks = (load.size - first) // (7 * 96)
@@ -248,15 +248,3 @@ class Uncertainty:
             return None
         errors: FloatArray = truth - past.p50[:n]
         return errors if np.isfinite(errors).all() else None
-
-
-def _bridged(values: FloatArray) -> FloatArray:
-    """Return `values` with gaps of up to `LONGEST_GAP` steps interpolated between neighbours."""
-    known = np.isfinite(values)
-    out: FloatArray = values.copy()
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - first <= LONGEST_GAP and first > 0 and end < values.size:
-            around = values[first - 1], values[end]
-            out[first:end] = np.interp(np.arange(first, end), [first - 1, end], around)
-    return out

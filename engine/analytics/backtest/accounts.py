@@ -78,12 +78,19 @@ def account(prepared: Prepared, traces: Traces, *, with_battery: bool = True) ->
     )
 
 
+def saved_eur(own: Account, without: Account) -> FloatArray:
+    """Return what was saved in each quarter-hour, stored energy left out, shape (n,)."""
+    saved: FloatArray = (
+        (without.energy_eur - own.energy_eur)
+        + (without.demand_eur - own.demand_eur)
+        + (without.wear_eur - own.wear_eur)
+    )
+    return saved
+
+
 def months(prepared: Prepared, own: Account, without: Account) -> tuple[MonthResult, ...]:
     """Return what was saved month by month; the change of stored energy counts in the last."""
-    saved = sum(
-        getattr(without, part) - getattr(own, part)
-        for part in ("energy_eur", "demand_eur", "wear_eur")
-    )
+    saved = saved_eur(own, without)
     month = prepared.month[prepared.span]
     out = []
     for number in np.unique(month):

@@ -52,6 +52,15 @@ def write_traces(path: Path, case: BacktestCase, result: BacktestResult) -> None
     Raises:
         OSError: The file cannot be written.
     """
+    write_parquet(path, traces_table(case, result))
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     part = path.with_name(path.name + ".part")
-    pq.write_table(traces_table(case, result), part, compression="zstd")
+    pq.write_table(table, part, compression="zstd")
     os.replace(part, path)

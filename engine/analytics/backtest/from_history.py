@@ -49,12 +49,12 @@ def series_from_history(
     means = store.quarter_hour_means(site_id, ("load_kw", "pv_kw"), begin, end)
     rows = store.prices(site_id, begin - _LONGEST_PRICE, end)
     spot = published_steps(rows, begin, n)
-    load, bridged = _bridged(_column(means, "load_kw", begin, n))
+    load, n_bridged = bridged(_column(means, "load_kw", begin, n))
     pv = _column(means, "pv_kw", begin, n)
     notes = []
     if np.isfinite(pv[first:]).any():
-        pv, more = _bridged(pv)
-        bridged += more
+        pv, more = bridged(pv)
+        n_bridged += more
     else:
         pv = np.zeros(n)
         notes.append("No PV was measured: the site is taken to have none.")
@@ -72,8 +72,8 @@ def series_from_history(
     known = np.isfinite(spot) & np.isfinite(load) & np.isfinite(pv)
     gaps = np.flatnonzero(~known[:first])
     cut = int(gaps[-1]) + 1 if gaps.size else 0
-    if bridged:
-        notes.append(f"{bridged} quarter-hours without a measurement were interpolated.")
+    if n_bridged:
+        notes.append(f"{n_bridged} quarter-hours without a measurement were interpolated.")
     return SiteSeries(
         start=begin + cut * STEP,
         spot_eur_per_kwh=spot[cut:],
@@ -124,8 +124,8 @@ def _column(means: Sequence[MeasuredPoint], signal: str, start: datetime, n: int
     return out
 
 
-def _bridged(values: FloatArray) -> tuple[FloatArray, int]:
-    """Return values with short gaps interpolated, and how many steps that were."""
+def bridged(values: FloatArray) -> tuple[FloatArray, int]:
+    """Return values with gaps up to `LONGEST_GAP` interpolated, and how many steps that were."""
     known, out, count = np.isfinite(values), values.copy(), 0
     edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
     for first, end in zip(edges[::2], edges[1::2], strict=True):

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analytics.backtest.case import BacktestCase
-from engine.analytics.money import micro
-from engine.analytics.stored_value import FEWEST_ROWS, LOOK_BACK
+from engine.analytics.stored_value import FEWEST_ROWS, LOOK_BACK, value_at
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
-from engine.domain.site import Battery
 from engine.market.tariff import BillingPeriod, TariffBook
 from engine.market.tariff_calendar import local_steps, midnight, step_number
 
@@ -173,10 +171,4 @@ def _stored_value(case: BacktestCase, priced_from: int, buy: FloatArray, zone: Z
     past = buy[max(priced_from, stop - LOOK_BACK // STEP) : max(stop, 0)]
     if past.size < FEWEST_ROWS:
         past = buy[case.first : min(case.stop, case.first + 96)]
-    return stored_value(case.battery, float(past.mean()))
-
-
-def stored_value(battery: Battery, mean_buy_eur_per_kwh: float) -> float:
-    """Return what a stored kWh saves when it replaces a bought one, EUR/kWh."""
-    saved = battery.efficiency_discharge * mean_buy_eur_per_kwh
-    return micro(max(0.0, saved - battery.wear_cost_eur_per_kwh))
+    return value_at(float(past.mean()), case.battery)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 from engine.analytics.backtest.case import BacktestCase, SiteSeries
@@ -37,7 +37,6 @@ def case_from(
     Raises:
         BacktestError: The series do not cover the period.
     """
-    timer = config.analytics.timer
     return BacktestCase(
         site=site,
         tariff=config.tariff,
@@ -48,12 +47,7 @@ def case_from(
         curtailment_allowed=config.pv.throttles_itself,
         control=config.control,
         strategies=config.strategies,
-        timer=TimerWindows(
-            time.fromisoformat(timer.charge_from),
-            time.fromisoformat(timer.charge_until),
-            time.fromisoformat(timer.discharge_from),
-            time.fromisoformat(timer.discharge_until),
-        ),
+        timer=TimerWindows.of(config.analytics.timer),
         holidays_country=config.forecasts.holidays_country,
         assumptions=_assumed(config, site, stated),
     )

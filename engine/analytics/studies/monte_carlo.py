@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.analytics.backtest.case import BacktestCase, SiteSeries
 from engine.analytics.backtest.policy import Policy
-from engine.analytics.studies.finance import Appraisal, Investment, appraise
+from engine.analytics.studies.finance import DAYS_PER_YEAR, Appraisal, Investment, appraise
 from engine.analytics.studies.units import Failure, Outcome, Unit
 from engine.analytics.studies.year_samples import PriceSeries, sample_years
 from engine.domain.errors import BacktestError
@@ -130,7 +130,7 @@ def monte_carlo(
             messages.append(outcome.message)
             continue
         days = (unit.case.end - unit.case.start) / timedelta(days=1)
-        savings.append(outcome.saving_eur * 365.25 / days)
+        savings.append(outcome.saving_eur * DAYS_PER_YEAR / days)
         if investment is not None:
             found: Appraisal = appraise(investment, unit.case.battery, outcome, days=days)
             worths.append(found.npv_eur)

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from engine.analytics.backtest.accounts import Account, account, without_battery
-from engine.analytics.backtest.files_out import traces_table
+from engine.analytics.backtest.accounts import Account, account, saved_eur, without_battery
+from engine.analytics.backtest.files_out import traces_table, write_parquet
 from engine.analytics.backtest.policy import NONE, Policy
 from engine.analytics.backtest.prepared import Prepared
 from engine.analytics.backtest.result import BacktestResult
@@ -95,11 +94,8 @@ class Written:
 
     def finish(self) -> None:
         """Write the quarter-hours, then say that all is there."""
-        path = self._folder / TRACES
-        part = path.with_name(path.name + ".part")
         tables = pa.concat_tables(self._tables, promote_options="permissive")
-        pq.write_table(tables.unify_dictionaries(), part, compression="zstd")
-        part.replace(path)
+        write_parquet(self._folder / TRACES, tables.unify_dictionaries())
         self._document["partial"] = False
         self._write()
 
@@ -179,12 +175,8 @@ def _about(prepared: Prepared) -> dict[str, Any]:
 def _daily(prepared: Prepared, own: Account, without: Account) -> list[float]:
     """Return what was saved on each local day; stored energy counts on the last."""
     day = prepared.day[prepared.span]
-    saved = sum(
-        getattr(without, part) - getattr(own, part)
-        for part in ("energy_eur", "demand_eur", "wear_eur")
-    )
     _, index = np.unique(day, return_inverse=True)
-    sums = np.bincount(index, weights=saved)
+    sums = np.bincount(index, weights=saved_eur(own, without))
     sums[-1] += own.stored_eur
     return [round(float(value), 4) for value in sums]
 
