@@ -71,9 +71,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMPORT_FOLDER = "imports"
+"""Where uploaded files wait, in the data folder."""
 
 BACKTEST_FOLDER = "backtests"
-"""Where uploaded files wait, in the data folder."""
+"""Where backtests are kept, in the data folder."""
 
 WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""

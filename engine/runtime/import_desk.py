@@ -30,6 +30,7 @@ from engine.runtime.history_import import (
     read_import,
     write_import,
 )
+from engine.runtime.upload_name import harmless_name
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +42,6 @@ REMEMBERED = 20
 
 _WAITING_FILES = 10
 _PAUSE_SECONDS = 0.02
-_SAFE = re.compile(r"[^\w.\- ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class ImportDesk:
             QueryError: It is too large or has no name.
             HistoryError: It cannot be stored.
         """
-        safe = _SAFE.sub("_", Path(name.replace("\\", "/")).name).strip(". ")[-100:]
+        safe = harmless_name(name)
         if not safe:
             raise QueryError("The file has no name.", field="file", value=name[:100])
         # a folder each: the name is that of the source of what is imported

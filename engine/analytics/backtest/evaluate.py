@@ -119,7 +119,7 @@ def evaluate(
     return BacktestResult(
         policy=policy,
         saving_eur=saving,
-        capture=_capture(saving, perfect_saving_eur),
+        capture=capture(saving, perfect_saving_eur),
         energy_eur=total(own.energy_eur),
         demand_eur=total(own.demand_eur),
         wear_eur=total(own.wear_eur),
@@ -163,7 +163,7 @@ def compare(
 
     perfect = one(PERFECT, None)
     best = perfect.saving_eur
-    perfect = dataclasses.replace(perfect, capture=_capture(best, best))
+    perfect = dataclasses.replace(perfect, capture=capture(best, best))
     results = tuple(perfect if policy == PERFECT else one(policy, best) for policy in policies)
     prepared = _PREPARED.get(case)
     return Comparison(
@@ -316,7 +316,8 @@ def _without(prepared: Prepared) -> Account:
     return account(prepared, without_battery(prepared), with_battery=False)
 
 
-def _capture(saving_eur: float, perfect_eur: float | None) -> float | None:
+def capture(saving_eur: float, perfect_eur: float | None) -> float | None:
+    """Return a saving as a share of that of perfect foresight; None where that saves nothing."""
     if perfect_eur is None or perfect_eur < SMALLEST_SAVING_EUR:
         return None
     return saving_eur / perfect_eur

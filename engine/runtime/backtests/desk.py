@@ -201,7 +201,12 @@ class BacktestDesk:
                 hint="Check the data folder and its free space.",
             ) from exc
         with self._lock:
-            self._check_room()
+            try:
+                self._check_room()
+            except BacktestBusyError:
+                # Others came first; nothing of it may turn up at the next start.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             self._states[number] = state
             self._next()
             return self._states[number]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Mapping
 from datetime import datetime, time
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from engine.analytics.backtest.case import BacktestCase, SiteSeries
 from engine.analytics.baselines import TimerWindows
 from engine.config.control import ControlConfig
+from engine.config.load import write_atomically
 from engine.config.planning import StrategiesConfig
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError
@@ -40,9 +40,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(document, ensure_ascii=False))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,12 +30,12 @@ from engine.runtime.backtests.request import (
     DataConfig,
     UploadedFile,
 )
+from engine.runtime.upload_name import harmless_name
 
 RECORDED_PAST = timedelta(days=35)
 """Past of a recorded period that forecasts learn from."""
 
 _HISTORY_DAYS = 28
-_SAFE = re.compile(r"[^\w.\- ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +100,7 @@ class BacktestSources:
             battery = Battery(**asked.bess.model_dump())
         if asked.grid is not None:
             grid = GridConnection(asked.grid.import_limit_kw, asked.grid.export_limit_kw)
-        site = self.site
-        return Site(
-            site_id=site.site_id,
-            name=site.name,
-            timezone=site.timezone,
-            battery=battery,
-            grid=grid,
-            pv_peak_kw=site.pv_peak_kw,
-            latitude=site.latitude,
-            longitude=site.longitude,
-        )
+        return replace(self.site, battery=battery, grid=grid)
 
     def _series(self, data: DataConfig, site: Site) -> tuple[SiteSeries, datetime, datetime]:
         zone = ZoneInfo(site.timezone)
@@ -176,7 +165,7 @@ def _uploaded(
                 )
             own = Path(folder) / str(number)
             own.mkdir()
-            path = own / (_SAFE.sub("_", Path(file.name).name) or "data.csv")
+            path = own / (harmless_name(file.name) or "data.csv")
             path.write_bytes(content)
             paths.append(path)
         series, first, last = read_inputs(InputFiles(data=tuple(paths)), site, start, end)

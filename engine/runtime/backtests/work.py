@@ -19,13 +19,12 @@ from typing import Any, TextIO
 from engine.analytics.backtest.evaluate import (
     NO_BATTERY,
     PERFECT,
-    SMALLEST_SAVING_EUR,
     assumptions,
+    capture,
     evaluate,
 )
 from engine.analytics.backtest.policy import Policy
 from engine.analytics.backtest.prepared import prepare
-from engine.analytics.backtest.result import BacktestResult
 from engine.analytics.studies.run import StudyProgress, run_units
 from engine.analytics.studies.sizing import sizing_map, sizing_units
 from engine.analytics.studies.store import UnitStore
@@ -94,7 +93,7 @@ def carry_out(folder: Path, tell: Tell) -> None:
     written.add(without)
     perfect = evaluate(case, PERFECT, progress=stages.first)
     best = perfect.saving_eur
-    written.add(_captured(perfect, best))
+    written.add(dataclasses.replace(perfect, capture=capture(best, best)))
     for number, policy in enumerate(policies):
         result = evaluate(case, policy, perfect_saving_eur=best, progress=stages.of_policy(number))
         written.add(result)
@@ -107,10 +106,6 @@ def carry_out(folder: Path, tell: Tell) -> None:
         _size(units, asked.sizing, store, written, stages.sizing)
     written.finish()
     tell("done", 1.0)
-
-
-def _captured(perfect: BacktestResult, best: float) -> BacktestResult:
-    return dataclasses.replace(perfect, capture=1.0 if best >= SMALLEST_SAVING_EUR else None)
 
 
 def _size(
