@@ -14,6 +14,7 @@ import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotl
 
 from ems_dash import web_manifest
 from ems_dash.api.answers import STATUS_OF_CODE, error
+from ems_dash.api.bodies import limit_bodies
 from ems_dash.auth.access import (
     CSRF_COOKIE,
     Access,
@@ -174,6 +175,7 @@ def create_app(
             "{window.emsLive&&window.emsLive.resolved(callback,result);}"
         },
     )
+    limit_bodies(app.server)
     keep_files(app.server)
     install_access(app.server, access)
     install_headers(app)

@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import dash
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 
-BODY_BYTES: Final = 1_000_000
-"""Largest body of a request to the API; a view that takes files raises its own limit."""
-
-CALLBACK_BYTES: Final = 90_000_000
-"""Largest body of a callback: a file of history comes in with one, a third longer than it is."""
-
-_CALLBACKS: Final = "/_dash-update-component"
-_KEPT: Final = ("/assets/", "/_dash-component-suites/")
-"""Paths whose addresses change with their content, so that browsers may keep them."""
+from ems_dash.static_files import FILES
 
 _POLICY: Final = (
     "default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
@@ -46,13 +38,8 @@ _HSTS: Final = "max-age=31536000"
 
 
 def install_headers(app: dash.Dash) -> None:
-    """Add the headers to every answer of `app`, and a limit to the body of every request."""
+    """Add the headers to every answer of `app`."""
     server: Flask = app.server
-
-    @server.before_request
-    def limit() -> None:
-        is_callback = request.path == _CALLBACKS
-        request.max_content_length = CALLBACK_BYTES if is_callback else BODY_BYTES
 
     @server.after_request
     def add(answer: Response) -> Response:
@@ -60,16 +47,11 @@ def install_headers(app: dash.Dash) -> None:
         for name, value in _ALWAYS.items():
             headers.setdefault(name, value)
         headers.setdefault("Content-Security-Policy", _policy(app, answer))
-        if not request.path.startswith(_KEPT) and "Cache-Control" not in headers:
+        if not request.path.startswith(FILES) and "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
         if request.is_secure:
             headers.setdefault("Strict-Transport-Security", _HSTS)
         return answer
-
-
-def raise_body_limit(sent: Request, limit_bytes: int) -> None:
-    """Let the body of this request be as large as `limit_bytes`; before anything reads it."""
-    sent.max_content_length = limit_bytes
 
 
 def _policy(app: dash.Dash, answer: Response) -> str:

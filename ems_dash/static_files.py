@@ -17,7 +17,8 @@ from engine.domain.product import product_version
 KEPT_FOR_S: Final = 31_536_000
 """A year, as long as caches keep anything."""
 
-_FILES: Final = ("/assets/", "/_dash-component-suites/")
+FILES: Final = ("/assets/", "/_dash-component-suites/")
+"""Paths whose addresses change with their content, so that browsers may keep them."""
 
 
 class _CompressedOnce:
@@ -58,7 +59,7 @@ def versioned(address: str, path: Path) -> str:
 
 
 def _prepare(response: Response) -> Response:
-    if response.status_code != 200 or not request.path.startswith(_FILES):
+    if response.status_code != 200 or not request.path.startswith(FILES):
         return response
     state = response.headers.get("ETag") or response.headers.get("Content-Length", "")
     g.ems_file_key = f"{request.path}|{state}"

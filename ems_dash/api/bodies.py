@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-from flask import request
+from flask import Flask, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ems_dash.api.answers import InvalidRequestError
+from ems_dash.auth.gate import CALLBACKS
 from engine.domain.errors import EmsError
 
 MOST_BODY_BYTES: Final = 1_000_000
 """Longest body of a request that says nothing else."""
+
+CALLBACK_BYTES: Final = 90_000_000
+"""Longest body of a callback: a file of history comes in with one, a third longer than it is."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,6 +31,18 @@ class NotJsonError(EmsError):
     """The body of a request does not say that it is JSON."""
 
     code = "unsupported_media_type"
+
+
+def limit_bodies(server: Flask) -> None:
+    """Limit the body of every request; a view that takes more says so before it reads.
+
+    To be called first of all: the limit is that of the moment something begins to read.
+    """
+
+    @server.before_request
+    def limit() -> None:
+        is_callback = request.path == CALLBACKS
+        request.max_content_length = CALLBACK_BYTES if is_callback else MOST_BODY_BYTES
 
 
 def parsed_body(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flask import Flask, request
+from flask import Flask
 
 from ems_dash.api.alarm_routes import register_alarm_api
 from ems_dash.api.analytics_routes import register_analytics_api
 from ems_dash.api.answers import answer_errors_of_api
 from ems_dash.api.backtest_routes import register_backtest_api
 from ems_dash.api.backup_routes import register_backup_api
-from ems_dash.api.bodies import MOST_BODY_BYTES
 from ems_dash.api.config_routes import register_config_api
 from ems_dash.api.control_routes import register_control_api
 from ems_dash.api.document_routes import register_document_api
@@ -49,7 +48,6 @@ def install_api(
         site_id: The site this installation serves.
         hub: Tells events; None for one over `services`.
     """
-    _limit_bodies(server)
     answer_errors_of_api(server)
     install_rate_limits(server)
     register_api(server, services)
@@ -68,11 +66,3 @@ def install_api(
     register_mqtt_api(server, services.mqtt_service)
     register_notification_api(server, services)
     register_document_api(server)
-
-
-def _limit_bodies(server: Flask) -> None:
-    @server.before_request
-    def limit_body() -> None:
-        # Not for the whole server: pages take files of history that are larger.
-        if request.path.startswith("/api/"):
-            request.max_content_length = MOST_BODY_BYTES

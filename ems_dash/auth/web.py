@@ -123,8 +123,8 @@ class WebAccess:
             server.wsgi_app = ProxyFix(  # type: ignore[method-assign]
                 server.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
             )
-        csrf = CSRFProtect(server)
-        install_gate(server, self, csrf)
+        CSRFProtect(server)
+        install_gate(server, self)
         server.register_blueprint(account_pages(self))
         server.after_request(_hand_out_csrf_token)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 
 from ems_dash.api.account_routes import register_account_api
 from ems_dash.api.routes import register_api
+from ems_dash.auth.access import needs
 from ems_dash.auth.accounts import Actor
 from ems_dash.auth.gate import safe_next
 from ems_dash.auth.roles import Role
@@ -313,6 +316,26 @@ def test_callbacks_take_json_only(site: Site) -> None:
             "/_dash-update-component", data="{}", content_type=kind, headers=csrf_of(client)
         )
         assert answer.status_code == 415
+
+
+def test_no_more_of_a_body_is_read_than_its_view_takes(site: Site) -> None:
+    @needs(Role.VIEWER)
+    def long_one() -> dict[str, int]:
+        request.max_content_length = 2_000_000
+        return {"bytes": len(request.get_data())}
+
+    site.server.add_url_rule("/api/long", view_func=long_one, methods=["POST"])
+    mega = b"x" * 1_500_000
+    stranger, admin = site.client(), site.client("admin")
+    upload = {"name": "admin", "file": (BytesIO(mega), "a.bin")}
+    assert stranger.post("/login", data=upload).status_code == 413
+    for path, body, status in (
+        ("/api/users", mega, 413),
+        ("/api/long", mega, 200),
+        ("/api/long", mega * 2, 413),
+    ):
+        sent = admin.post(path, data=body, content_type="application/json", headers=csrf_of(admin))
+        assert sent.status_code == status
 
 
 def test_addresses_behind_a_proxy_are_believed_only_as_configured(tmp_path: Path) -> None:
