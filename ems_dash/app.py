@@ -13,7 +13,7 @@ import flask
 import pandas as pd  # noqa: F401  (a first import inside a request breaks Plotly's encoder)
 
 from ems_dash import web_manifest
-from ems_dash.api.answers import STATUS_OF_CODE, error
+from ems_dash.api.answers import known_error
 from ems_dash.api.bodies import limit_bodies
 from ems_dash.auth.access import (
     CSRF_COOKIE,
@@ -199,9 +199,5 @@ def _is_page_router(args: tuple[Any, ...]) -> bool:
 
 def _add_error_answers(server: flask.Flask) -> None:
     """Answer refusals of callbacks, which no blueprint answers, in the one shape of errors."""
-
-    def refused(exc: UnauthenticatedError | ForbiddenError) -> flask.Response:
-        return error(STATUS_OF_CODE[exc.code], exc.code, exc.message, hint=exc.hint)
-
-    server.register_error_handler(UnauthenticatedError, refused)
-    server.register_error_handler(ForbiddenError, refused)
+    server.register_error_handler(UnauthenticatedError, known_error)
+    server.register_error_handler(ForbiddenError, known_error)

@@ -9,11 +9,11 @@ from typing import Final
 from flask import Flask, Response, has_request_context, request
 
 from ems_dash.auth.access import current_principal
+from ems_dash.auth.gate import SAFE
 from engine.audit.log import AuditLog
 from engine.audit.trail import Origin, current_origin
 from engine.domain.errors import EmsError
 
-_SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _REFUSED: Final = (401, 403)
 
 REFUSALS_PER_MINUTE: Final = 30
@@ -35,7 +35,7 @@ def install_audit(
 
     @server.after_request
     def refused(answer: Response) -> Response:
-        if request.method not in _SAFE and answer.status_code in _REFUSED:
+        if request.method not in SAFE and answer.status_code in _REFUSED:
             uncounted = pace.take()
             if uncounted is not None:
                 said = {"status": answer.status_code}

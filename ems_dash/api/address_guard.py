@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ems_dash.auth.sender import plain_address
 from engine.domain.errors import EmsError
 
 MODBUS_PORTS: Final = frozenset({502, 1502, 5020, 8899})
@@ -121,7 +122,7 @@ def _refuse_odd(host: str) -> None:
 
 def _is_special(text: str) -> bool:
     try:
-        address = _plain_address(text)
+        address = plain_address(text)
     except ValueError:
         return True
     return (
@@ -140,15 +141,9 @@ _CLOUD_SECRETS: Final = (
 """Where clouds hand out secrets to whoever asks, besides 169.254.169.254."""
 
 
-def _plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
 def _is_local(text: str) -> bool:
     try:
-        address = _plain_address(text)
+        address = plain_address(text)
     except ValueError:
         return False
     return any(address in network for network in _ALLOWED_NETWORKS)

@@ -101,16 +101,17 @@ def wrong_site(site_id: str) -> Response | None:
 
 def add_error_handlers(api: Blueprint) -> None:
     """Let every error of the routes of `api` come in the one shape."""
-
-    @api.errorhandler(EmsError)
-    def known_error(exc: EmsError) -> Response:
-        status = STATUS_OF_CODE.get(exc.code, 503)
-        answer = error(status, exc.code, exc.message, field=exc.field, hint=exc.hint)
-        if status == 429:
-            answer.headers["Retry-After"] = "1"
-        return answer
-
+    api.register_error_handler(EmsError, known_error)
     api.register_error_handler(HTTPException, http_error)
+
+
+def known_error(exc: EmsError) -> Response:
+    """Return an error of ours in the one shape, with the status of its code."""
+    status = STATUS_OF_CODE.get(exc.code, 503)
+    answer = error(status, exc.code, exc.message, field=exc.field, hint=exc.hint)
+    if status == 429:
+        answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def http_error(exc: HTTPException) -> Response:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from typing import Final
-
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -14,9 +11,8 @@ from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel
 from ems_dash.auth.access import may, public, require
 from ems_dash.auth.roles import Role
+from ems_dash.auth.sender import sender_of
 from engine.runtime.readiness import Readiness
-
-_FORWARDED: Final = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 
 class PartInfo(ApiModel):
@@ -83,9 +79,4 @@ def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistr
 
 def _is_here() -> bool:
     """Return True for a request from this machine itself, not passed on by a proxy on it."""
-    if any(name in request.headers for name in _FORWARDED):
-        return False
-    try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
+    return sender_of(request, proxy_hops=0).is_loopback

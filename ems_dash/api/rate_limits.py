@@ -14,13 +14,12 @@ from flask_limiter import Limiter, RequestLimit
 
 from ems_dash.api.answers import error
 from ems_dash.auth.access import current_principal
+from ems_dash.auth.gate import SAFE
 
 QUESTIONS: Final = "3000 per minute"
 """50 screens of one account that ask once per second."""
 
 CHANGES: Final = "300 per minute"
-
-_SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 def install_rate_limits(
@@ -38,7 +37,7 @@ def install_rate_limits(
     limiter = Limiter(
         _sender,
         storage_uri="memory://",
-        application_limits=[lambda: questions if request.method in _SAFE else changes],
+        application_limits=[lambda: questions if request.method in SAFE else changes],
         on_breach=_refused,
     )
     limiter.request_filter(_not_counted)

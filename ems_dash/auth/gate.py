@@ -12,13 +12,12 @@ from urllib.parse import quote, urlsplit
 from flask import Flask, Request, current_app, flash, redirect, request
 from flask_wtf.csrf import ValidationError, validate_csrf
 
-from ems_dash.api.answers import error
+from ems_dash.api.answers import error, known_error
 from ems_dash.auth.access import ROLE_ATTRIBUTE, UnauthenticatedError, current_principal
 from ems_dash.auth.accounts import Login
 from ems_dash.auth.sessions import SessionStoreError
 from ems_dash.auth.user_store import UsersFileError
 from engine.config.access import ServerConfig
-from engine.domain.errors import EmsError
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CALLBACKS: Final = "/_dash-update-component"
@@ -68,8 +67,8 @@ def safe_next(target: str | None) -> str:
 def install_gate(server: Flask, web: _Web) -> None:
     """Let every request to `server` pass the gate first."""
     # Without their files nobody is let in, and the reason is said.
-    server.register_error_handler(UsersFileError, _unusable)
-    server.register_error_handler(SessionStoreError, _unusable)
+    server.register_error_handler(UsersFileError, known_error)
+    server.register_error_handler(SessionStoreError, known_error)
 
     @server.before_request
     def gate() -> Any:
@@ -182,8 +181,7 @@ def _unknown() -> Any:
         here = request.full_path.rstrip("?")
         target = safe_next(here)
         return redirect(LOGIN if target == "/" else f"{LOGIN}?next={quote(target, safe='/')}")
-    exc = UnauthenticatedError()
-    return error(401, exc.code, exc.message, hint=exc.hint)
+    return known_error(UnauthenticatedError())
 
 
 def _is_open_while_must_change() -> bool:
@@ -201,7 +199,3 @@ def _must_change() -> Any:
     )
     answer.headers["X-EMS-Reason"] = "password"
     return answer
-
-
-def _unusable(exc: EmsError) -> Any:
-    return error(503, exc.code, exc.message, field=exc.field, hint=exc.hint)

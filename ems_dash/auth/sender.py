@@ -28,6 +28,17 @@ class Sender:
     agent: str = ""
 
 
+def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address without its zone; IPv4 where IPv6 only wraps it.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def sender_of(request: Request, *, proxy_hops: int) -> Sender:
     """Return where `request` comes from.
 
@@ -44,11 +55,9 @@ def sender_of(request: Request, *, proxy_hops: int) -> Sender:
 def sender(address: str, agent: str = "") -> Sender:
     """Return the sender with this address."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = plain_address(address)
     except ValueError:
         return Sender(address, False, False, agent)
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
     private = any(found in net for net in _PRIVATE if net.version == found.version)
     return Sender(address, found.is_loopback, private, agent)
 

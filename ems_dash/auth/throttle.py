@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from ems_dash.auth.sender import plain_address
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
 
@@ -119,11 +120,9 @@ class Throttle:
 def network(address: str) -> str:
     """Return what counts as one sender: an IPv4 address, or the /64 of an IPv6 address."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = plain_address(address)
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((found, 64), strict=False))
