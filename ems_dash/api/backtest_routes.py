@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, Flask, Response, request, send_file
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask import Blueprint, Flask, Response, send_file
 
 from ems_dash.api.answers import (
     InvalidRequestError,
@@ -13,7 +12,7 @@ from ems_dash.api.answers import (
     json_answer,
     wrong_site,
 )
-from ems_dash.api.bodies import NotJsonError, TooLargeError
+from ems_dash.api.bodies import TooLargeError, json_bytes
 from ems_dash.api.described import CSV, PARQUET, described
 from ems_dash.api.models import ApiModel
 from ems_dash.api.parameters import Text
@@ -157,23 +156,12 @@ def register_backtest_api(server: Flask, services: Services) -> None:
 
 
 def _body() -> bytes:
-    request.max_content_length = MOST_BODY_BYTES
-    try:
-        data = request.get_data(cache=False)
-    except RequestEntityTooLarge as exc:
-        raise TooLargeError(
-            "The request is larger than 28 MB.",
-            field="data.files",
-            hint="Send at most 20 MB of files.",
-        ) from exc
-    if not request.is_json:
-        raise NotJsonError(
-            "The request is not JSON.",
-            field="Content-Type",
-            value=request.content_type,
-            hint="Send application/json.",
-        )
-    return data
+    too_large = TooLargeError(
+        "The request is larger than 28 MB.",
+        field="data.files",
+        hint="Send at most 20 MB of files.",
+    )
+    return json_bytes(MOST_BODY_BYTES, too_large)
 
 
 def _info(state: BacktestState) -> BacktestInfo:

@@ -45,6 +45,35 @@ def limit_bodies(server: Flask) -> None:
         request.max_content_length = CALLBACK_BYTES if is_callback else MOST_BODY_BYTES
 
 
+def json_bytes(most_bytes: int, too_large: TooLargeError, *, needed: bool = True) -> bytes:
+    """Return the body of the request as it was sent.
+
+    Args:
+        most_bytes: Longest body.
+        too_large: Raised for a longer one.
+        needed: False to take an empty body as ``{}``.
+
+    Raises:
+        TooLargeError: It is too long.
+        NotJsonError: It does not say that it is JSON.
+    """
+    request.max_content_length = most_bytes
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge as exc:
+        raise too_large from exc
+    if not data and not needed:
+        return b"{}"
+    if not request.is_json:
+        raise NotJsonError(
+            "The request is not JSON.",
+            field="Content-Type",
+            value=request.content_type,
+            hint="Send application/json.",
+        )
+    return data
+
+
 def parsed_body(
     model: type[Model],
     *,
@@ -67,22 +96,10 @@ def parsed_body(
         TooLargeError: It is too long.
         NotJsonError: It does not say that it is JSON.
     """
-    request.max_content_length = most_bytes
-    try:
-        data = request.get_data(cache=False)
-    except RequestEntityTooLarge as exc:
-        raise TooLargeError(
-            f"The request is larger than {most_bytes // 1000} kB.", hint="Send less."
-        ) from exc
-    if not data and not needed:
-        data = b"{}"
-    elif not request.is_json:
-        raise NotJsonError(
-            "The request is not JSON.",
-            field="Content-Type",
-            value=request.content_type,
-            hint="Send application/json.",
-        )
+    too_large = TooLargeError(
+        f"The request is larger than {most_bytes // 1000} kB.", hint="Send less."
+    )
+    data = json_bytes(most_bytes, too_large, needed=needed)
     try:
         return model.model_validate_json(data)
     except ValidationError as exc:

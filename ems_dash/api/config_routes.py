@@ -6,7 +6,7 @@ as it is. What is saved takes effect at the next start of the program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from flask import Blueprint, Flask, Response
@@ -20,7 +20,8 @@ from ems_dash.auth.access import actor, needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services, SettingsServices
 from engine.config.changes import Change, changes
-from engine.config.desk import ConfigDesk, ConfigFile, place
+from engine.config.desk import ConfigDesk, Saved, place
+from engine.config.load import FieldProblem
 from engine.config.masking import masked, unmasked
 from engine.domain.errors import EmsError
 
@@ -132,7 +133,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
                 ConfigAnswer(
                     revision=file.revision,
                     values=masked(file.values),
-                    problems=_problems(file),
+                    problems=_problems(file.values, file.problems),
                     takes_effect_at_next_start=_changes(pending),
                 )
             )
@@ -179,16 +180,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         if (wrong := wrong_site(site_id)) is not None:
             return wrong
         body = parsed_body(RestoreRequest, hint=_EXAMPLE)
-        saved = settings().desk.restore(body.backup, body.revision, actor())
-        return json_answer(
-            CheckAnswer(
-                saved=True,
-                revision=saved.file.revision,
-                backup=saved.backup,
-                changes=_changes(saved.changes),
-                problems=[],
-            )
-        )
+        return _saved_answer(settings().desk.restore(body.backup, body.revision, actor()))
 
     add_error_handlers(api)
     server.register_blueprint(api)
@@ -218,19 +210,18 @@ def change_answer(
     values = unmasked(wanted, file.values)
     draft = desk.check(values)
     if draft.config is None or not save:
-        wrong_here = [
-            ProblemInfo(field=place(values, p), message=p.message, hint=p.hint)
-            for p in draft.problems
-        ]
         answer = CheckAnswer(
             saved=False,
             revision=file.revision,
             backup=None,
             changes=_changes(draft.changes),
-            problems=wrong_here,
+            problems=_problems(values, draft.problems),
         )
         return json_answer(answer, 400 if save else 200)
-    saved = desk.save(values, revision, actor())
+    return _saved_answer(desk.save(values, revision, actor()))
+
+
+def _saved_answer(saved: Saved) -> Response:
     return json_answer(
         CheckAnswer(
             saved=True,
@@ -246,8 +237,5 @@ def _changes(found: tuple[Change, ...]) -> list[ChangeInfo]:
     return [ChangeInfo(path=c.path, old=c.old, new=c.new) for c in found]
 
 
-def _problems(file: ConfigFile) -> list[ProblemInfo]:
-    return [
-        ProblemInfo(field=place(file.values, p), message=p.message, hint=p.hint)
-        for p in file.problems
-    ]
+def _problems(values: Mapping[str, Any], found: Iterable[FieldProblem]) -> list[ProblemInfo]:
+    return [ProblemInfo(field=place(values, p), message=p.message, hint=p.hint) for p in found]

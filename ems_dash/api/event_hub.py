@@ -191,8 +191,8 @@ class EventHub:
         if before is not None and _same(before, snapshot):
             return
         age_s = self._source.heartbeat_age_s()
-        for event in _alarm_changes(() if before is None else before.alarms, snapshot.alarms):
-            if before is not None:
+        if before is not None:
+            for event in _alarm_changes(before.alarms, snapshot.alarms):
                 self._alarms.append(self._event(EventKind.ALARM, event.model_dump_json))
         plan = snapshot.plan
         if plan is not None and (
