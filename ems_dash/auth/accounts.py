@@ -373,6 +373,8 @@ class Accounts:
             NoSuchAccountError: No such user.
             AccountError: He is the last admin.
         """
+        if self._user(name).disabled is disabled:
+            return
         self._edit(name, lambda u: _again(u, disabled=disabled), keep_admin=True)
         self._sessions.end_all(name)
         self._record(actor, "user.disabled", name, before=not disabled, after=disabled)
@@ -503,17 +505,11 @@ class Accounts:
     # Parts.
 
     def _user(self, name: str) -> User:
-        user = self._users.read().users.get(name)
-        if user is None:
-            raise NoSuchAccountError(f"There is no user {name[:40]}.", field="user")
-        return user
+        return _found(self._users.read(), name)
 
     def _edit(self, name: str, edit: Callable[[User], User], *, keep_admin: bool = False) -> None:
         def change(users: UsersFile) -> UsersFile:
-            user = users.users.get(name)
-            if user is None:
-                raise NoSuchAccountError(f"There is no user {name[:40]}.", field="user")
-            changed = users.with_user(name, edit(user))
+            changed = users.with_user(name, edit(_found(users, name)))
             return _with_admin(changed) if keep_admin else changed
 
         self._users.change(change)
@@ -568,6 +564,13 @@ class Accounts:
         self._audit.record(
             actor.name, action, target, before=before, after=after, address=actor.address
         )
+
+
+def _found(users: UsersFile, name: str) -> User:
+    user = users.users.get(name)
+    if user is None:
+        raise NoSuchAccountError(f"There is no user {name[:40]}.", field="user")
+    return user
 
 
 def _again(user: User, **changed: object) -> User:

@@ -257,6 +257,14 @@ def test_users_are_added_changed_and_removed_and_everything_is_written_down(worl
     assert given not in str(world.audit.entries)
 
 
+def test_what_is_so_already_ends_no_session_and_is_not_written_down(world: World) -> None:
+    sid, _ = enter(world)
+    world.accounts.set_disabled("viewer", False, CLI)
+    world.accounts.set_role("viewer", Role.VIEWER, CLI)
+    assert world.accounts.login_of(sid) is not None
+    assert [who for who, _, target in world.audit.entries if target == "viewer"] == ["viewer"]
+
+
 def test_a_given_password_ends_after_three_days(world: World) -> None:
     given = world.accounts.add_user("anna", Role.VIEWER, CLI)
     world.pass_time(hours=72)
