@@ -64,6 +64,11 @@ def safe_next(target: str | None) -> str:
     return target
 
 
+def leading_to(target: str, path: str) -> str:
+    """Return the address of the page at `path` that leads to `target` afterwards."""
+    return f"{path}?next={quote(target, safe='/')}"
+
+
 def install_gate(server: Flask, web: _Web) -> None:
     """Let every request to `server` pass the gate first."""
     # Without their files nobody is let in, and the reason is said.
@@ -180,7 +185,7 @@ def _unknown() -> Any:
     if request.method == "GET" and not request.path.startswith(_NO_PAGES):
         here = request.full_path.rstrip("?")
         target = safe_next(here)
-        return redirect(LOGIN if target == "/" else f"{LOGIN}?next={quote(target, safe='/')}")
+        return redirect(LOGIN if target == "/" else leading_to(target, LOGIN))
     return known_error(UnauthenticatedError())
 
 

@@ -455,6 +455,14 @@ def test_the_page_of_the_users(site: Site) -> None:
     assert operator.get("/settings/users").status_code == 403
 
 
+def test_another_language_leads_to_the_same_page_afterwards(site: Site) -> None:
+    client = site.client()
+    asked = client.get("/settings?section=site&key=id").location
+    other = client.get(f"{asked}&lang=de").location
+    assert other == asked
+    assert 'value="/settings?section=site&amp;key=id"' in client.get(other).text
+
+
 @pytest.mark.parametrize("lang", ["de", "en"])
 def test_pages_speak_the_language_and_hold_no_inline_script(site: Site, lang: str) -> None:
     client = site.client("admin")

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, redirect, request
 
 from ems_dash.auth.access import UnauthenticatedError
-from ems_dash.auth.gate import LOGIN
+from ems_dash.auth.gate import LOGIN, leading_to
 from ems_dash.auth.views import account, login, users
 from ems_dash.auth.views.frame import Web, take_language
 
@@ -22,6 +22,6 @@ def account_pages(web: Web) -> Blueprint:
 
     @pages.errorhandler(UnauthenticatedError)
     def unknown(_exc: UnauthenticatedError) -> Any:
-        return redirect(f"{LOGIN}?next={request.path}")
+        return redirect(leading_to(request.path, LOGIN))
 
     return pages

@@ -22,6 +22,7 @@ from flask import (
 
 from ems_dash.auth.access import UnauthenticatedError, current_principal
 from ems_dash.auth.accounts import Accounts, Actor, Login
+from ems_dash.auth.gate import leading_to
 from ems_dash.auth.sender import Sender
 from ems_dash.i18n import LANGS, t
 from ems_dash.i18n.catalogue import catalogue
@@ -59,7 +60,7 @@ def take_language() -> Any:
     if request.method != "GET" or wanted not in LANGS:
         return None
     target = request.args.get("next")
-    answer = redirect(request.path if target is None else f"{request.path}?next={target}")
+    answer = redirect(request.path if target is None else leading_to(target, request.path))
     answer.set_cookie(LANG_COOKIE, wanted, max_age=YEAR_S, samesite="Lax", path="/")
     return answer
 
