@@ -57,7 +57,6 @@ class LinkPoller:
         self._cycle_lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._safe_power_kw: float | None = None
         self._stop_deadline_s = math.inf
@@ -99,9 +98,15 @@ class LinkPoller:
 
     def finish(self) -> bool:
         """Wait for the end asked for by `request_stop`; True when it came in time."""
-        if self._thread is None:
+        thread = self._thread
+        if thread is None:
             return self._finish()
-        return self._within_deadline(self._ended.wait)
+
+        def ended(seconds: float) -> bool:
+            thread.join(seconds)
+            return not thread.is_alive()
+
+        return self._within_deadline(ended)
 
     def _within_deadline(self, wait: Callable[[float], bool]) -> bool:
         """Wait; cut off the request under way when half of the time is gone.
@@ -116,26 +121,23 @@ class LinkPoller:
     def _run(self) -> None:
         origin = self._clock.monotonic()
         due = dict.fromkeys(self._devices, origin)
-        try:
-            while not self._stopping.is_set():
-                self._wake.clear()
-                now = self._clock.monotonic()
-                turn = [device for device in self._devices if due[device] <= now]
-                try:
-                    self._cycle(turn)
-                except Exception as exc:
-                    # A thread that dies unnoticed would leave old values looking fresh.
-                    log.exception("polling %s failed", self._link.endpoint)
-                    for device in self._devices:
-                        device.fail("offline", f"internal error: {exc!r}")
-                now = self._clock.monotonic()
-                for device in turn:
-                    due[device] = _next_slot(origin, device.spec.poll_interval_s, now)
-                if not self._stopping.is_set():
-                    self._clock.wait(self._wake, min(due.values()) - self._clock.monotonic())
-            self._finish()
-        finally:
-            self._ended.set()
+        while not self._stopping.is_set():
+            self._wake.clear()
+            now = self._clock.monotonic()
+            turn = [device for device in self._devices if due[device] <= now]
+            try:
+                self._cycle(turn)
+            except Exception as exc:
+                # A thread that dies unnoticed would leave old values looking fresh.
+                log.exception("polling %s failed", self._link.endpoint)
+                for device in self._devices:
+                    device.fail("offline", f"internal error: {exc!r}")
+            now = self._clock.monotonic()
+            for device in turn:
+                due[device] = _next_slot(origin, device.spec.poll_interval_s, now)
+            if not self._stopping.is_set():
+                self._clock.wait(self._wake, min(due.values()) - self._clock.monotonic())
+        self._finish()
 
     def _cycle(self, devices: Sequence[PolledDevice]) -> None:
         with self._cycle_lock:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.config.load import parse_config
 from engine.config.schema import Config
+from engine.devices.mqtt.commands import Command
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
 from engine.domain.clock import ManualClock
@@ -176,6 +177,23 @@ def test_an_alarm_is_listed_until_it_is_over_and_seen(build: Build) -> None:
     ]
 
 
+def test_all_alarms_are_acknowledged_over_mqtt_and_none_is_refused(build: Build) -> None:
+    demo = build()
+    demo.run(30)
+    everything = Command("ack", "all", 30.0, "", demo.clock.now() + timedelta(minutes=1))
+    send = demo.engine.mqtt_service._on_command
+    refused = send(everything)
+    assert not refused.accepted
+    assert "no such alarm" in str(refused.reason)
+    demo.plant.faults.charge_prohibited = True
+    demo.run(2)
+    assert send(everything).accepted
+    demo.run(1)
+    (alarm,) = demo.engine.snapshot().alarms
+    assert (alarm.active, alarm.acknowledged) == (True, True)
+    assert not send(everything).accepted, "everything listed has been seen"
+
+
 def test_a_fluttering_alarm_is_one_event_while_every_cycle_obeys_it(build: Build) -> None:
     demo = build()
     demo.run(30)
@@ -312,12 +330,12 @@ def test_a_failed_build_gives_everything_back(
     def refuse(*arguments: object, **named: object) -> None:
         raise MarketError("no")
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with monkeypatch.context() as patch:
         patch.setattr(planning_setup, "Planner", refuse)
         with pytest.raises(MarketError):
             build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
     engine = build_engine(parse_config(""), tmp_path / "data", ManualClock(START))
     engine.stop()
 

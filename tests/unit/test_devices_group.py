@@ -390,7 +390,8 @@ def test_the_thread_polls_and_a_new_command_wakes_it(live_site: Site) -> None:
     wait_until(lambda: live_site.plant.pcs_values()["battery_setpoint_kw"] == -50.0)
     group.stop(timeout_s=20.0)
     assert live_site.plant.pcs_values()["battery_setpoint_kw"] == 0.0
-    assert not any(t.name.startswith("poll 127.0.0.1") for t in threading.enumerate())
+    own = f"poll 127.0.0.1:{live_site.port}"
+    assert own not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_thread_polls_again_and_again(live_site: Site) -> None:
