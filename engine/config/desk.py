@@ -18,12 +18,19 @@ from engine.config.load import (
     ConfigProblems,
     FieldProblem,
     config_from,
-    parse_config,
     read_text,
     read_yaml,
     write_atomically,
 )
 from engine.config.schema import Config
+from engine.config.site_entry import index_of, site_values, with_site
+from engine.config.sites import (
+    SITES,
+    UnknownSiteError,
+    entry_place,
+    has_sites,
+    installation_from,
+)
 from engine.domain.errors import ConfigError, EmsError
 
 BACKUP_FOLDER: Final = "backups"
@@ -118,13 +125,18 @@ def _nobody(_who: str, _changes: tuple[Change, ...]) -> None:
 
 
 class ConfigDesk:
-    """Changes one ``ems.yaml``; safe to call from several threads.
+    """Changes what one ``ems.yaml`` states for a site; safe to call from several threads.
+
+    Of a file with several sites everything here is about one of them: its values are what is in
+    force for it, saving changes its entry (and what holds for the whole installation), and a
+    backup gives back what it was for this site only.
 
     Args:
         directory: Folder of the file; backups lie in a folder below it.
         now: Current time, UTC; dates the backups.
         check: Refuses, with a `ConfigError`, what the schema allows but nothing could run with.
         tell: Told of every change: who made it, and what it was (never a secret).
+        site: Id of the site, where the file may describe several.
     """
 
     def __init__(
@@ -134,7 +146,10 @@ class ConfigDesk:
         now: Callable[[], datetime],
         check: Callable[[Config], None] = _anything,
         tell: Callable[[str, tuple[Change, ...]], None] = _nobody,
+        site: str | None = None,
     ) -> None:
+        # The newest first: a site that was renamed here is still this site.
+        self._ids = [] if site is None else [site]
         self._path = directory / FILE_NAME
         self._backups = directory / BACKUP_FOLDER
         self._now = now
@@ -143,6 +158,7 @@ class ConfigDesk:
         self._lock = threading.Lock()
         self._parsed: dict[str, Config | None] = {}
         self._newest: tuple[str, ConfigFile] | None = None
+        self._read: tuple[str, dict[str, Any]] | None = None
 
     def read(self) -> ConfigFile:
         """Return the file as it is now.
@@ -167,7 +183,7 @@ class ConfigDesk:
         Raises:
             ConfigError: The file itself cannot be read.
         """
-        config, problems = self._judged(values)
+        config, problems = self._judged(values, self._data(read_text(self._path)))
         if config is None:
             return Draft(None, problems)
         before = self.read().config
@@ -186,12 +202,14 @@ class ConfigDesk:
             ConfigChangedError: Somebody else changed the file; nothing was written.
             ConfigError: The file could not be written.
         """
-        config, problems = self._judged(values)
-        if config is None:
-            raise ConfigProblems(FILE_NAME, problems)
         with self._lock:
+            config, problems = self._judged(values, self._data(read_text(self._path)))
+            if config is None:
+                raise ConfigProblems(FILE_NAME, problems)
             text = self._unchanged(revision)
-            return self._replace(text, edited(text, values), who)
+            written = self._written(values, self._data(text))
+            self._remember(config)
+            return self._replace(text, edited(text, written), who)
 
     def restore(self, name: str, revision: str, who: str) -> Saved:
         """Put a backup back in place of the file, which is backed up itself.
@@ -215,9 +233,14 @@ class ConfigDesk:
                 hint="Reload the list.",
             )
         text = read_text(self._backups / name)
-        self._check(parse_config(text, name))
+        data = plain(read_yaml(text, name))
+        if has_sites(self._data(read_text(self._path))):
+            return self.save(self._values(data), revision, who)
+        values = self._values(data)
+        self._check(config_from(values, name))
         with self._lock:
-            return self._replace(self._unchanged(revision), text, who)
+            new = edited(self._unchanged(revision), values) if has_sites(data) else text
+            return self._replace(self._unchanged(revision), new, who)
 
     def backups(self, limit: int = 30) -> tuple[Backup, ...]:
         """Return the newest backups, newest first, each with what was changed after it.
@@ -245,20 +268,76 @@ class ConfigDesk:
             after = before
         return tuple(out)
 
-    def _judged(self, values: Mapping[str, Any]) -> tuple[Config | None, tuple[FieldProblem, ...]]:
+    def _judged(
+        self, values: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[Config | None, tuple[FieldProblem, ...]]:
+        """Return what `values` mean for the site, and what is wrong with them in the file `data`.
+
+        With several sites also what is wrong with all of them together, such as two of one id.
+        """
         try:
             config = config_from(values)
             self._check(config)
+            if has_sites(data):
+                installation_from(self._written(values, data))
         except ConfigProblems as exc:
-            return None, tuple(_as_field_problem(problem) for problem in exc.problems)
+            return None, tuple(self._of_site(_as_field_problem(p), data) for p in exc.problems)
         except ConfigError as exc:
             return None, (_as_field_problem(exc),)
         return config, ()
 
     def _file(self, text: str) -> ConfigFile:
-        values = plain(read_yaml(text))
-        config, problems = self._judged(values)
+        data = self._data(text)
+        values = self._values(data)
+        config, problems = self._judged(values, data)
         return ConfigFile(_revision(text), values, config, problems)
+
+    def _data(self, text: str) -> dict[str, Any]:
+        known = self._read
+        if known is None or known[0] != text:
+            # Reading YAML takes much longer than everything else here.
+            known = (text, plain(read_yaml(text)))
+            self._read = known
+        return known[1]
+
+    def _values(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return everything a file states for the site.
+
+        Raises:
+            UnknownSiteError: It has entries, and none is of this site.
+        """
+        if has_sites(data):
+            return site_values(data, self._index(data))
+        return {key: value for key, value in data.items() if key != SITES}
+
+    def _written(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the file should hold so that the site has `values`."""
+        return with_site(data, self._index(data), values) if has_sites(data) else values
+
+    def _index(self, data: Mapping[str, Any]) -> int:
+        return index_of(data, self._ids or [Config().site.id])
+
+    def _of_site(self, problem: FieldProblem, data: Mapping[str, Any]) -> FieldProblem:
+        """Name a problem of this site's entry as the site's own values are named."""
+        if not has_sites(data):
+            return problem
+        index = self._index(data)
+        own, loc = entry_place(index, "") + ".", f"{SITES}.{index}."
+        if not (problem.field or "").startswith(own):
+            return problem
+        return FieldProblem(
+            problem.message,
+            kind=problem.kind,
+            params=problem.params,
+            loc=problem.loc.removeprefix(loc),
+            field=(problem.field or "").removeprefix(own),
+            value=problem.value,
+            hint=problem.hint,
+        )
+
+    def _remember(self, config: Config) -> None:
+        if self._ids and config.site.id not in self._ids:
+            self._ids.insert(0, config.site.id)
 
     def _unchanged(self, revision: str) -> str:
         text = read_text(self._path)
@@ -310,8 +389,9 @@ class ConfigDesk:
         if name in self._parsed:
             return self._parsed[name]
         try:
-            config: Config | None = parse_config(text, name or FILE_NAME)
-        except ConfigProblems:
+            data = plain(read_yaml(text, name or FILE_NAME))
+            config: Config | None = config_from(self._values(data), name or FILE_NAME)
+        except (ConfigProblems, UnknownSiteError):
             config = None
         if name:
             self._parsed[name] = config

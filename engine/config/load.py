@@ -163,7 +163,7 @@ def config_from(data: Mapping[Any, Any], source: str = FILE_NAME) -> Config:
         ConfigProblems: When anything is wrong; each problem is a `FieldProblem`.
     """
     try:
-        return Config.model_validate(_tidy_sections(data, Config))
+        return Config.model_validate(tidied(data))
     except ValidationError as exc:
         # Finding where each stands takes time; nobody reads more, and a bot may send thousands.
         problems = [_problem(dict(e), data) for e in exc.errors()[:MAX_PROBLEMS]]
@@ -171,11 +171,21 @@ def config_from(data: Mapping[Any, Any], source: str = FILE_NAME) -> Config:
 
 
 def load_config(directory: Path) -> Config:
-    """Read ``ems.yaml`` from `directory`, creating it with commented defaults when absent.
+    """Read an ``ems.yaml`` of one site from `directory`, creating it when absent.
 
     Raises:
         ConfigProblems: When the content is wrong.
         ConfigError: When the file cannot be read or created.
+    """
+    path = ensure_file(directory)
+    return parse_config(read_text(path), source=str(path))
+
+
+def ensure_file(directory: Path) -> Path:
+    """Return the path of ``ems.yaml`` in `directory`, made with commented defaults when absent.
+
+    Raises:
+        ConfigError: It cannot be created.
     """
     path = directory / FILE_NAME
     try:
@@ -184,7 +194,7 @@ def load_config(directory: Path) -> Config:
             write_atomically(path, DEFAULT_EMS_YAML)
     except OSError as exc:
         raise _unreadable(path, exc) from exc
-    return parse_config(read_text(path), source=str(path))
+    return path
 
 
 def read_text(path: Path) -> str:
@@ -237,6 +247,15 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def tidied(data: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return `data` with empty sections (``bess:`` with nothing below) as such, and keys as text.
+
+    Nothing is validated: what is no section where one belongs stays as it is.
+    """
+    out: dict[Any, Any] = _tidy_sections(data, Config)
+    return out
 
 
 def _tidy_sections(data: Any, model: type[BaseModel]) -> Any:
@@ -335,6 +354,9 @@ def _problem(error: dict[str, Any], data: Mapping[str, Any]) -> FieldProblem:
             if near
             else f"Known keys here: {', '.join(sorted(known))}."
         )
+        if loc == ["sites"]:
+            only_one = "Several sites cannot be described here."
+            return problem(only_one, "Give the file of one site.", shown=False)
         if is_secret(loc[-1]):
             return problem("Unknown key.", hint, "unknown_key", shown=False)
         return problem(f"Unknown key (value {_shown(value)}).", hint, "unknown_key")
@@ -401,12 +423,12 @@ def _known_keys(path: Sequence[str]) -> list[str]:
         # What is no field is a key or an index of a collection of sections.
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
-        model = _section_in(annotation) or model
+        model = section_in(annotation) or model
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """Return the section an annotation holds, also inside collections and optional types."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _section_in(arg))), None)
+    return next((found for arg in get_args(annotation) if (found := section_in(arg))), None)
