@@ -20,7 +20,7 @@ from engine.optimization.solution import Solution
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.optimization.kernel.solver import KernelSolver
+    from engine.optimization.kernel.solver import KernelSolver, Watch
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +51,9 @@ class RoutedOptimizer:
         optimizer: The model of record; a new one when None.
         ready: Whether the kernel may be used now; until it says so the model of record solves.
             None: always, and the first solve compiles it where that was never done.
+        keeps_window: Only plans that keep the energy window count for the kernel, which then
+            also takes problems that are not convex of a store with standby consumption; for
+            foresight over long periods, where the model of record would take minutes.
     """
 
     def __init__(
@@ -61,8 +64,10 @@ class RoutedOptimizer:
         time_limit_s: float = 10.0,
         optimizer: Optimizer | None = None,
         ready: Callable[[], bool] | None = None,
+        keeps_window: bool = False,
     ) -> None:
         self._ready = ready
+        self._keeps_window = keeps_window
         self._route = route
         self._clock = clock or SystemClock()
         self._time_limit_s = time_limit_s
@@ -77,6 +82,7 @@ class RoutedOptimizer:
         *,
         held_kw: float | None = None,
         time_limit_s: float | None = None,
+        watch: Watch | None = None,
     ) -> Solution:
         """Return the cheapest plan.
 
@@ -85,13 +91,14 @@ class RoutedOptimizer:
             held_kw: Battery power of the first step if it is decided already (+ discharge);
                 only the model of record takes one.
             time_limit_s: Longest search; the optimiser's own when None.
+            watch: Told now and then which share of that time a search has used; it may raise.
 
         Raises:
             OptimizationError: The solver failed.
         """
         reason = self._kept_from_kernel(instance, held_kw)
         if reason is None:
-            answer = self._by_kernel(instance, time_limit_s)
+            answer = self._by_kernel(instance, time_limit_s, watch)
             if isinstance(answer, Solution):
                 return answer
             reason = answer
@@ -132,9 +139,13 @@ class RoutedOptimizer:
             self._said.add(reason)
             _log.info("the model of record solves instead of the kernel: %s", reason)
 
-    def _by_kernel(self, instance: Instance, time_limit_s: float | None) -> Solution | str:
+    def _by_kernel(
+        self, instance: Instance, time_limit_s: float | None, watch: Watch | None
+    ) -> Solution | str:
         answer = self._solver().attempt(
-            instance, time_limit_s=self._time_limit_s if time_limit_s is None else time_limit_s
+            instance,
+            time_limit_s=self._time_limit_s if time_limit_s is None else time_limit_s,
+            watch=watch,
         )
         if not isinstance(answer, Solution):
             return answer.reason
@@ -152,5 +163,7 @@ class RoutedOptimizer:
                 from engine.optimization.kernel.warm import warm
 
                 warm()
-                self._kernel = KernelSolver(self._clock, self._time_limit_s)
+                self._kernel = KernelSolver(
+                    self._clock, self._time_limit_s, keeps_window=self._keeps_window
+                )
             return self._kernel

@@ -440,3 +440,51 @@ def test_any_edit_of_compiled_code_has_a_cache_of_its_own(tmp_path: Any) -> None
     assert sources_hash(tmp_path) == before
     second.write_text("x = 1\n\n@compiled\ndef g(): return 2\n", encoding="utf-8")
     assert sources_hash(tmp_path) != before
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_keeping_the_window_is_the_optimum_where_leaving_it_does_not_pay(seed: int) -> None:
+    """Negative prices without wear, feeding in above buying, and a store that drains by itself."""
+    n = 24
+    random = np.random.default_rng(seed)
+    buy = random.uniform(-0.3, 0.3, n)
+    instance = tariff(
+        n,
+        buy_eur_per_kwh=buy,
+        sell_eur_per_kwh=np.where(buy < 0.0, 0.08, buy - 0.02),
+        wear_charge_eur_per_kwh=0.0,
+        wear_discharge_eur_per_kwh=0.0,
+        energy_start_kwh=12.0,
+    )
+    answer = KERNEL.attempt(instance)
+    assert isinstance(answer, NotCovered)
+    assert "standby drains" in answer.reason
+    told: list[float] = []
+    keeping = KernelSolver(time_limit_s=30.0, keeps_window=True).attempt(
+        instance, watch=told.append
+    )
+    assert isinstance(keeping, Solution)
+    assert check_solution(instance, keeping).passed
+    assert keeping.soc_kwh.min() >= instance.energy_min_kwh - 1e-6
+    record = OPTIMIZER.solve(instance)
+    assert record.soc_kwh.min() >= instance.energy_min_kwh - 1e-6
+    assert keeping.objective_eur == pytest.approx(record.objective_eur, abs=1e-5)
+    assert told
+    assert all(0.0 <= share <= 1.0 for share in told)
+
+
+def test_who_watches_a_search_may_end_it() -> None:
+    buy = np.random.default_rng(3).uniform(-0.3, 0.3, 24)
+    instance = tariff(
+        24,
+        buy_eur_per_kwh=buy,
+        sell_eur_per_kwh=np.full(24, 0.08),
+        wear_charge_eur_per_kwh=0.0,
+        wear_discharge_eur_per_kwh=0.0,
+    )
+
+    def stop(_share: float) -> None:
+        raise OptimizationError("stopped", field="test")
+
+    with pytest.raises(OptimizationError, match="stopped"):
+        RoutedOptimizer(keeps_window=True).solve(instance, watch=stop)

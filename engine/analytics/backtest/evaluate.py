@@ -57,6 +57,7 @@ SMALLEST_SAVING_EUR = 0.005
 """A perfect foresight that saves less than half a cent is none to be a share of."""
 
 _KEPT = 4
+_ALMOST = 0.99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,7 +285,10 @@ def _run(
         alive(n)
         return traces, 0, 0, ()
     if policy.forecaster is Forecaster.PERFECT:
-        traces, solution = perfect_traces(prepared, policy)
+        # A search that is needed at all may use up its time: the share of it is the progress.
+        traces, solution = perfect_traces(
+            prepared, policy, watch=lambda share: alive(int(_ALMOST * share * n))
+        )
         alive(n)
         gap_eur = solution.gap * max(1.0, abs(solution.objective_eur))
         gap = (f"The optimum is proven up to {gap_eur:.2f} EUR.",)

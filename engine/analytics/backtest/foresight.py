@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.analytics.backtest.accounts import traces_of, whole_period
 from engine.analytics.backtest.policy import AUTO, Policy
 from engine.analytics.backtest.prepared import Prepared
@@ -21,11 +23,22 @@ start of the search; what remains unproven is stated, some hundredths of a perce
 
 
 def perfect_traces(
-    prepared: Prepared, policy: Policy, optimizer: RoutedOptimizer | None = None
+    prepared: Prepared,
+    policy: Policy,
+    optimizer: RoutedOptimizer | None = None,
+    *,
+    watch: Callable[[float], None] | None = None,
 ) -> tuple[Traces, Solution]:
     """Return what the strategy of `policy` does when it knows the whole period.
 
     The automatic choice takes the best of its candidates once, which is the co-optimised one.
+    Plans that keep the energy window count, as the closed loop cannot leave it either.
+
+    Args:
+        prepared: The case.
+        policy: Its strategy.
+        optimizer: Solves it; one of its own when None.
+        watch: Told which share of the longest search is used up; it may raise.
 
     Raises:
         OptimizationError: No optimum was found, or it failed its independent check.
@@ -33,8 +46,8 @@ def perfect_traces(
     key = StrategyKey.CO_OPTIMISED if policy.strategy == AUTO else StrategyKey(policy.strategy)
     true = whole_period(prepared, billed_peaks=whole_peaks(prepared))
     problem = configure(key, true, strategy_parameters(prepared), StrategyContext())
-    solver = optimizer or RoutedOptimizer(time_limit_s=TIME_LIMIT_S)
-    solution = solver.solve(problem)
+    solver = optimizer or RoutedOptimizer(time_limit_s=TIME_LIMIT_S, keeps_window=True)
+    solution = solver.solve(problem, watch=watch)
     check = check_solution(problem, solution)
     if not check.passed:
         raise OptimizationError(

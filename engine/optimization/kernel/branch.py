@@ -150,7 +150,7 @@ class _Search:
         )
         return _Relaxed(cost + constant, chosen, excess_kw)
 
-    def narrowed(self, box: _Box) -> _Box:
+    def narrowed(self, box: _Box, out_of_time: Callable[[], bool]) -> _Box:
         """Return the box without the peaks that no plan as good as the best can have.
 
         With no weights on peak m a bound L leaves its charge uncounted, so a plan that is no
@@ -164,6 +164,8 @@ class _Search:
         weights = _weights(problem, found, box.weights, relaxed.excess_kw)
         high_kw = box.high_kw.copy()
         for index, peak in enumerate(problem.peaks):
+            if out_of_time():
+                break
             others = weights.copy()
             others[index] = 0.0
             without = self.relaxed(replace(box, weights=others, high_kw=high_kw))
@@ -229,7 +231,7 @@ def branched_plan(
     floor_kw = np.array([peak.floor_kw for peak in problem.peaks])
     high_kw = highest_peaks_kw(problem)
     first = _Box(-np.inf, 0, floor_kw, high_kw, np.zeros((count, n)))
-    boxes = [first] if count == 0 else [search.narrowed(first)]
+    boxes = [first] if count == 0 else [search.narrowed(first, out_of_time)]
     numbers, complete, closed_eur = 1, True, np.inf
     while boxes and boxes[0].bound_eur < search.enough_eur:
         box = heapq.heappop(boxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,9 @@ from engine.optimization.kernel.stage import HOURS, RULES
 from engine.optimization.outcome import Outcome
 from engine.optimization.result import solution_from
 from engine.optimization.solution import Solution
+
+Watch = Callable[[float], None]
+"""Told how far a search is, 0..1; may raise to end it."""
 
 
 def convex_search(problem: KernelProblem, rows: FloatArray) -> tuple[int, Found | None]:
@@ -95,11 +99,21 @@ class KernelSolver:
         clock: Times the solves.
         time_limit_s: Longest search on peaks of a problem that is not convex; afterwards the
             best plan is returned with the gap that remains.
+        keeps_window: The answer is the optimum of all plans that keep the energy window. The
+            model of record may leave it at a price; False covers only what is proven to be the
+            same, which with standby consumption is the case of convex problems.
     """
 
-    def __init__(self, clock: Clock | None = None, time_limit_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        time_limit_s: float = 10.0,
+        *,
+        keeps_window: bool = False,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._time_limit_s = time_limit_s
+        self._keeps_window = keeps_window
 
     def solve(self, instance: Instance) -> Solution:
         """Return the cheapest plan.
@@ -119,13 +133,18 @@ class KernelSolver:
         return answer
 
     def attempt(
-        self, instance: Instance, *, time_limit_s: float | None = None
+        self,
+        instance: Instance,
+        *,
+        time_limit_s: float | None = None,
+        watch: Watch | None = None,
     ) -> Solution | NotCovered:
         """Return the cheapest plan, or why the kernel has none it can prove.
 
         Args:
             instance: The planning problem.
             time_limit_s: Longest search; the solver's own when None.
+            watch: Told now and then which share of that time is used up; it may raise.
         """
         began = self._clock.monotonic()
         limit_s = self._time_limit_s if time_limit_s is None else time_limit_s
@@ -138,19 +157,24 @@ class KernelSolver:
         if not problem.rows[:, RULES].any():
             code, found = convex_search(problem, problem.rows.copy())
         if code == NOT_CONVEX:
-            if problem.standby_drains:
+            if problem.standby_drains and not self._keeps_window:
                 return NotCovered("not convex, and standby drains the store below its window")
             label = "kernel (non-convex DP)"
-            code, found = branched_plan(
-                problem, convex_search, lambda: self._clock.monotonic() - began > limit_s
-            )
+
+            def out_of_time() -> bool:
+                used_s = self._clock.monotonic() - began
+                if watch is not None:
+                    watch(min(1.0, used_s / limit_s) if limit_s > 0.0 else 1.0)
+                return used_s > limit_s
+
+            code, found = branched_plan(problem, convex_search, out_of_time)
         if found is None:
             return NotCovered(
                 "a cost-to-go with too many corners"
                 if code == TOO_MANY_LINES
                 else "no plan keeps the energy window"
             )
-        doubt = _unproven(problem, found)
+        doubt = _unproven(problem, found, keeps_window=self._keeps_window)
         if doubt is not None:
             return NotCovered(doubt)
         return solution_from(
@@ -164,14 +188,14 @@ class KernelSolver:
         )
 
 
-def _unproven(problem: KernelProblem, found: Found) -> str | None:
+def _unproven(problem: KernelProblem, found: Found, *, keeps_window: bool) -> str | None:
     """Return what was assumed of an unusual window and does not hold; None when all does."""
     if problem.starts_below:
         floor_kwh = float(problem.states[0, FLOOR])
         below = np.maximum(floor_kwh - found.energy_kwh, 0.0)
         before = np.concatenate(([max(floor_kwh - problem.energy_kwh, 0.0)], below[:-1]))
         return "going deeper below the window" if np.any(below > before + 1e-9) else None
-    if not problem.standby_drains:
+    if not problem.standby_drains or keeps_window:
         return None
     # The window was held hard; in the model of record leaving it is priced. Leaving does not
     # pay if the window's multipliers nu can be paid from those prices: with y_t the dual of
