@@ -221,12 +221,14 @@ class _Backtests:
         return self._shown.put(fields)
 
 
-def source(name: str, days: dict[str, Any], lang: str) -> Any:
-    """Return whether files are out of place, what is said of the source, and its days."""
+def source(name: str, prices: str, days: dict[str, Any], lang: str) -> Any:
+    """Return what of the form is out of place, what is said of the source, and its days."""
     if name == "upload":
-        return False, t("backtest.upload_hint", lang), "", ""
-    first, last = days[name]
-    return True, t(f"backtest.{name}_hint", lang, first=first, last=last), first, last
+        return False, True, t("backtest.upload_hint", lang), "", ""
+    recorded = name == "recorded"
+    first, last = days[prices if recorded else name]
+    said = t(f"backtest.{name}_hint", lang, first=first, last=last)
+    return True, not recorded, said, first, last
 
 
 def files_chosen(contents: list[str] | None, names: list[str] | None) -> Any:
@@ -249,8 +251,8 @@ def _refused(exc: EmsError, lang: str) -> Any:
 
 
 def _days(defaults: BacktestDefaults) -> dict[str, list[str]]:
-    both = {"recorded": defaults.recorded, "history": defaults.history}
-    return {name: [day.isoformat() for day in days] for name, days in both.items()}
+    known = {**defaults.recorded, "history": defaults.history}
+    return {name: [day.isoformat() for day in days] for name, days in known.items()}
 
 
 def _settled(state: BacktestState) -> Any:
@@ -328,10 +330,12 @@ def register(app: dash.Dash, services: Services) -> None:
     )(page.rename)
     app.callback(
         Output("bt-upload-box", "hidden"),
+        Output("bt-recorded-box", "hidden"),
         Output("bt-source-hint", "children"),
         Output(field_id("start"), "value"),
         Output(field_id("end"), "value"),
         Input(field_id("source"), "value"),
+        Input(field_id("recorded_prices"), "value"),
         State("bt-days", "data"),
         State("lang", "data"),
         prevent_initial_call=True,

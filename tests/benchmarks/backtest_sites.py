@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,9 +12,9 @@ import pyarrow.parquet as pq
 from engine.analytics.backtest.case import BacktestCase, SiteSeries
 from engine.config.tariff import TariffConfig
 from engine.domain.site import Battery, GridConnection, Site
+from engine.recorded.library import DATA
 from engine.recorded.recording import Recording
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 ZONE = ZoneInfo("Europe/Vienna")
 BATTERY = Battery(200.0, 100.0, 100.0, 0.95, 0.95, 10.0, 90.0, 0.0, 0.015)
 TARIFF = TariffConfig.model_validate(

@@ -48,7 +48,11 @@ class SmallCases:
         return BacktestDefaults(
             site=SITE,
             tariff=TARIFF,
-            recorded=(date(2025, 11, 5), date(2026, 8, 21)),
+            recorded={
+                "at_2025_26": (date(2025, 11, 5), date(2026, 8, 21)),
+                "at_2024": (date(2024, 2, 5), date(2024, 12, 31)),
+                "at_2018": (date(2018, 2, 5), date(2018, 12, 31)),
+            },
             history=(date(2026, 5, 25), date(2026, 6, 21)),
         )
 

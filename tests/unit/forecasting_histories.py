@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,10 +11,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.domain.quarter_hour import STEP
+from engine.recorded.library import DATA
 
 VIENNA = ZoneInfo("Europe/Vienna")
 BERLIN = ZoneInfo("Europe/Berlin")
-LOAD_DATA = Path(__file__).parents[1] / "data" / "load"
+LOAD_DATA = DATA / "load"
 
 
 class ArrayHistory:

@@ -7,6 +7,7 @@ import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 from engine.analytics.backtest.evaluate import evaluate
 from engine.config.load import parse_config
 from engine.domain.errors import BacktestError
+from engine.recorded.library import PRICE_YEARS, SITES
 from engine.recorded.recording import Recording
 from engine.runtime.assembly import site_from
 from engine.runtime.backtests.desk import (
@@ -197,17 +199,34 @@ def sources() -> BacktestSources:
 
 
 def test_the_recorded_site_has_its_past_and_its_edges(sources: BacktestSources) -> None:
-    first, last = sources.recorded_days()
+    first, last = sources.recorded_days()["at_2025_26"]
     made = sources.case(
         parse_request({"data": {"start": "2026-03-02", "end": "2026-03-08"}, "bess": {}})
     )
     assert made.n == 7 * 96
     assert made.first == 35 * 96
     assert any("AEW" in note for note in made.series.notes)
-    with pytest.raises(BacktestError, match="is known from"):
+    with pytest.raises(BacktestError, match="are known from"):
         sources.case(parse_request({"data": {"start": str(first - timedelta(days=1))}}))
-    assert sources.defaults().recorded == (first, last)
+    assert sources.defaults().recorded["at_2025_26"] == (first, last)
     assert sources.defaults().history[1] == date(2026, 5, 31)
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("year", PRICE_YEARS)
+def test_every_recorded_site_is_offered_under_every_price_year(
+    sources: BacktestSources, site: str, year: str
+) -> None:
+    first, last = sources.recorded_days()[year]
+    days = {"start": str(last - timedelta(days=6)), "end": str(last)}
+    made = sources.case(parse_request({"data": {"site": site, "prices": year, **days}}))
+    assert made.n == 7 * 96
+    assert made.series.load_kw.max() > 20.0
+    assert SITES[site].source in " ".join(made.series.notes)
+    whole = sources.case(parse_request({"data": {"site": site, "prices": year}}))
+    assert (whole.end - whole.start).days > 280
+    assert whole.start.astimezone(ZoneInfo("Europe/Vienna")).date() == first
+    assert whole.first == round((whole.start - whole.series.start).total_seconds() / 900)
 
 
 def test_uploaded_files_are_read_or_refused_by_row(sources: BacktestSources) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.errors import BacktestError
+from engine.recorded import library
 from engine.runtime.backtests.desk import BacktestDefaults
 from engine.runtime.backtests.request import InvestmentConfig
 
@@ -22,6 +23,8 @@ FORECASTERS: tuple[str, ...] = (
     *("perfect_36h", "perfect"),
 )
 SOURCES: tuple[str, ...] = ("recorded", "history", "upload")
+SITES: tuple[str, ...] = tuple(library.SITES)
+PRICE_YEARS: tuple[str, ...] = tuple(library.PRICE_YEARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ def _data(values: Values) -> dict[str, Any]:
     for key in ("start", "end"):
         if values.get(key):
             data[key] = values[key]
+    if source == "recorded":
+        data |= {"site": values["recorded_site"], "prices": values["recorded_prices"]}
     if source == "upload":
         files = values.get("files") or ()
         if not files:

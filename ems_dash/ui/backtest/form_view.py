@@ -61,12 +61,26 @@ def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
 
 
 def _data(defaults: BacktestDefaults, lang: str) -> Any:
-    first, last = defaults.recorded
+    first, last = defaults.recorded[model.PRICE_YEARS[0]]
     megabytes = MOST_UPLOAD_BYTES // 1_000_000
     return html.Fieldset(
         [
             html.Legend(t("backtest.data", lang)),
             _segments("source", model.SOURCES, "recorded", "backtest.source", lang),
+            html.Div(
+                [
+                    _field(
+                        t("backtest.recorded_site", lang),
+                        _select("recorded_site", model.SITES, "backtest.site", lang),
+                    ),
+                    _field(
+                        t("backtest.recorded_prices", lang),
+                        _select("recorded_prices", model.PRICE_YEARS, "backtest.prices", lang),
+                    ),
+                ],
+                id="bt-recorded-box",
+                className="bt-row",
+            ),
             html.Div(
                 [
                     _field(t("backtest.from", lang), _day("start", first.isoformat())),

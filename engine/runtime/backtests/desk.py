@@ -66,13 +66,13 @@ class BacktestDefaults:
     Attributes:
         site: The site.
         tariff: Its tariff.
-        recorded: First and last day of the recorded site.
+        recorded: Recorded price year to the first and last day of it that can be replayed.
         history: First and last day that is worth trying of the site's own history.
     """
 
     site: Site
     tariff: TariffConfig
-    recorded: tuple[date, date]
+    recorded: Mapping[str, tuple[date, date]]
     history: tuple[date, date]
 
 
@@ -188,7 +188,7 @@ class BacktestDesk:
             document["data"] = {"source": "recorded"} | {
                 key: value
                 for key, value in document["data"].items()
-                if key in ("start", "end") and value
+                if key in ("site", "prices", "start", "end") and value
             }
             write_json(folder / REQUEST, document | {"name": name})
             write_case(folder, case)

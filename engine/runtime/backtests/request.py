@@ -93,13 +93,17 @@ class DataConfig(Section):
     """What is replayed.
 
     Attributes:
-        source: The recorded site, this site's own history, or files.
+        source: A recorded site, this site's own history, or files.
+        site: Which recorded site.
+        prices: Which recorded price year.
         start: First local day; None for the first of the data.
         end: Last local day, included; None for the last.
         files: Files of an upload.
     """
 
     source: Source = "recorded"
+    site: Literal["demo", "metalworking", "office"] = "demo"
+    prices: Literal["at_2025_26", "at_2024", "at_2018"] = "at_2025_26"
     start: date | None = None
     end: date | None = None
     files: Annotated[list[UploadedFile], Field(max_length=6)] = Field(default_factory=list)

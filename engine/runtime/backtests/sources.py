@@ -21,7 +21,8 @@ from engine.domain.quarter_hour import STEP
 from engine.domain.site import Battery, GridConnection, Site
 from engine.forecasting.day_table import local_midnight
 from engine.history.store import HistoryStore
-from engine.recorded.recording import ATTRIBUTION, Recording
+from engine.recorded.library import PRICE_YEARS, SITES, price_year, site_series
+from engine.recorded.recording import Recording
 from engine.runtime.backtests.desk import BacktestDefaults
 from engine.runtime.backtests.request import (
     LONGEST_DAYS,
@@ -46,7 +47,7 @@ class BacktestSources:
         config: The running configuration.
         site: The site.
         store: The history.
-        recording: The recorded site.
+        recording: The demo recording.
         now: The engine's time, UTC.
     """
 
@@ -89,10 +90,11 @@ class BacktestSources:
             history=(yesterday - timedelta(days=_HISTORY_DAYS - 1), yesterday),
         )
 
-    def recorded_days(self) -> tuple[date, date]:
-        """Return the first and the last day of the recorded site that can be replayed."""
-        first, last = self.recording().first_and_last_day()
-        return first + RECORDED_PAST, last
+    def recorded_days(self) -> dict[str, tuple[date, date]]:
+        """Return first and last day of every recorded price year that can be replayed."""
+        zone = ZoneInfo(self.site.timezone)
+        known = {key: price_year(key).days(zone) for key in PRICE_YEARS}
+        return {key: (first + RECORDED_PAST, last) for key, (first, last) in known.items()}
 
     def _site(self, asked: BacktestRequest) -> Site:
         battery, grid = self.site.battery, self.site.grid
@@ -112,26 +114,34 @@ class BacktestSources:
             first = data.start or last - timedelta(days=_HISTORY_DAYS - 1)
             start, end = local_midnight(first, zone), local_midnight(last + _DAY, zone)
             return series_from_history(self.store, site.site_id, start, end), start, end
-        first_known, last_known = self.recorded_days()
+        return self._recorded(data, zone)
+
+    def _recorded(self, data: DataConfig, zone: ZoneInfo) -> tuple[SiteSeries, datetime, datetime]:
+        first_known, last_known = self.recorded_days()[data.prices]
         first, last = data.start or first_known, data.end or last_known
         if first < first_known or last > last_known:
             raise BacktestError(
-                f"The recorded site is known from {first_known} to {last_known}.",
+                f"These recorded prices are known from {first_known} to {last_known}, with the "
+                "weeks before that forecasts learn from.",
                 field="data.start",
                 value=first.isoformat(),
-                hint="Choose a period inside of it.",
+                hint="Choose a period inside of it, or another price year.",
             )
-        begin = local_midnight(first - RECORDED_PAST, zone)
+        prices = price_year(data.prices)
+        begin = max(local_midnight(first - RECORDED_PAST, zone), prices.start)
         start, end = local_midnight(first, zone), local_midnight(last + _DAY, zone)
-        n, recording = (end - begin) // STEP, self.recording()
+        n, at = (end - begin) // STEP, (begin - prices.start) // STEP
+        load, pv = site_series(data.site, begin, n, timezone=zone.key, demo=self.recording())
         series = SiteSeries(
             begin,
-            recording.quarter_hours("price_at_eur_mwh", begin, n) / 1000.0,
-            recording.quarter_hours("load_kw", begin, n),
-            recording.quarter_hours("pv_kw", begin, n),
+            prices.spot_eur_per_kwh[at : at + n],
+            load,
+            pv,
             notes=(
-                "Recorded site: " + "; ".join(ATTRIBUTION) + ".",
-                "Days with a change of the clock are replaced by the nearest same weekday.",
+                f"Recorded site '{data.site}': {SITES[data.site].source}.",
+                f"Recorded prices '{data.prices}': {PRICE_YEARS[data.prices].source}.",
+                "Load and PV are those of the recorded day with the same weekday nearest in the "
+                "season; prices are those of the day itself.",
             ),
         )
         return series, start, end
@@ -140,7 +150,7 @@ class BacktestSources:
 _DAY = timedelta(days=1)
 
 _SAID = {
-    "recorded": "Data: the recorded site that comes with the program.",
+    "recorded": "Data: a recorded site and recorded prices that come with the program.",
     "history": "Data: this site's own history, as measured and published.",
     "upload": "Data: files that were uploaded.",
 }
