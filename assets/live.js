@@ -128,6 +128,35 @@
     );
   }
 
+  // An area says in its meta which line it lies below. It follows what that line is extended by;
+  // in a gap it steps to 0, because a fill would bridge the gap.
+  function withAreas(figure, extension) {
+    var update = extension[0];
+    ((figure && figure.data) || []).forEach(function (trace, place) {
+      var below = trace.meta && trace.meta.below;
+      var line = extension[1].indexOf(below);
+      if (below === undefined || line < 0) {
+        return;
+      }
+      var x = [];
+      var y = [];
+      var gap = false;
+      update.y[line].forEach(function (value, i) {
+        if (gap && value !== null) {
+          x.push(update.x[line][i]);
+          y.push(0);
+        }
+        gap = value === null;
+        x.push(update.x[line][i]);
+        y.push(gap ? 0 : value);
+      });
+      update.x.push(x);
+      update.y.push(y);
+      extension[1].push(place);
+    });
+    return extension;
+  }
+
   // A point is [utc_ms, pv, load, grid, battery, soc]; order of traces as in plan_chart.py.
   function extensions(points, planMeta, priceMeta) {
     var power = { x: [[], [], [], [], [], []], y: [[], [], [], [], [], []] };
@@ -135,8 +164,8 @@
     points.forEach(function (point) {
       var kw = point[4];
       var values = [
-        kw === null ? null : Math.max(0, kw),
-        kw === null ? null : Math.min(0, kw),
+        Math.max(0, kw), // 0 for null
+        Math.min(0, kw),
         point[1],
         point[3],
         point[2],
@@ -294,8 +323,8 @@
       });
       if (fresh.length) {
         var ext = extensions(withGaps(fresh, drawn.minute), planMeta, priceMeta);
-        extendPlan = ext.power;
-        extendPrice = ext.soc;
+        extendPlan = withAreas(planFigure, ext.power);
+        extendPrice = withAreas(priceFigure, ext.soc);
         if (leavesRange(fresh, planMeta.y) && drawn.widened !== drawn.charts) {
           drawn.widened = drawn.charts;
           charts = "range|" + delta.seq;
@@ -435,6 +464,7 @@
     applyFields: applyFields,
     noUpdate: noUpdate,
     patience: patience,
+    withAreas: withAreas,
     plotOf: plotOf,
     /* Called by the Dash renderer after every callback, whether or not it changed anything. */
     resolved: function (callback, result) {

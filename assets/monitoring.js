@@ -16,8 +16,8 @@
   function powerOf(row) {
     var kw = row[4];
     return [
-      kw === null ? null : Math.max(0, kw),
-      kw === null ? null : Math.min(0, kw),
+      Math.max(0, kw), // 0 for null
+      Math.min(0, kw),
       row[1],
       row[3],
       row[2],
@@ -29,7 +29,7 @@
     return [row[7], row[6] === null ? null : -row[6], row[8], row[4], row[5]];
   }
 
-  function extension(rows, valuesOf, offset) {
+  function extension(name, rows, valuesOf, offset) {
     var update = { x: [], y: [] };
     var traces = [];
     rows.forEach(function (row) {
@@ -43,7 +43,7 @@
         update.y[trace].push(value);
       });
     });
-    return [update, traces, MAX_POINTS];
+    return window.emsLive.withAreas(window.emsLive.plotOf(name), [update, traces, MAX_POINTS]);
   }
 
   // Where points are missing the line must show a hole.
@@ -127,8 +127,8 @@
       });
       if (fresh.length) {
         var rows = withHoles(fresh, drawn.newest, meta);
-        extendPower = extension(rows, powerOf, meta.offset_ms);
-        extendBattery = extension(rows, batteryOf, meta.offset_ms);
+        extendPower = extension(CHARTS[0], rows, powerOf, meta.offset_ms);
+        extendBattery = extension(CHARTS[1], rows, batteryOf, meta.offset_ms);
         if ((meta.empty || leaves(fresh, meta.y)) && drawn.widened !== drawn.made) {
           drawn.widened = drawn.made;
           charts = "range|" + delta.seq;

@@ -105,7 +105,7 @@ def _operation(path: str, method: str, one: Mapping[str, Any]) -> dict[str, Any]
         "id": one["operationId"],
         "path": path,
         "method": method.upper(),
-        "summary": one["summary"],
+        "summary": _marked(one["summary"]),
         "text": prose(one["description"]),
         "role": one[ROLE_KEY],
         "parameters": [

@@ -71,7 +71,7 @@ def line_trace(
         theme: ``"light"`` or ``"dark"``.
         name: Said when hovered over.
         width: Line width, px.
-        fill: Opacity of the area between line and 0; 0 for none.
+        fill: Opacity of the area between line and 0, for a line without gaps; 0 for none.
         shape: ``"linear"`` or ``"hv"`` for steps.
         signed: True to write + before positive values.
     """
@@ -95,19 +95,62 @@ def line_trace(
 def area_trace(
     x: Sequence[int], y: Sequence[float | None], role: str, opacity: float, theme: str
 ) -> Figure:
-    """Return a stepped area down to 0 without an outline; it says nothing when hovered over."""
+    """Return a stepped area down to 0 without an outline; it says nothing when hovered over.
+
+    Plotly's fill bridges a gap in its line with a straight edge, which would show power that
+    nobody measured; a step to 0 is an area of nothing.
+    """
     return {
         "type": "scatter",
         "mode": "lines",
         "x": list(x),
-        "y": list(y),
-        "connectgaps": False,
+        "y": [0.0 if value is None else value for value in y],
         "line": {"width": 0, "shape": "hv", "color": th.colour(role, opacity, theme)},
         "fill": "tozeroy",
         "fillcolor": th.colour(role, opacity, theme),
         "hoverinfo": "skip",
         "meta": {"role": role, "fill": opacity, "line": opacity},
     }
+
+
+def area_below(traces: Sequence[Figure], index: int, opacity: float, theme: str) -> Figure:
+    """Return the area between a line that may have gaps and 0, as a trace of its own.
+
+    It is empty where the line has a gap, see `area_trace`. The scripts in `assets` that add
+    points to the line find it by ``meta.below``.
+
+    Args:
+        traces: Traces of the figure, among them the line.
+        index: Place of the line.
+        opacity: Of the area.
+        theme: ``"light"`` or ``"dark"``.
+    """
+    line = traces[index]
+    x: list[int] = []
+    y: list[float] = []
+    gap = False
+    for at, value in zip(line["x"], line["y"], strict=True):
+        if gap and value is not None:
+            x.append(at)
+            y.append(0.0)
+        gap = value is None
+        x.append(at)
+        y.append(0.0 if value is None else value)
+    role = line["meta"]["role"]
+    area: Figure = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": {"width": 0, "shape": line["line"].get("shape", "linear")},
+        "fill": "tozeroy",
+        "fillcolor": th.colour(role, opacity, theme),
+        "hoverinfo": "skip",
+        "meta": {"role": role, "fill": opacity, "below": index},
+    }
+    if "yaxis" in line:
+        area["yaxis"] = line["yaxis"]
+    return area
 
 
 def bar_trace(

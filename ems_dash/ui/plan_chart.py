@@ -16,6 +16,7 @@ from ems_dash.ui.chart_marks import note, now_label, now_shapes
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import (
     Figure,
+    area_below,
     area_trace,
     bar_trace,
     base_layout,
@@ -29,6 +30,9 @@ from ems_dash.ui.plan_ahead import Ahead, planned_then
 from engine.domain.plan import Plan
 from engine.domain.series import MeasuredPoint
 from engine.runtime.planned_past import PlannedStep
+
+_PV = 2
+"""Place of the measured line among the traces."""
 
 
 def plan_figure(
@@ -60,6 +64,7 @@ def plan_figure(
         *planned_then(window, planned, [s.battery_kw for s in planned], theme, lang),
     ]
     low, high, dtick = nice_range(_power_values(traces))
+    traces.append(area_below(traces, _PV, 0.18, theme))
     layout = base_layout(window, theme, lang, narrow=narrow)
     layout["yaxis"] = y_axis([low, high], dtick, ",~f")
     layout["meta"] = {"offset_ms": window.offset_ms, "y": [low, high], "live": "power"}
@@ -96,9 +101,7 @@ def _measured_power(past: Past, theme: str, lang: str) -> list[Figure]:
     return [
         area_trace(past.x, [discharge_part(v) for v in battery], "battery", 0.55, theme),
         area_trace(past.x, [charge_part(v) for v in battery], "battery", 0.26, theme),
-        line_trace(
-            past.x, past.values["pv_kw"], "pv", theme, name("legend.pv"), width=1.5, fill=0.18
-        ),
+        line_trace(past.x, past.values["pv_kw"], "pv", theme, name("legend.pv"), width=1.5),
         line_trace(
             past.x,
             past.values["grid_kw"],

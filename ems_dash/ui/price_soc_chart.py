@@ -9,6 +9,7 @@ from ems_dash.ui.chart_marks import note, now_label, now_shapes, soc_limit_label
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import (
     Figure,
+    area_below,
     base_layout,
     line_trace,
     live_value,
@@ -61,6 +62,7 @@ def price_soc_figure(
         *price_traces(shown, window, theme, lang),
         *_soc_planned_then(planned, window, site, theme, lang),
     ]
+    traces.append(area_below(traces, 0, 0.22, theme))
     low, high, dtick = nice_range([b.spot_eur_per_kwh * CENTS for b in shown], most=4)
     layout = base_layout(window, theme, lang, narrow=narrow)
     layout["xaxis"]["anchor"] = "y2"
@@ -93,7 +95,6 @@ def _soc_measured(past: Past, theme: str, lang: str) -> Figure:
         theme,
         f"{t('legend.soc', lang)} ({t('chart.measured', lang)})",
         width=2,
-        fill=0.22,
     )
     trace.update(yaxis="y2", hovertemplate="%{y:.0f} %")
     return trace

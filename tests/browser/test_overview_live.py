@@ -72,6 +72,7 @@ const host = document.getElementById('{"id":"plan","type":"chart"}');
 const plot = host.querySelector('.js-plotly-plot');
 return {points: plot.data[2].x.length, last: plot.data[2].x.slice(-1)[0],
         now: plot.layout.shapes[1].x0, colour: plot.data[2].line.color,
+        below: plot.data.filter(t => t.meta.below === 2).map(t => t.x.slice(-1)[0]),
         lengths: plot.data.slice(0, 6).map(t => t.x.length + ' ' + t.y.length),
         made: plot.layout.meta.made, range: plot._fullLayout.yaxis.range.slice()};
 """
@@ -91,6 +92,7 @@ def test_live_values_change_and_measured_curve_grows(dash_duo: Any, moving: Fake
 
     after = js(dash_duo, TRACE)
     assert len(set(after["lengths"])) == 1
+    assert after["below"] == [after["last"]], "the area grows with its line"
     assert re.fullmatch(r"[+−]?\d+,\d", text(dash_duo, "#pow-v"))
     assert dash_duo.get_logs() == []
 

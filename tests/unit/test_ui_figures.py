@@ -79,6 +79,11 @@ def test_clock_change_writes_true_local_ticks() -> None:
     assert "UTC+2" in axis["hoverformat"]
 
 
+def drawn(figure: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the traces but the areas below lines, which come last."""
+    return [trace for trace in figure["data"] if "below" not in trace["meta"]]
+
+
 def test_live_traces_come_first_in_the_order_the_browser_extends() -> None:
     live = power()["data"][:6]
     last = [trace["y"][-1] for trace in live]
@@ -100,6 +105,22 @@ def test_missing_minutes_stay_a_hole() -> None:
     assert figure["data"][2]["connectgaps"] is False
 
 
+def test_no_area_reaches_over_a_hole() -> None:
+    points = minutes(30)
+    figure = power(points[:10] + points[15:])
+    begin, end = (WINDOW.x(p.ts) for p in (points[9], points[15]))
+    discharge, charge = figure["data"][:2]
+    below = figure["data"][-1]
+    assert below["meta"]["below"] == 2
+    for area in (discharge, charge, below):
+        assert None not in area["y"]
+        hole = [y for x, y in zip(area["x"], area["y"], strict=True) if begin < x < end]
+        assert hole == [0.0]
+    # Straight from 0 to the first value after the hole, not along a ramp through it.
+    after = [y for x, y in zip(below["x"], below["y"], strict=True) if x == end]
+    assert after == [0.0, VALUES["pv_kw"]]
+
+
 def test_live_traces_hold_at_most_720_points() -> None:
     figure = plan_figure(
         replace(WINDOW, start=WINDOW.start - timedelta(days=2)),
@@ -112,7 +133,7 @@ def test_live_traces_hold_at_most_720_points() -> None:
 
 
 def test_plan_is_drawn_from_now_on_only() -> None:
-    planned_load = power()["data"][-1]
+    planned_load = drawn(power())[-1]
     assert min(planned_load["x"]) > WINDOW.x(NOW)
     assert max(planned_load["x"]) < WINDOW.x(WINDOW.end)
     bars = power()["data"][6]
@@ -150,7 +171,7 @@ def test_forecast_prices_look_different_and_past_ones_paler() -> None:
         theme="light",
         lang="de",
     )
-    past, known, forecast = figure["data"][2:]
+    past, known, forecast = drawn(figure)[2:]
     assert len(past["x"]) == 1
     assert past["meta"]["marker"] < known["meta"]["marker"]
     assert "pattern" not in known["marker"]
@@ -197,7 +218,7 @@ def test_the_window_shows_no_more_past_than_was_measured(
 
 def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
     figure = price_soc(the_plan=None)
-    assert [len(trace["x"]) for trace in figure["data"][2:]] == [0, 0, 0]
+    assert [len(trace["x"]) for trace in drawn(figure)[2:]] == [0, 0, 0]
     assert "Keine Preise bekannt" in [n["text"] for n in figure["layout"]["annotations"]]
 
 
@@ -219,14 +240,14 @@ def test_what_was_planned_then_is_a_dashed_line_that_leaves_gaps_open() -> None:
     times = [quarter_start(NOW) - i * quarter for i in (8, 7, 6, 3, 2)]
     planned = [PlannedStep(ts, ts + quarter, -10.0, 80.0) for ts in times]
     figure = plan_figure(WINDOW, minutes(120), plan(), theme="light", lang="en", planned=planned)
-    line = figure["data"][-1]
+    line = drawn(figure)[-1]
     assert line["name"] == "planned then"
     assert line["line"]["dash"] == "dash"
     assert line["y"] == [-10.0, -10.0, -10.0, None, -10.0, -10.0]
-    soc = price_soc_figure(WINDOW, [], plan(), [], SITE, theme="light", lang="en", planned=planned)[
-        "data"
-    ][-1]
+    soc = drawn(
+        price_soc_figure(WINDOW, [], plan(), [], SITE, theme="light", lang="en", planned=planned)
+    )[-1]
     assert soc["yaxis"] == "y2"
     assert soc["x"][0] == WINDOW.x(times[0] + quarter), "planned for the end of the step"
     assert soc["y"][0] == 40.0
-    assert len(plan_figure(WINDOW, [], plan(), theme="light", lang="en")["data"]) == 11
+    assert len(drawn(plan_figure(WINDOW, [], plan(), theme="light", lang="en"))) == 11

@@ -35,7 +35,7 @@ def daily_figure(days: Sequence[DayFigures], baseline: str, look: Look) -> Figur
         look=look,
         hover="%{y:,.2f} €",
     )
-    return _by_day([trace], days, [value for _, value in known], look, "an-daily")
+    return _by_day([trace] if known else [], days, [value for _, value in known], look, "an-daily")
 
 
 def peaks_figure(days: Sequence[DayFigures], look: Look) -> Figure:

@@ -16,7 +16,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import theme as th
 from ems_dash.ui.chart_marks import note, now_label, now_shapes
 from ems_dash.ui.chart_window import ChartWindow
-from ems_dash.ui.figure_parts import Figure, base_layout, nice_range, y_axis
+from ems_dash.ui.figure_parts import Figure, area_below, base_layout, nice_range, y_axis
 from ems_dash.ui.forecasts.series import PRICE, ForecastSeries
 from ems_dash.ui.price_bars import PriceBar, price_traces
 from engine.domain.forecast import FloatArray, Forecast
@@ -62,6 +62,8 @@ def expected_figure(
     else:
         name = f"{t(f'series.{series.key}', look.lang)} ({t('chart.measured', look.lang)})"
         traces.append(_came(window, window.start, came, series, look, name=name))
+        if series.role == "pv":
+            traces.append(area_below(traces, 0, 0.18, look.theme))
     if forecast is not None:
         traces += _forecast(window, forecast, series, look, median=series is not PRICE)
     figure = _figure(window, traces, look)
@@ -97,7 +99,7 @@ def vintage_figure(
     name = f"{t(f'series.{series.key}', look.lang)} ({t(key, look.lang)})"
     traces = [
         *_forecast(window, forecast, series, look, median=True),
-        _came(window, window.start, came, series, look, name=name, fill=0.0),
+        _came(window, window.start, came, series, look, name=name),
     ]
     figure = _figure(window, traces, look)
     layout = figure["layout"]
@@ -137,7 +139,6 @@ def _came(
     look: Look,
     *,
     name: str,
-    fill: float = 0.18,
 ) -> Figure:
     """Return the solid line of what came: stairs for a price, a line through means else."""
     stairs = series is PRICE
@@ -158,9 +159,6 @@ def _came(
         "hovertemplate": f"%{{y:.1f}} {series.unit}",
         "meta": {"role": series.role, "line": 1},
     }
-    if fill and not stairs and series.role == "pv":
-        trace.update(fill="tozeroy", fillcolor=th.colour(series.role, fill, look.theme))
-        trace["meta"]["fill"] = fill
     return trace
 
 

@@ -8,7 +8,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import theme as th
 from ems_dash.ui.chart_marks import now_label, now_shapes
 from ems_dash.ui.chart_window import ChartWindow
-from ems_dash.ui.figure_parts import Figure, base_layout, nice_range, y_axis
+from ems_dash.ui.figure_parts import Figure, area_below, base_layout, nice_range, y_axis
 from ems_dash.ui.forecasts.figures import Look
 from engine.domain.quarter_hour import STEP
 from engine.weather.weather import FloatArray, WeatherForecast
@@ -44,6 +44,7 @@ def weather_figure(window: ChartWindow, weather: WeatherForecast, look: Look) ->
         ),
     ]
     low, high, dtick = nice_range([v for v in traces[0]["y"] if v is not None], most=4)
+    traces += [area_below(traces, line, 0.16, look.theme) for line in range(2)]
     layout = base_layout(window, look.theme, look.lang, narrow=look.narrow)
     layout["xaxis"]["anchor"] = "y2"
     layout["yaxis"] = {**y_axis([low, high], dtick, ",~f"), "domain": list(UPPER)}
@@ -79,8 +80,6 @@ def _trace(
         "name": t(key, look.lang),
         "connectgaps": False,
         "line": {"width": 1.5, "color": th.colour(role, 1, look.theme)},
-        "fill": "tozeroy",
-        "fillcolor": th.colour(role, 0.16, look.theme),
         "hovertemplate": f"%{{y:.0f}} {unit}",
-        "meta": {"role": role, "line": 1, "fill": 0.16},
+        "meta": {"role": role, "line": 1},
     }

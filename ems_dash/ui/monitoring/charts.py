@@ -17,6 +17,7 @@ from ems_dash.ui.chart_marks import soc_limit_labels, soc_limits
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import (
     Figure,
+    area_below,
     area_trace,
     base_layout,
     line_trace,
@@ -34,6 +35,12 @@ Column = list[float | None]
 BATTERY_DOMAIN = (0.5, 1.0)
 SOC_DOMAIN = (0.0, 0.42)
 BAND_OPACITY = 0.09
+
+_PV = 2
+"""Place of the line in the power chart."""
+
+_EDGES, _SOC = (0, 1), 4
+"""Places of lines in the battery's chart."""
 
 
 def window_of(span: Span, now: datetime, tz: ZoneInfo) -> ChartWindow:
@@ -78,9 +85,7 @@ def power_figure(
     traces = [
         area_trace(x, [discharge_part(v) for v in battery], "battery", 0.55, theme),
         area_trace(x, [charge_part(v) for v in battery], "battery", 0.26, theme),
-        line_trace(
-            x, values.get("pv_kw", none), "pv", theme, t("legend.pv", lang), width=1.5, fill=0.18
-        ),
+        line_trace(x, values.get("pv_kw", none), "pv", theme, t("legend.pv", lang), width=1.5),
         line_trace(
             x,
             values.get("grid_kw", none),
@@ -104,6 +109,7 @@ def power_figure(
             signed=True,
         ),
     ]
+    traces.append(area_below(traces, _PV, 0.18, theme))
     low, high, dtick = nice_range(_finite(traces))
     layout = _layout(window, span, theme, lang, narrow=narrow)
     layout["yaxis"] = {**y_axis([low, high], dtick, ",~f"), "showticklabels": bool(points)}
@@ -157,7 +163,9 @@ def battery_figure(
         ),
         _soc(x, values.get("soc_percent", none), theme, lang),
     ]
-    low, high, dtick = nice_range(_finite(traces[:4]), most=4)
+    low, high, dtick = nice_range(_finite(traces[:_SOC]), most=4)
+    traces += [area_below(traces, edge, BAND_OPACITY, theme) for edge in _EDGES]
+    traces.append(area_below(traces, _SOC, 0.14, theme))
     layout = _layout(window, span, theme, lang, narrow=narrow)
     layout["xaxis"]["anchor"] = "y2"
     layout["yaxis"] = {
@@ -184,7 +192,7 @@ def battery_figure(
 
 
 def _edge(x: list[int], y: Column, key: str, theme: str, lang: str) -> Figure:
-    """Return one edge of what the BMS allows, shaded down to 0."""
+    """Return one edge of what the BMS allows."""
     trace = line_trace(
         x,
         y,
@@ -192,7 +200,6 @@ def _edge(x: list[int], y: Column, key: str, theme: str, lang: str) -> Figure:
         theme,
         t(key, lang),
         width=1.25,
-        fill=BAND_OPACITY,
         shape="hv",
         signed=True,
     )
@@ -209,7 +216,7 @@ def _setpoint(x: list[int], y: Column, theme: str, lang: str) -> Figure:
 
 
 def _soc(x: list[int], y: Column, theme: str, lang: str) -> Figure:
-    trace = line_trace(x, y, "battery", theme, t("legend.soc", lang), width=2, fill=0.14)
+    trace = line_trace(x, y, "battery", theme, t("legend.soc", lang), width=2)
     trace.update(yaxis="y2", hovertemplate="%{y:.1f} %")
     return trace
 
