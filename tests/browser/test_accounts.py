@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from fakes_ui import FakeServices
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
 from ems_dash.auth.accounts import Actor
 from ems_dash.auth.roles import Role
 from tests.support.accounts import HERE, World
+from tests.support.browser import wait_until
 from tests.support.login import log_in
 
 pytestmark = pytest.mark.browser
@@ -39,7 +39,7 @@ class Visitor:
         return urlsplit(self.driver.current_url).path
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.driver, DEADLINE_S).until(lambda _: condition())
+        return wait_until(self.driver, condition, DEADLINE_S)
 
     def find(self, selector: str) -> Any:
         return self.until(lambda: self.all(selector))[0]

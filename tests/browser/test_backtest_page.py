@@ -10,13 +10,13 @@ import pytest
 from fakes_ui import FakeServices
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.api.backtest_routes import register_backtest_api
 from ems_dash.app import create_app
 from engine.runtime.backtests.desk import BacktestDesk
 from tests.support.access import OPEN
 from tests.support.backtest_desk import AWAKE, SmallCases, script
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def desk(tmp_path: Path) -> Iterator[BacktestDesk]:
 
 
 def until(dash_duo: Any, condition: Any) -> None:
-    WebDriverWait(dash_duo.driver, DEADLINE_S, 0.1).until(lambda _d: condition())
+    wait_until(dash_duo.driver, condition, DEADLINE_S)
 
 
 def text(dash_duo: Any, selector: str) -> str:

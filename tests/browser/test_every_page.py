@@ -11,12 +11,12 @@ from typing import Any
 import dash
 import pytest
 from dash.testing.application_runners import ThreadedRunner
-from selenium.webdriver.support.ui import WebDriverWait
 from whole_plant import WholePlant
 
 from ems_dash.app import create_app
 from engine.devices.profile import MODBUS_PROFILES
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -122,7 +122,7 @@ def open_page(browser: Any, url: str, selector: str, lang: str) -> None:
 
 
 def until(browser: Any, condition: Any) -> None:
-    WebDriverWait(browser.driver, DEADLINE_S, 0.1).until(lambda _d: condition())
+    wait_until(browser.driver, condition, DEADLINE_S)
 
 
 @pytest.mark.parametrize("path", PAGES)

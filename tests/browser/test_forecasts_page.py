@@ -8,10 +8,10 @@ import pytest
 from fakes_ui import FakeServices
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,7 @@ DEADLINE_S = 120
 
 
 def until(dash_duo: Any, condition: Any) -> None:
-    WebDriverWait(dash_duo.driver, DEADLINE_S, 0.1).until(lambda _d: condition())
+    wait_until(dash_duo.driver, condition, DEADLINE_S)
 
 
 def text(dash_duo: Any, selector: str) -> str:

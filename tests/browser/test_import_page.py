@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from fakes_ui import FakeServices
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
 from ems_dash.app import create_app
 from engine.config.load import load_config
 from engine.history.duckdb_store import DuckDbHistory
 from engine.runtime.import_desk import ImportDesk
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +43,7 @@ def test_a_file_is_sent_corrected_checked_and_imported(
     driver.get(f"{dash_duo.server_url}/analytics/import")
 
     def until(condition: Any) -> None:
-        WebDriverWait(driver, DEADLINE_S, 0.1).until(lambda _d: condition())
+        wait_until(driver, condition, DEADLINE_S)
 
     def text(selector: str) -> str:
         script = "var e = document.querySelector(arguments[0]); return e ? e.innerText : '';"

@@ -10,10 +10,10 @@ import pytest
 from fakes_monitoring import MonitoredPlant
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +58,7 @@ def open_page(dash_duo: Any, services: MonitoredPlant, path: str = "/monitoring"
 
 
 def until(dash_duo: Any, condition: Any) -> Any:
-    return WebDriverWait(dash_duo.driver, DEADLINE_S).until(lambda _driver: condition())
+    return wait_until(dash_duo.driver, condition, DEADLINE_S)
 
 
 def text(dash_duo: Any, selector: str) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from fakes_ui import FakeServices, without_plan
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
 from ems_dash.app import create_app
 from engine.domain.alarms import AlarmView
 from engine.domain.strategy import StrategyKey
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +57,7 @@ def open_page(dash_duo: Any, services: FakeServices, lang: str = "de") -> None:
 
 
 def until(dash_duo: Any, condition: Any) -> Any:
-    return WebDriverWait(dash_duo.driver, DEADLINE_S).until(lambda _driver: condition())
+    return wait_until(dash_duo.driver, condition, DEADLINE_S)
 
 
 def text(dash_duo: Any, selector: str) -> str:

@@ -11,12 +11,12 @@ import pytest
 from fakes_ui import FakeServices
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ems_dash.app import create_app
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.sql_sandbox import SqlSandbox
 from tests.support.access import OPEN
+from tests.support.browser import wait_until
 from tests.support.history_data import SITE, START, fill
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ def sandbox(tmp_path: Path) -> Iterator[SqlSandbox]:
 
 
 def until(dash_duo: Any, condition: Any) -> None:
-    WebDriverWait(dash_duo.driver, DEADLINE_S, 0.1).until(lambda _d: condition())
+    wait_until(dash_duo.driver, condition, DEADLINE_S)
 
 
 def text(dash_duo: Any, selector: str) -> str:
