@@ -19,7 +19,8 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
-		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git curl:curl
+		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git curl:curl \
+		cc:'gcc libc6-dev'
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
@@ -53,6 +54,7 @@ reference: $(VENV)/.test
 
 # 2,000 kills and 2,000 simulated power cuts of the history; half an hour on two cores.
 crash-test: $(VENV)/.test
+	@sh scripts/need_packages.sh cc:'gcc libc6-dev'
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/crash_campaign.py --kills 2000 --cuts 2000
 
 # The files of deploy with real nginx, Caddy, Mosquitto and systemd's own tools.

@@ -34,6 +34,7 @@ def _cuts(job: tuple[str, int, int]) -> dict[str, Any]:
     outcome = power_cut.campaign(Path(folder), cuts, seed)
     return {
         "cuts": outcome.cuts,
+        "images": outcome.images,
         "repairs": dict(outcome.repairs),
         "failures": outcome.failures,
     }

@@ -1,13 +1,12 @@
 """The crash campaign, small: killed and cut off at every point, nothing stored is ever lost.
 
-``make crash-test`` runs ten times as many kills and forty times as many cuts.
+``make crash-test`` runs ten times as many of both.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +41,6 @@ def test_two_hundred_kills_lose_nothing_that_was_stored() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler for its shim")
 def test_power_cuts_with_torn_sectors_lose_nothing_that_was_stored() -> None:
-    outcome = campaign("--kills", "0", "--cuts", "50")
-    assert outcome["cuts"] == 50
+    outcome = campaign("--kills", "0", "--cuts", "200")
+    assert outcome["cuts"] == 200
