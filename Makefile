@@ -8,6 +8,7 @@ LIBRARIES := libgomp.so.1:libgomp1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
+# Bytecode is kept, whatever the machine says: the tests start the program dozens of times.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: run test lint bench docs reference crash-test fuzz soak deploy-test image-test newcomer \
@@ -21,7 +22,7 @@ test: $(VENV)/.test lint
 	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
 		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git curl:curl \
 		cc:'gcc libc6-dev'
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

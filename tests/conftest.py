@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from engine.domain.clock import ManualClock
 from engine.domain.site import Battery, GridConnection, Site
+from engine.history.duckdb_store import DuckDbHistory
 from engine.recorded.recording import Recording
 
 # How long an example takes depends on the machine; speed lives in the benchmarks.
@@ -46,6 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def recording() -> Recording:
     """The recorded demo year."""
     return Recording()
+
+
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty history's file, alone in its folder, to be copied: quicker than making one."""
+    path = tmp_path_factory.mktemp("empty") / "history.duckdb"
+    DuckDbHistory(path).close()
+    return path
 
 
 @pytest.fixture

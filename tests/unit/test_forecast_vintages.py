@@ -337,17 +337,11 @@ class ForecastVintagesContract:
 
 
 class TestDuckDbVintages(ForecastVintagesContract):
-    @pytest.fixture(scope="class")
-    def empty(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("empty") / "history.duckdb"
-        DuckDbHistory(path).close()
-        return path
-
     @pytest.fixture
-    def store(self, tmp_path: Path, empty: Path) -> Iterator[HistoryStore]:
+    def store(self, tmp_path: Path, empty_history: Path) -> Iterator[HistoryStore]:
         # copying a file is quicker than creating one
-        shutil.copytree(empty.parent, tmp_path, dirs_exist_ok=True)
-        history = DuckDbHistory(tmp_path / empty.name)
+        shutil.copytree(empty_history.parent, tmp_path, dirs_exist_ok=True)
+        history = DuckDbHistory(tmp_path / empty_history.name)
         yield history
         history.close()
 
