@@ -9,7 +9,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 from pydantic import ValidationError
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, meaning, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
@@ -327,6 +327,13 @@ def _registers(
     )
 
 
+def _description(row: RegisterRow, lang: str) -> Any:
+    text, tongue = meaning(row.description, lang)
+    # What somebody wrote into the configuration is in a language of their own choice.
+    said_in = {} if row.origin in ("changed", "added") and tongue != lang else {"lang": tongue}
+    return html.Div(text, className="set-none", **said_in)
+
+
 def _row(row: RegisterRow, path: str, form: FormState, *, opened: bool) -> Any:
     lang = form.lang
     derived = row.origin == "derived"
@@ -363,7 +370,7 @@ def _row(row: RegisterRow, path: str, form: FormState, *, opened: bool) -> Any:
             html.Th(
                 [
                     html.Div(row.signal, className="set-signal"),
-                    html.Div(row.description, className="set-none", lang="en"),
+                    _description(row, lang),
                     html.Div(marks, className="set-marks") if marks else None,
                 ],
                 scope="row",

@@ -89,7 +89,6 @@ def _profile_words() -> tuple[str, ...]:
     words = set()
     for profile in MODBUS_PROFILES.values():
         words |= {profile.model, profile.manufacturer, profile.label}
-        words |= {register.description for register in profile.registers.values()}
     return tuple(sorted(filter(None, words), key=len, reverse=True))
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ems_dash.i18n import LANGS, catalogue, label, negotiate, t
+from ems_dash.i18n import LANGS, catalogue, label, meaning, negotiate, t
+from ems_dash.i18n.meanings import meaning_key
+from engine.devices.profile import MODBUS_PROFILES
 from engine.domain.control import EngineState
+from engine.history.dictionary import tables
 from engine.optimization.explanation import ActionKind, ReasonCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,3 +74,33 @@ def test_language_is_cookie_then_browser_then_german(
     cookie: str | None, accepted: list[str], expected: str
 ) -> None:
     assert negotiate(cookie, accepted) == expected
+
+
+def described() -> set[str]:
+    """Every description of a column of the history or a register of a built-in profile."""
+    columns = {column.meaning for table in tables().values() for column in table.columns}
+    registers = {
+        register.description
+        for profile in MODBUS_PROFILES.values()
+        for register in profile.registers.values()
+    }
+    return (columns | registers) - {""}
+
+
+def test_every_column_and_register_is_described_in_german() -> None:
+    assert [text for text in described() if meaning(text, "de")[1] != "de"] == []
+
+
+def test_english_descriptions_stay_as_the_engine_says_them() -> None:
+    assert [text for text in described() if meaning(text, "en")[0] != text] == []
+
+
+def test_no_description_is_translated_that_nothing_has() -> None:
+    said = {meaning_key(text.split(": ", 1)[-1]) for text in described()}
+    said |= {meaning_key(text) for text in described()}
+    assert [key for key in catalogue("de") if key.startswith("meaning.") and key not in said] == []
+
+
+def test_unknown_descriptions_stay_english_and_say_so() -> None:
+    assert meaning("Colour of the cabinet", "de") == ("Colour of the cabinet", "en")
+    assert meaning("soc_percent: highest value", "de") == ("soc_percent: höchster Wert", "de")

@@ -8,7 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, meaning, t
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import sql_model as model
 from ems_dash.ui.analytics.sql_examples import EXAMPLES
@@ -319,7 +319,7 @@ def _schema(lang: str) -> Any:
 
 def columns_of(table: TableInfo, lang: str) -> list[Any]:
     """Return the columns of a table with type, unit and meaning; a click inserts the name."""
-    known = [(c.name, c.sql_type, c.unit, c.meaning, "en") for c in table.columns]
+    known = [(c.name, c.sql_type, c.unit, *meaning(c.meaning, lang)) for c in table.columns]
     if not table.is_daily:
         local = t("sqlpage.local_time", lang)
         known.insert(1, (LOCAL_TIME_COLUMN, "TIMESTAMP", "", local, lang))
@@ -330,12 +330,12 @@ def columns_of(table: TableInfo, lang: str) -> list[Any]:
                 html.Td(
                     [
                         html.Span(" · ".join(filter(None, (unit, kind))), className="sq-type"),
-                        html.Span(meaning, lang=tongue),
+                        html.Span(text, lang=tongue),
                     ]
                 ),
             ]
         )
-        for name, kind, unit, meaning, tongue in known
+        for name, kind, unit, text, tongue in known
     ]
     return [
         html.P(

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import label, meaning, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
@@ -147,7 +147,7 @@ def _row(i: int, row: RegisterReading, columns: list[str], fields: Fields, lang:
                     html.Code(row.name, className="cell-detail"),
                 ],
                 scope="row",
-                title=row.description,
+                title=meaning(row.description, lang)[0],
             ),
             html.Td(
                 [

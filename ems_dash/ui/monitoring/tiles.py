@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
@@ -106,6 +106,11 @@ def _engine_says(moment: Moment) -> str:
     return t("tiles.engine", lang, state=state)
 
 
+def _name(signal: str, lang: str) -> str:
+    """Return the name of a signal, a shorter one where it would not fit a phone in one piece."""
+    return catalogue(lang).get(f"tile.{signal}") or text.name_of(signal, lang)
+
+
 def tiles(moment: Moment, fields: Fields) -> Any:
     """Return the tiles; `fields` holds the texts to start with."""
     lang, battery = moment.lang, moment.snapshot.site.battery
@@ -121,7 +126,7 @@ def tiles(moment: Moment, fields: Fields) -> Any:
         [
             ui.kpi_card(
                 name,
-                text.name_of(signal, lang),
+                _name(signal, lang),
                 icon,
                 "",
                 fields,
