@@ -229,19 +229,19 @@
     return "polygon(" + corners.join(",") + ")";
   }
 
-  function drawSpark(id, chart, trace, leastSpan, floor) {
-    var plot = plotOf(chart);
+  function drawSpark(id, line, leastSpan, floor) {
     var area = document.getElementById(id);
-    if (!plot || !plot.data || !plot.data[trace] || !area) {
-      return;
+    if (line && area) {
+      area.style.clipPath = sparkPolygon(line.x, line.y, leastSpan, floor) || "";
     }
-    var shape = sparkPolygon(plot.data[trace].x, plot.data[trace].y, leastSpan, floor);
-    area.style.clipPath = shape || "";
   }
 
   function drawSparks() {
-    drawSpark("soc-spark", "price-soc", 0, 100, 0);
-    drawSpark("pow-spark", "plan", 5, 10, 0);
+    var plan = plotOf("plan");
+    var price = plotOf("price-soc");
+    drawSpark("soc-spark", price && price.data && price.data[0], 100, 0);
+    drawSpark("pow-spark", plan && plan.data && plan.data[5], 10, 0);
+    drawSpark("profit-spark", price && price.layout && price.layout.meta.profit, 2, null);
     return noUpdate();
   }
 

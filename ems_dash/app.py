@@ -48,6 +48,10 @@ STYLE_SHEETS = (
 PLOTLY = "vendor/plotly/plotly-cartesian.min.js"
 """A third of the script that comes with plotly: without maps, 3-D and WebGL, which no page uses."""
 
+UNUSED_SCRIPTS = ("/deps/polyfill@", "/dash_table/")
+"""Scripts that Dash always loads: stand-ins for browsers older than any that shows these pages,
+which also slow down the charts in newer ones, and a kind of table that no page has."""
+
 INDEX = """<!DOCTYPE html>
 <html lang="{lang}" data-bs-theme="{theme}">
 <head>
@@ -60,6 +64,7 @@ INDEX = """<!DOCTYPE html>
 <link rel="apple-touch-icon" href="{touch_icon}">
 <link rel="manifest" href="{manifest}">
 {{%css%}}
+<link rel="prefetch" as="script" href="{plotly}">
 </head>
 <body>
 <noscript>{noscript}</noscript>
@@ -117,11 +122,19 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
             favicon=self._versioned("favicon.svg"),
             touch_icon=self._versioned("icons/icon-192.png"),
             manifest=web_manifest.PATH,
+            plotly=self._versioned(PLOTLY),
             noscript=escape(t("app.noscript", lang)),
         )
         for name, value in parts.items():
             html = html.replace("{%" + name + "%}", value)
         return html
+
+    def _generate_scripts_html(self) -> str:
+        """Return the elements of the scripts that pages need."""
+        tags = super()._generate_scripts_html().split("\n")
+        return "\n".join(
+            tag for tag in tags if not any(unused in tag for unused in UNUSED_SCRIPTS)
+        )
 
     def _config(self) -> Any:
         """Return what the renderer is told; it takes the script of the charts from us."""

@@ -6,6 +6,7 @@ Callbacks are thin: they fetch from `Services`, call pure functions of `ems_dash
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from ems_dash.ui.pages import add_page
 from ems_dash.ui.price_bars import PriceBar
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
 from engine.domain.errors import EmsError
+from engine.domain.records import RunRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.strategy import StrategyKey
 from engine.optimization.explanation import next_actions
@@ -225,6 +227,7 @@ class _Overview:
             theme=theme,
             narrow=request_is_narrow(),
             planned=self._planned(window),
+            runs=self._runs(),
         )
 
     def _planned(self, window: ChartWindow) -> list[PlannedStep] | None:
@@ -234,6 +237,15 @@ class _Overview:
         except EmsError as exc:
             log.warning("earlier plans could not be read: %s", exc)
             return None
+
+    def _runs(self) -> Sequence[RunRow]:
+        """Return the last runs of the optimiser; none when they are unreadable."""
+        try:
+            return self._services.analytics.runs(1)
+        except EmsError as exc:
+            # The caption of the chart says it: the earlier plans are in the same history.
+            log.warning("runs of the optimiser could not be read: %s", exc)
+            return ()
 
 
 def register(app: dash.Dash, services: Services) -> None:

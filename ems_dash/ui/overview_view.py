@@ -27,8 +27,10 @@ from ems_dash.ui.next_steps import NextStep, StripPart, day_strip
 from ems_dash.ui.plan_chart import plan_figure
 from ems_dash.ui.price_bars import PriceBar, price_bars
 from ems_dash.ui.price_soc_chart import price_soc_figure
+from ems_dash.ui.profit_past import profit_past
 from ems_dash.ui.segments import segments
 from ems_dash.ui.why_view import PARTS
+from engine.domain.records import RunRow
 from engine.domain.series import MeasuredPoint
 from engine.runtime.planned_past import PlannedStep
 
@@ -60,6 +62,7 @@ def plan_part(
     theme: str,
     narrow: bool = False,
     planned: Sequence[PlannedStep] | None = (),
+    runs: Sequence[RunRow] = (),
 ) -> PlanPart:
     """Return everything that changes when a plan is published or a quarter-hour begins.
 
@@ -72,6 +75,7 @@ def plan_part(
         theme: ``"light"`` or ``"dark"``.
         narrow: True on a phone.
         planned: What earlier plans wanted of the past; None when it could not be read.
+        runs: The last runs of the optimiser, for what they expected.
     """
     snapshot, lang = moment.snapshot, moment.lang
     power = plan_figure(
@@ -82,19 +86,21 @@ def plan_part(
     meta["minute"] = round(newest.timestamp() * 1000)
     # Tells the browser that the figure was rebuilt and begins anew at that minute.
     meta["made"] = f"{snapshot.seq}|{meta['minute']}"
+    price = price_soc_figure(
+        window,
+        points,
+        snapshot.plan,
+        price_bars(snapshot.plan, prices),
+        snapshot.site,
+        theme=theme,
+        lang=lang,
+        narrow=narrow,
+        planned=planned or (),
+    )
+    price["layout"]["meta"]["profit"] = profit_past(runs, moment.now)
     return PlanPart(
         plan_figure=power,
-        price_figure=price_soc_figure(
-            window,
-            points,
-            snapshot.plan,
-            price_bars(snapshot.plan, prices),
-            snapshot.site,
-            theme=theme,
-            lang=lang,
-            narrow=narrow,
-            planned=planned or (),
-        ),
+        price_figure=price,
         plan_caption=_plan_caption(moment, past_failed=planned is None),
         price_caption=t(
             "chart.price_sub_recorded" if prices_are_recorded(snapshot) else "chart.price_sub",
@@ -346,6 +352,7 @@ def _kpis(moment: Moment, fields: Fields, part: PlanPart) -> Any:
                 "",
                 fields,
                 middle=html.Div(t("kpi.profit_sub", lang), className="kpi-note"),
+                spark=t("kpi.spark_profit", lang),
                 foot=html.Div(
                     [
                         html.Span(t("kpi.cost_today", lang)),
