@@ -132,9 +132,7 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
     def _generate_scripts_html(self) -> str:
         """Return the elements of the scripts that pages need."""
         tags = super()._generate_scripts_html().split("\n")
-        return "\n".join(
-            tag for tag in tags if not any(unused in tag for unused in UNUSED_SCRIPTS)
-        )
+        return "\n".join(tag for tag in tags if not any(unused in tag for unused in UNUSED_SCRIPTS))
 
     def _config(self) -> Any:
         """Return what the renderer is told; it takes the script of the charts from us."""

@@ -110,6 +110,10 @@ class FakeAnalytics:
             RunRow(
                 start + timedelta(days=1), "site-1", "schedule", "published", 300.0, "arbitrage"
             ),
+            RunRow(
+                self._now() - timedelta(minutes=90),
+                *("site-1", "schedule", "published", 300.0, "arbitrage", "p3", 4.2),
+            ),
         ]
 
 

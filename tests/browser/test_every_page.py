@@ -43,6 +43,8 @@ PAGES = {
     "/analytics/explorer?signals=load_kw,soc_percent&range=7d": ".ex-table tbody td",
     "/analytics/runs": "#an-body-runs td",
     "/analytics/sql": ".sq-schema tbody td",
+    "/analytics/import": "#im-file",
+    "/backtest": "#bt-new-title",
     "/settings": "#set-form .card",
     "/settings?section=devices": "#set-form .card",
     "/settings?section=tariff": "#set-form .card",

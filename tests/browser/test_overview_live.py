@@ -313,6 +313,8 @@ def test_a_step_says_why_and_alarms_are_on_top(dash_duo: Any) -> None:
     # The last hour of the battery, drawn from the points of the charts.
     spark = "return document.getElementById('soc-spark').style.clipPath.split(',').length"
     until(dash_duo, lambda: js(dash_duo, spark) > 30)
+    earned = "return document.getElementById('profit-spark').style.clipPath"
+    assert js(dash_duo, earned).startswith("polygon(")
     js(dash_duo, "document.getElementById('ov-table-open').click()")
     until(dash_duo, lambda: len(dash_duo.find_elements(".plan-table tbody tr")) == 24)
     js(dash_duo, "document.querySelectorAll('.plan-table .link-button')[20].click()")

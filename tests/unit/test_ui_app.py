@@ -21,7 +21,7 @@ from ui_builders import NOW, minutes, snapshot
 from ems_dash.app import ASSETS, create_app
 from engine.config.branding import BrandingConfig
 from engine.domain.forecast import LOAD_SIGNAL, Forecast
-from engine.domain.records import PriceRow
+from engine.domain.records import PriceRow, RunRow
 from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyState
@@ -36,6 +36,10 @@ class StandingServices:
     def __init__(self, name: str = "Standort Wien") -> None:
         base = snapshot()
         self.state = replace(base, site=replace(base.site, name=name))
+        self.analytics = self
+
+    def runs(self, days: int) -> list[RunRow]:
+        return []
 
     def snapshot(self) -> EngineSnapshot:
         return self.state

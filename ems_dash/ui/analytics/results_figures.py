@@ -21,6 +21,8 @@ MAX_DURATION_POINTS = 400
 """Points of a load-duration curve; it falls steadily, so quantiles show all of it."""
 
 HOURS = 24
+DAY_MS = 86_400_000
+FEW_DAYS = 5
 
 
 def daily_figure(days: Sequence[DayFigures], baseline: str, look: Look) -> Figure:
@@ -186,7 +188,7 @@ def heat_figure(
         "data": [
             {
                 "type": "heatmap",
-                "x": [_noon_ms(day) for day in days],
+                **_columns(days),
                 "y": list(range(HOURS)),
                 "z": [[None if np.isnan(v) else round(float(v), 2) for v in row] for row in values],
                 "zmin": low,
@@ -332,7 +334,7 @@ def _day_bars(
         "type": "bar",
         "x": [_noon_ms(day) for day in days],
         "y": [round(value, 4) for value in values],
-        "width": 0.72 * 86_400_000,
+        "width": 0.72 * DAY_MS,
         "name": name,
         "marker": {"color": th.colour(role, opacity, look.theme), "line": {"width": 0}},
         "hovertemplate": hover + ("" if name else "<extra></extra>"),
@@ -352,7 +354,7 @@ def _by_day(
         "data": list(traces),
         "layout": {
             "template": th.template(look.theme),
-            "xaxis": _day_axis([day.day for day in days], look),
+            "xaxis": _with_room(_day_axis([day.day for day in days], look), len(days)),
             "yaxis": y_axis([low, high], dtick, ",~f"),
             "separators": separators(look.lang),
             "margin": {"l": 46, "r": 10, "t": 6, "b": 28, "pad": 0},
@@ -360,6 +362,20 @@ def _by_day(
             "uirevision": revision,
         },
     }
+
+
+def _columns(days: Sequence[date]) -> dict[str, Any]:
+    """Return where the columns of a picture stand; a single one would have no width by itself."""
+    if len(days) == 1:
+        return {"xtype": "scaled", "x0": _noon_ms(days[0]), "dx": DAY_MS}
+    return {"x": [_noon_ms(day) for day in days]}
+
+
+def _with_room(axis: dict[str, Any], days: int) -> dict[str, Any]:
+    """Return the axis with room beside few days, whose bars would else be as wide as the card."""
+    room_ms = max(0, FEW_DAYS - days) * DAY_MS // 2
+    low, high = axis["range"]
+    return axis | {"range": [low - room_ms, high + room_ms]}
 
 
 def _day_axis(days: Sequence[date], look: Look) -> dict[str, Any]:
