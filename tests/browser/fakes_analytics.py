@@ -105,15 +105,10 @@ class FakeAnalytics:
 
     def runs(self, days: int) -> Sequence[RunRow]:
         start = self._now() - timedelta(days=2)
+        every = ("site-1", "schedule", "published", 300.0)
         return [
-            RunRow(start, "site-1", "schedule", "published", 300.0, "co_optimised", "p1"),
-            RunRow(
-                start + timedelta(days=1), "site-1", "schedule", "published", 300.0, "arbitrage"
-            ),
-            RunRow(
-                self._now() - timedelta(minutes=90),
-                *("site-1", "schedule", "published", 300.0, "arbitrage", "p3", 4.2),
-            ),
+            RunRow(start, *every, "co_optimised", "p1"),
+            RunRow(start + timedelta(days=1), *every, "arbitrage", expected_profit_eur=4.2),
         ]
 
 
