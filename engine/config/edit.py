@@ -76,7 +76,9 @@ class _Editor:
                 kept += "\n"
             return kept + "\n".join(_block(new, 0)) + "\n" if new else text
         self._mapping(root, old, new, top=True)
-        for start, end, replacement in sorted(self._edits, reverse=True):
+        # What is put in at one place stands in the order in which it was noted.
+        in_order = sorted(self._edits, key=lambda edit: edit[:2])
+        for start, end, replacement in reversed(in_order):
             text = text[:start] + replacement + text[end:]
         return text
 

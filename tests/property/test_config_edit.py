@@ -53,6 +53,11 @@ def test_texts_that_look_like_marks_of_yaml_are_kept(text: str, old: str) -> Non
         assert plain(read_yaml(edited(old, new))) == new
 
 
+def test_a_long_list_at_the_end_stays_with_its_key_when_a_key_is_added_below() -> None:
+    new = {"a": {"z": ["x" * 60, "y" * 60]}, "b": {"c": ["u" * 60, "v" * 60]}}
+    assert plain(read_yaml(edited("a:\n  z: 1\n", new))) == new
+
+
 # The first sections are enough, and reading the whole file takes long.
 TEXT = DEFAULT_EMS_YAML.partition("# Day-ahead prices.")[0]
 DEFAULTS = plain(read_yaml(TEXT))
