@@ -11,6 +11,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from engine.analytics.quality import QualityReport
 from engine.analytics.savings import SavingsQuarter
 from engine.audit.log import AuditStatus
@@ -449,6 +451,10 @@ class BacktestServices(Protocol):
         Raises:
             EmsError: There is none of that id, or it has not ended.
         """
+        ...
+
+    def studies(self, number: str) -> pa.Table:
+        """Return every row of every study of one backtest."""
         ...
 
     def csv(self, number: str) -> Iterator[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, Final
 
+import pyarrow.parquet as pq
 from flask import Blueprint, Flask, Response, send_file
 
 from ems_dash.api.answers import (
@@ -124,6 +126,27 @@ def register_backtest_api(server: Flask, services: Services) -> None:
         """Every quarter-hour of every strategy as Parquet."""
         answer = send_file(services.backtests.traces(number), mimetype=PARQUET)
         return _attached(answer, f"backtest_{number}.parquet")
+
+    @api.get("/api/backtests/<number>/studies.csv")
+    @needs(Role.VIEWER)
+    @described("backtests", path=_PATH, media={CSV: "Every row of every study."}, errors=_MISSING)
+    def studies_csv(number: str) -> Response:
+        """Every row of every study as CSV."""
+        frame = services.backtests.studies(number).to_pandas()
+        answer = Response(frame.to_csv(index=False), mimetype=CSV)
+        return _attached(answer, f"studies_{number}.csv")
+
+    @api.get("/api/backtests/<number>/studies.parquet")
+    @needs(Role.VIEWER)
+    @described(
+        "backtests", path=_PATH, media={PARQUET: "Every row of every study."}, errors=_MISSING
+    )
+    def studies_parquet(number: str) -> Response:
+        """Every row of every study as Parquet."""
+        whole = io.BytesIO()
+        pq.write_table(services.backtests.studies(number), whole, compression="zstd")
+        answer = Response(whole.getvalue(), mimetype=PARQUET)
+        return _attached(answer, f"studies_{number}.parquet")
 
     @api.get("/api/backtests/<number>/report.html")
     @needs(Role.VIEWER)

@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ems_dash.cli import backtest_studies
 from engine.domain.errors import EmsError
 
 if TYPE_CHECKING:
@@ -102,6 +105,7 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="with --tournament: write the winner into the site file, which must be an ems.yaml",
     )
+    backtest_studies.add_arguments(command)
     command.add_argument("--json", action="store_true", help="print the answer as JSON")
     command.add_argument(
         "--out", type=Path, default=None, metavar="DIR",
@@ -122,6 +126,8 @@ def execute(arguments: argparse.Namespace) -> int:
             "There is nothing to accept.", field="--accept", hint="Give it with --tournament."
         )
     policies = _policies(arguments, case)
+    if arguments.study:
+        return _studies(arguments, case, policies)
     line = _ProgressLine()
     report = compare(case, policies, progress=line.progress, keep_traces=arguments.out is not None)
     line.end()
@@ -132,6 +138,32 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps(document, allow_nan=False))
     else:
         print("\n".join(_lines(report)))
+    return 0
+
+
+def _studies(arguments: argparse.Namespace, case: BacktestCase, policies: list[Policy]) -> int:
+    from engine.analytics.backtest.evaluate import assumptions
+    from engine.analytics.backtest.prepared import prepare
+
+    line = _ProgressLine()
+    found = backtest_studies.studies(arguments, case, policies, line.progress)
+    line.end()
+    document = {
+        **_about(case),
+        "studies": found,
+        "assumptions": list(assumptions(prepare(case))),
+    }
+    if arguments.out is not None:
+        with _writing(arguments.out):
+            backtest_studies.write(arguments.out, found)
+            _write_report(arguments.out, document)
+    if arguments.json:
+        print(json.dumps(document, allow_nan=False))
+        return 0
+    print(_period_line(case))
+    print("\n".join(backtest_studies.lines(found)))
+    print("\nWhat all numbers rest on:")
+    print("\n".join(f"  {text}" for text in document["assumptions"]))
     return 0
 
 
@@ -282,8 +314,7 @@ def _policies(arguments: argparse.Namespace, case: BacktestCase) -> list[Policy]
     ]
 
 
-def _document(report: Comparison) -> dict[str, Any]:
-    case = report.case
+def _about(case: BacktestCase) -> dict[str, Any]:
     return {
         "site": {
             "name": case.site.name,
@@ -292,6 +323,20 @@ def _document(report: Comparison) -> dict[str, Any]:
         },
         "period": {"from": case.start.isoformat(), "to": case.end.isoformat()},
         "quarter_hours": case.n,
+    }
+
+
+def _period_line(case: BacktestCase) -> str:
+    from zoneinfo import ZoneInfo
+
+    zone = ZoneInfo(case.site.timezone)
+    first, last = case.start.astimezone(zone), case.end.astimezone(zone)
+    return f"{case.site.name}, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({zone.key})"
+
+
+def _document(report: Comparison) -> dict[str, Any]:
+    return {
+        **_about(report.case),
         "without_battery_eur": report.without_eur,
         "perfect_saving_eur": report.perfect.saving_eur,
         "strategies": {r.policy.strategy: r.as_dict() for r in report.results},
@@ -300,12 +345,8 @@ def _document(report: Comparison) -> dict[str, Any]:
 
 
 def _lines(report: Comparison) -> list[str]:
-    from zoneinfo import ZoneInfo
-
-    case, zone = report.case, ZoneInfo(report.case.site.timezone)
-    first, last = case.start.astimezone(zone), case.end.astimezone(zone)
     lines = [
-        f"{case.site.name}, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({zone.key})",
+        _period_line(report.case),
         f"without a battery {report.without_eur:,.2f} EUR; perfect foresight saves "
         f"{report.perfect.saving_eur:,.2f} EUR",
         "",
@@ -342,13 +383,25 @@ def _share(value: float | None) -> str:
 def _write(folder: Path, report: Comparison, document: dict[str, Any]) -> None:
     """Write report and quarter-hours; each file whole or not at all."""
     from engine.analytics.backtest.files_out import write_traces
-    from engine.config.load import write_atomically
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
         for result in report.results:
             write_traces(folder / f"{result.policy.strategy}.parquet", report.case, result)
-        write_atomically(folder / "report.json", json.dumps(document, allow_nan=False, indent=1))
+        _write_report(folder, document)
+
+
+def _write_report(folder: Path, document: dict[str, Any]) -> None:
+    from engine.config.load import write_atomically
+
+    write_atomically(folder / "report.json", json.dumps(document, allow_nan=False, indent=1))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make the folder; say it where something in it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as exc:
         raise EmsError(
             f"The results cannot be written to {folder}: {exc.strerror or exc}.",

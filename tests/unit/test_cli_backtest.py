@@ -171,3 +171,55 @@ def test_a_tournament_proposes_and_writes_only_when_asked(
     assert main(["backtest", "--site", str(tmp_path), *asked, "--accept"]) == 0
     accepted = json.loads(capsys.readouterr().out)["proposal"]
     assert f"uncertainty: {accepted['uncertainty']}" in (tmp_path / "ems.yaml").read_text()
+
+
+def test_studies_are_answered_as_tables_as_json_and_as_files(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "other.yaml").write_text("tariff: {grid_fee_eur_per_kwh: 0.01}\n")
+    asked = [
+        "--data", str(folder / "all.parquet"), "--from", "2025-03-28", "--to", "2025-03-30",
+        "--strategy", "self_consumption_rule", "--study", "tariffs", "--study", "limits",
+        "--study", "sizing", "--tariff", f"cheap={tmp_path / 'other.yaml'}", "--import-kw", "5,90",
+        "--export-kw", "0", "--cycles", "50", "--energies-kwh", "50,100", "--powers-kw", "50",
+        "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    assert run(folder, *asked, "--json", site="charged.yaml") == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)["studies"]
+    assert list(found) == ["tariffs", "limits", "sizing"]
+    assert "limits ..." in err
+    rows = {(row["tariff"], row["strategy"]): row for row in found["tariffs"]["rows"]}
+    assert rows["cheap", "none"]["total_eur"] < rows["in force", "none"]["total_eur"]
+    assert rows["cheap", "co_optimised"]["capture"] == 1.0
+    limits = {(row["limit"], row["at"]): row for row in found["limits"]["rows"]}
+    assert "cannot be kept" in limits["grid_import", 5.0]["failure"]
+    assert limits["grid_export", 0.0]["gain_eur"] <= 1e-6
+    assert limits["cycles", 50.0]["gain_eur"] <= 1e-6
+    assert len(found["sizing"]["points"]) == 2
+    csv = (tmp_path / "out" / "studies.csv").read_text().splitlines()
+    assert len(csv) == 1 + sum(len(d.get("rows", d.get("points"))) for d in found.values())
+    # What was computed is kept: asked again, in words this time, the answer is the same.
+    assert run(folder, *asked, site="charged.yaml") == 0
+    text = capsys.readouterr().out
+    assert "It cannot be kept" in text
+    assert f"{rows['cheap', 'none']['total_eur']:,.2f}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--study", "everything"], "no study 'everything'"),
+        (["--study", "tariffs"], "--tariff NAME=FILE"),
+        (["--study", "limits", "--cycles", "many"], "no list of numbers"),
+        (["--study", "montecarlo", "--years", "1"], "greater than or equal to 2"),
+        (["--study", "montecarlo", "--own-prices"], "No week of"),
+    ],
+)
+def test_a_study_that_cannot_be_done_says_why(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert run(folder, "--data", str(folder / "all.parquet"), *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err

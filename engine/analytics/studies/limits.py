@@ -29,6 +29,7 @@ IMPORT, EXPORT, CYCLES = "grid_import", "grid_export", "cycles"
 
 UNLIMITED_KW = 1e6
 _BISECTIONS = 24
+_KEPT_KW = 0.5
 _DEAREST_EUR_PER_KWH = 10.0
 
 
@@ -57,15 +58,19 @@ class LimitValue:
 def grid_units(
     case: BacktestCase, *, imports_kw: Sequence[float | None], exports_kw: Sequence[float | None]
 ) -> list[Unit]:
-    """Return the case as it is, then with each other limit of the grid connection."""
+    """Return the case as it is, then with each other limit of the grid connection.
+
+    A feed-in cap can only be kept by giving PV power away: where the case does not do so, the
+    caps are compared with the case as it is but able to.
+    """
     grid = case.site.grid
-    variants = [grid]
-    variants += [GridConnection(_kw(at), grid.export_limit_kw) for at in imports_kw]
-    variants += [GridConnection(grid.import_limit_kw, _kw(at)) for at in exports_kw]
-    return [
-        Unit(dataclasses.replace(case, site=dataclasses.replace(case.site, grid=g)), PERFECT)
-        for g in variants
-    ]
+    units = [_with_grid(case, grid)]
+    units += [_with_grid(case, GridConnection(_kw(at), grid.export_limit_kw)) for at in imports_kw]
+    able = dataclasses.replace(case, curtailment_allowed=True)
+    if exports_kw and not case.curtailment_allowed:
+        units.append(_with_grid(able, grid))
+    units += [_with_grid(able, GridConnection(grid.import_limit_kw, _kw(at))) for at in exports_kw]
+    return units
 
 
 def grid_values(
@@ -80,21 +85,39 @@ def grid_values(
     Raises:
         BacktestError: The case as it is has no optimum.
     """
-    base = outcomes[0]
+    before = units[0].case.site.grid
+    split = len(outcomes) - len(exports_kw)
+    values = [
+        _grid_value(IMPORT, at, before.import_limit_kw, outcomes[0], outcome)
+        for at, outcome in zip(imports_kw, outcomes[1 : 1 + len(imports_kw)], strict=True)
+    ]
+    own = outcomes[split - 1] if split > 1 + len(imports_kw) else outcomes[0]
+    values += [
+        _grid_value(EXPORT, at, before.export_limit_kw, own, outcome)
+        for at, outcome in zip(exports_kw, outcomes[split:], strict=True)
+    ]
+    return values
+
+
+def _with_grid(case: BacktestCase, grid: GridConnection) -> Unit:
+    site = dataclasses.replace(case.site, grid=grid)
+    return Unit(dataclasses.replace(case, site=site), PERFECT)
+
+
+def _grid_value(
+    limit: str, at: float | None, was_kw: float, base: Outcome, outcome: Outcome
+) -> LimitValue:
     if isinstance(base, Failure):
         raise BacktestError(base.message, field="limits")
-    before = units[0].case.site.grid
-    asked = [(IMPORT, at, before.import_limit_kw) for at in imports_kw]
-    asked += [(EXPORT, at, before.export_limit_kw) for at in exports_kw]
-    values = []
-    for (limit, at, was_kw), outcome in zip(asked, outcomes[1:], strict=True):
-        if isinstance(outcome, Failure):
-            values.append(LimitValue(limit, at, None, None, None, outcome.message))
-            continue
-        gain = base.total_eur - outcome.total_eur
-        price = None if at is None or at == was_kw else gain / (at - was_kw)
-        values.append(LimitValue(limit, at, outcome.total_eur, gain, price))
-    return values
+    if isinstance(outcome, Failure):
+        return LimitValue(limit, at, None, None, None, outcome.message)
+    highest_kw = max(outcome.monthly_peaks_kw)
+    if limit == IMPORT and at is not None and highest_kw > at + _KEPT_KW:
+        said = f"It cannot be kept: the site then still draws {highest_kw:.0f} kW."
+        return LimitValue(limit, at, None, None, None, said)
+    gain = base.total_eur - outcome.total_eur
+    price = None if at is None or at == was_kw else round(gain / (at - was_kw), 6) + 0.0
+    return LimitValue(limit, at, outcome.total_eur, gain, price)
 
 
 def cycle_values(
@@ -102,6 +125,7 @@ def cycle_values(
     cycles_per_year: Sequence[float],
     *,
     cancelled: Callable[[], bool] | None = None,
+    told: Callable[[float], None] | None = None,
 ) -> list[LimitValue]:
     """Return what bounds on full cycles per year cost: first without one, then each bound.
 
@@ -109,6 +133,7 @@ def cycle_values(
         case: The case.
         cycles_per_year: Bounds.
         cancelled: Asked between two solutions.
+        told: Told which share of the bounds is done.
 
     Raises:
         BacktestCancelledError: `cancelled` said so.
@@ -125,7 +150,9 @@ def cycle_values(
 
     free_eur, free_cycles = at_price(0.0)
     values = [LimitValue(CYCLES, None, free_eur, 0.0, 0.0)]
-    for bound in cycles_per_year:
+    for number, bound in enumerate(cycles_per_year):
+        if told is not None:
+            told(number / len(cycles_per_year))
         if bound >= free_cycles:
             values.append(LimitValue(CYCLES, bound, free_eur, 0.0, 0.0))
             continue

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.analytics.backtest.case import BacktestCase
@@ -32,6 +33,7 @@ from engine.runtime.backtests.folders import (
     write_json,
 )
 from engine.runtime.backtests.request import BacktestRequest, parse_request
+from engine.runtime.backtests.result_document import studies_table
 
 _log = logging.getLogger(__name__)
 
@@ -263,6 +265,24 @@ class BacktestDesk:
             NoSuchBacktestError: There is none of that id, or it has not ended.
         """
         return _csv(self.traces(number))
+
+    def studies(self, number: str) -> pa.Table:
+        """Return every row of every study of one backtest, so far.
+
+        Raises:
+            NoSuchBacktestError: There is none of that id, or it has no studies.
+            BacktestError: Its result is damaged.
+        """
+        result = self.result(number)
+        table = None if result is None else studies_table(result)
+        if table is None or not table.num_rows:
+            raise NoSuchBacktestError(
+                "This backtest has no studies.",
+                field="id",
+                value=number,
+                hint="Ask for some when it is started, or wait until they have ended.",
+            )
+        return table
 
     def rename(self, number: str, name: str) -> BacktestState:
         """Give a backtest another name.

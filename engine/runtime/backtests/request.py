@@ -22,6 +22,7 @@ from engine.config.schema import BessConfig, GridConfig
 from engine.config.section import Section
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError
+from engine.runtime.backtests.studies_request import StudiesConfig
 
 MOST_UPLOAD_BYTES = 20_000_000
 """All files of an upload together; a year of quarter-hours has about 2 MB as CSV."""
@@ -143,6 +144,7 @@ class BacktestRequest(Section):
         plan_minutes: Minutes between two plans.
         soc_start_percent: State of charge at the start.
         sizing: Sizes to look at; None for none.
+        studies: Studies beside the strategies; None for none.
     """
 
     name: Annotated[str, Field(max_length=80)] = ""
@@ -158,6 +160,7 @@ class BacktestRequest(Section):
     plan_minutes: Literal[15, 30, 60] = 60
     soc_start_percent: Annotated[float, Field(ge=0, le=100)] = 50.0
     sizing: SizingConfig | None = None
+    studies: StudiesConfig | None = None
 
     @field_validator("strategies")
     @classmethod

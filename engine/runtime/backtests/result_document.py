@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Written:
         self._without: Account = account(prepared, without_battery(prepared), with_battery=False)
         self._tables: list[pa.Table] = []
         self._strategies: list[dict[str, Any]] = []
-        self._document = {
+        self._document: dict[str, Any] = {
             "format": FORMAT,
             "version": product_version(),
             "partial": True,
@@ -54,6 +55,7 @@ class Written:
             "strategies": self._strategies,
             "assumptions": [],
             "sizing": None,
+            "studies": {},
         }
 
     def assume(self, assumptions: Sequence[str]) -> None:
@@ -92,6 +94,15 @@ class Written:
         self._document["sizing"] = document
         self._write()
 
+    def study(self, name: str, document: dict[str, Any]) -> None:
+        """Add what came of a study.
+
+        Raises:
+            OSError: The document cannot be written.
+        """
+        self._document["studies"] = {**self._document["studies"], name: document}
+        self._write()
+
     def finish(self) -> None:
         """Write the quarter-hours, then say that all is there."""
         tables = pa.concat_tables(self._tables, promote_options="permissive")
@@ -120,6 +131,24 @@ def sizing_document(
         "investment": investment.as_dict(),
         "assumptions": list(investment_assumptions(investment)),
     }
+
+
+def studies_table(result: Mapping[str, Any]) -> pa.Table:
+    """Return every row of every study of a result in one table, column `study` first.
+
+    Columns of one study are empty in the rows of the others. A result without studies has none.
+    """
+    rows: list[dict[str, Any]] = []
+    if result["sizing"]:
+        rows += [{"study": "sizing", **point} for point in result["sizing"]["points"]]
+    for name, document in result.get("studies", {}).items():
+        rows += [{"study": name, **row} for row in document["rows"]]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    return pa.table({key: [_plain(row.get(key)) for row in rows] for key in columns})
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _point(point: SizePoint) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +26,8 @@ from engine.analytics.backtest.evaluate import (
 )
 from engine.analytics.backtest.policy import Policy
 from engine.analytics.backtest.prepared import prepare
+from engine.analytics.studies.asked import FORECAST, LIMITS, MONTE_CARLO, TARIFFS, StudiesAsked
+from engine.analytics.studies.documents import study_document
 from engine.analytics.studies.run import StudyProgress, run_units
 from engine.analytics.studies.sizing import sizing_map, sizing_units
 from engine.analytics.studies.store import UnitStore
@@ -86,7 +89,16 @@ def carry_out(folder: Path, tell: Tell) -> None:
     case = read_case(folder)
     prepared = prepare(case)
     policies = [policy for policy in asked.policies() if policy not in (PERFECT, NO_BATTERY)]
-    stages = _Stages(tell, [*(_weight(policy) for policy in policies)], asked.sizing is not None)
+    investment = None if asked.sizing is None else asked.sizing.investment.investment()
+    studies = StudiesAsked()
+    if asked.studies is not None:
+        studies = asked.studies.asked(case, investment)
+    stages = _Stages(
+        tell,
+        [_weight(policy) for policy in policies],
+        asked.sizing is not None,
+        {name: _study_weight(name, studies, policies) for name in studies.names},
+    )
     written = Written(folder, prepared)
     written.assume(assumptions(prepared))
     without = evaluate(case, NO_BATTERY)
@@ -104,6 +116,19 @@ def carry_out(folder: Path, tell: Tell) -> None:
         # Shared by all backtests: the same sizes of the same case are not computed twice.
         store = UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
         _size(units, asked.sizing, store, written, stages.sizing)
+    asked_for = [policy for policy in asked.policies() if policy != NO_BATTERY]
+    for name in studies.names:
+        # Bounds on cycles are no units of work: they are the second half of the limits.
+        told, half = stages.study(name), 0.5 if name == LIMITS else 1.0
+        document = study_document(
+            name,
+            case,
+            asked_for,
+            studies,
+            run=partial(_run, folder=folder, told=partial(_part, told, 0.0, half)),
+            told=partial(_part, told, half, 1.0 - half),
+        )
+        written.study(name, document)
     written.finish()
     tell("done", 1.0)
 
@@ -129,6 +154,30 @@ def _size(
     write(run.outcomes, False)
 
 
+def _part(told: Callable[[float], None], begin: float, width: float, share: float) -> None:
+    told(begin + width * share)
+
+
+def _run(units: Sequence[Unit], *, folder: Path, told: Callable[[float], None]) -> list[Outcome]:
+    """Carry out the units of a study one after the other, those kept from before left out."""
+    store = UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
+    done = run_units(units, store=store, workers=1, progress=lambda how: told(how.done / how.total))
+    return list(done.outcomes)
+
+
+def _study_weight(name: str, studies: StudiesAsked, policies: Sequence[Policy]) -> float:
+    """Return about how long a study takes, in weights of policies."""
+    weights = [_weight(policy) for policy in policies]
+    first = next((_weight(policy) for policy in policies if not policy.is_baseline), 1.0)
+    if name == TARIFFS:
+        return (1 + len(studies.tariffs or ())) * (1.0 + sum(weights))
+    if name == FORECAST and studies.forecast is not None:
+        return first * (len(studies.forecast.scales) + len(studies.forecast.forecasters))
+    if name == MONTE_CARLO and studies.years is not None:
+        return studies.years.n * (1.0 if studies.years.foresight else first)
+    return 20.0
+
+
 def _weight(policy: Policy) -> float:
     if policy.is_baseline or policy.forecaster.value == "perfect":
         return 0.2
@@ -138,10 +187,15 @@ def _weight(policy: Policy) -> float:
 class _Stages:
     """Turns the progress of the parts into that of the whole."""
 
-    def __init__(self, tell: Tell, weights: list[float], sizes: bool) -> None:
-        all_weights = [1.0, *weights, max(1.0, sum(weights)) if sizes else 0.0]
+    def __init__(
+        self, tell: Tell, weights: list[float], sizes: bool, studies: Mapping[str, float]
+    ) -> None:
+        sizing = max(1.0, sum(weights)) if sizes else 0.0
+        all_weights = [1.0, *weights, sizing, *studies.values()]
         total = sum(all_weights)
         self._tell = tell
+        self._sizing = 1 + len(weights)
+        self._studies = {name: self._sizing + 1 + k for k, name in enumerate(studies)}
         self._begin = [sum(all_weights[:i]) / total for i in range(len(all_weights))]
         self._width = [weight / total for weight in all_weights]
 
@@ -152,7 +206,10 @@ class _Stages:
         return lambda label, share: self._at(number + 1, label, share)
 
     def sizing(self, what: str, share: float) -> None:
-        self._at(len(self._begin) - 1, what, share)
+        self._at(self._sizing, what, share)
+
+    def study(self, name: str) -> Callable[[float], None]:
+        return lambda share: self._at(self._studies[name], f"study_{name}", share)
 
     def _at(self, stage: int, what: str, share: float) -> None:
         self._tell(what, self._begin[stage] + self._width[stage] * share)
