@@ -28,6 +28,7 @@ from ems_dash.callback_bodies import install_callback_bodies
 from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
+from ems_dash.site_router import install_sites
 from ems_dash.static_files import keep_files, versioned, web_server
 from ems_dash.ui.branding import set_branding
 from ems_dash.ui.pages import add_page
@@ -193,6 +194,7 @@ def create_app(
     install_callback_bodies(app)
     _add_error_answers(app.server)
     set_branding(app.server, branding)
+    install_sites(app.server, services)
     web_manifest.register_manifest(app.server)
     register_shell(app, services)
     # By name, because `pages` stands above `ems_dash` in the order of imports.

@@ -7,7 +7,7 @@ of fixed sets, never what a request says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from flask import Flask, Response, g, request
@@ -65,22 +65,19 @@ class WatchedEngine(Protocol):
 
 
 class EngineCollector(Collector):
-    """Reads the engine when Prometheus asks.
+    """Reads the engines when Prometheus asks; what concerns a site has its id as label ``site``.
 
     Args:
-        engine: The engine.
-        readiness: Knows the files.
+        sites: Every site: its engine, and what knows its files.
         sessions: Returns how many people are logged in; None when nobody can.
     """
 
     def __init__(
         self,
-        engine: WatchedEngine,
-        readiness: Readiness,
+        sites: Sequence[tuple[WatchedEngine, Readiness]],
         sessions: Callable[[], int] | None = None,
     ) -> None:
-        self._engine = engine
-        self._readiness = readiness
+        self._sites = tuple(_SiteMetrics(*site) for site in sites)
         self._sessions = sessions
 
     def collect(self) -> Iterator[Metric]:
@@ -88,11 +85,50 @@ class EngineCollector(Collector):
         yield _gauge(
             "ems_build_info", "Version of the program.", {(product_version(),): 1.0}, "version"
         )
-        yield from self._control()
-        yield from self._devices()
-        yield from self._planning()
-        yield from self._storage()
+        families: dict[str, Metric] = {}
+        for site in self._sites:
+            for metric in site.collect():
+                family = families.setdefault(metric.name, metric)
+                if family is not metric:
+                    family.samples += metric.samples
+        yield from families.values()
         yield from self._people()
+
+    def _people(self) -> Iterator[Metric]:
+        # All sites share one audit log.
+        audit = self._sites[0].engine.audit_status()
+        yield _counter(
+            "ems_audit_entries",
+            "Entries of the audit log.",
+            {} if audit is None else {(): audit.seq},
+        )
+        yield _gauge(
+            "ems_audit_waiting",
+            "Entries that wait for the disk.",
+            {} if audit is None else {(): float(audit.waiting)},
+        )
+        yield _gauge(
+            "ems_sessions",
+            "People who are logged in.",
+            {} if self._sessions is None else {(): float(self._sessions())},
+        )
+
+
+class _SiteMetrics:
+    """The metrics of one site."""
+
+    def __init__(self, engine: WatchedEngine, readiness: Readiness) -> None:
+        self.engine = self._engine = engine
+        self._readiness = readiness
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric of the site, each value labelled with its id."""
+        site = self._engine.snapshot().site.site_id
+        for metric in (*self._control(), *self._devices(), *self._planning(), *self._storage()):
+            metric.samples = [
+                one._replace(labels={"site": site, **one.labels}) for one in metric.samples
+            ]
+            yield metric
 
     def _control(self) -> Iterator[Metric]:
         counters, snapshot = self._engine.counters, self._engine.snapshot()
@@ -223,24 +259,6 @@ class EngineCollector(Collector):
             "ems_disk_free_bytes",
             "What may still be written to the disk of the data folder.",
             {(): float(self._readiness.free_bytes())},
-        )
-
-    def _people(self) -> Iterator[Metric]:
-        audit = self._engine.audit_status()
-        yield _counter(
-            "ems_audit_entries",
-            "Entries of the audit log.",
-            {} if audit is None else {(): audit.seq},
-        )
-        yield _gauge(
-            "ems_audit_waiting",
-            "Entries that wait for the disk.",
-            {} if audit is None else {(): float(audit.waiting)},
-        )
-        yield _gauge(
-            "ems_sessions",
-            "People who are logged in.",
-            {} if self._sessions is None else {(): float(self._sessions())},
         )
 
 

@@ -12,30 +12,40 @@ from ems_dash.metrics import EngineCollector, HttpMetrics, make_registry
 from engine.runtime.engine import Engine
 from engine.runtime.history_setup import DATABASE_NAME
 from engine.runtime.readiness import Readiness, Watched
+from engine.runtime.sites import SiteEngines
 
 
 def install_operation(
     server: Flask,
-    engine: Engine,
+    sites: SiteEngines,
     *,
-    data_dir: Path,
     sessions: Callable[[], int] | None = None,
-) -> Readiness:
-    """Add ``/readyz`` and ``/metrics`` to `server` and return what knows the parts.
+) -> dict[str, Readiness]:
+    """Add ``/readyz`` and ``/metrics`` to `server` and return what knows the parts of each site.
 
     Args:
         server: The application.
-        engine: The engine behind it.
-        data_dir: Data folder.
+        sites: The engines behind it.
         sessions: Returns how many people are logged in.
     """
+    ready = {
+        site_id: _readiness(engine, folder)
+        for (site_id, engine), folder in zip(sites.by_id.items(), sites.folders, strict=True)
+    }
+    watched = list(zip(sites.engines, ready.values(), strict=True))
+    registry = make_registry(EngineCollector(watched, sessions))
+    HttpMetrics(registry).install(server)
+    register_ops(server, ready, registry)
+    return ready
 
+
+def _readiness(engine: Engine, data_dir: Path) -> Readiness:
     def readable() -> None:
         file = None if engine.settings is None else engine.settings.desk.read()
         if file is not None and file.problems:
             raise file.problems[0]
 
-    readiness = Readiness(
+    return Readiness(
         Watched(
             heartbeat_age_s=engine.heartbeat_age_s,
             timestep_s=engine.snapshot().timestep_s,
@@ -47,7 +57,3 @@ def install_operation(
             audit=engine.audit_status,
         )
     )
-    registry = make_registry(EngineCollector(engine, readiness, sessions))
-    HttpMetrics(registry).install(server)
-    register_ops(server, readiness, registry)
-    return readiness

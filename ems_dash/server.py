@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -31,16 +32,17 @@ from ems_dash.audit_page import register_audit_page
 from ems_dash.auth.web import open_accounts, serve_accounts
 from ems_dash.logs import ProgramLog
 from ems_dash.operation import install_operation
+from ems_dash.site_router import routed
 from ems_dash.web_audit import install_audit
 from engine.audit.log import open_audit
-from engine.config.load import load_config
 from engine.config.schema import Config
+from engine.config.sites import load_installation
 from engine.domain.clock import SystemClock
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.history.file_lock import FileLock
-from engine.runtime.assembly import build_engine, check_buildable
-from engine.runtime.engine import Engine
 from engine.runtime.history_setup import DATABASE_NAME
+from engine.runtime.site_folders import site_folders
+from engine.runtime.sites import SiteEngines, build_sites, check_installation
 
 log = logging.getLogger(__name__)
 
@@ -82,38 +84,47 @@ class ServerOptions:
     log_level: str = "info"
 
 
-def build_server(options: ServerOptions) -> tuple[Flask, Engine]:
-    """Return the WSGI application and its engine, not yet started.
+def build_server(options: ServerOptions) -> tuple[Flask, SiteEngines]:
+    """Return the WSGI application and the engines of its sites, not yet started.
 
     Raises:
         EmsError: When the configuration or the data folder cannot be used.
     """
-    config = load_config(options.config_dir)
+    installation = load_installation(options.config_dir)
+    # What holds for the whole installation is the same in all of its sites.
+    config = installation.sites[0]
     audit = open_audit(options.config_dir, options.data_dir, begin_anew=True)
     accounts = open_accounts(
         options.config_dir, options.data_dir, config.access, SystemClock(), audit
     )
-    if accounts.first_login_pending and not config.demo:
-        config = _only_monitored(config)
-    engine = build_engine(config, options.data_dir, config_dir=options.config_dir, trail=audit)
-    audit.tell = lambda anchor: engine.record("info", "audit_anchor", anchor.text)
-    engine.audit = audit
+    adjust = _only_monitored if accounts.first_login_pending else _as_configured
+    sites = build_sites(
+        installation, options.data_dir, options.config_dir, trail=audit, adjust=adjust
+    )
+    audit.tell = lambda anchor: sites.record("info", "audit_anchor", anchor.text)
+    sites.keep_audit(audit)
+    services = routed(sites.by_id)
     access = serve_accounts(accounts, options.data_dir, config)
-    dash_app = create_app(engine, config.branding, access=access)
+    dash_app = create_app(services, config.branding, access=access)
     server: Flask = dash_app.server
     install_audit(server, audit)
-    install_api(server, engine, config.site.id)
+    install_api(server, services)
     register_audit_api(server, audit)
     register_account_api(server, accounts)
     register_audit_page(server, audit, access)
-    install_operation(
-        server, engine, data_dir=options.data_dir, sessions=lambda: len(accounts.sessions())
-    )
-    return server, engine
+    install_operation(server, sites, sessions=lambda: len(accounts.sessions()))
+    return server, sites
+
+
+def _as_configured(config: Config) -> Config:
+    return config
 
 
 def _only_monitored(config: Config) -> Config:
     """Return `config` without a way to write to a device, for a site nobody has taken over yet."""
+    if config.demo:
+        # Its only device is simulated.
+        return config
     if config.ems.mode == "auto":
         log.warning(
             "The first password has not been changed, so devices are only read. "
@@ -127,7 +138,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        self._engine: Engine | None = None
+        self._sites: SiteEngines | None = None
         self._log: ProgramLog | None = None
         super().__init__()
 
@@ -153,7 +164,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         folder = self._options.log_dir or self._options.data_dir / LOG_FOLDER
         try:
             self._log = ProgramLog(folder, self._options.log_level)
-            server, self._engine = _once_free(lambda: build_server(self._options))
+            server, self._sites = _once_free(lambda: build_server(self._options))
         except EmsError as exc:
             log.error("%s", exc)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -162,17 +173,17 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
     def _start_engine(self, worker: Any) -> None:
         # Master and worker read one setting; here, after the fork, it is the worker's own.
         worker.cfg.set("graceful_timeout", GRACEFUL_TIMEOUT_S)
-        engine = self._engine
-        if engine is None:
+        sites = self._sites
+        if sites is None:
             return
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, _stopping_first(engine, signal.getsignal(number)))
-        engine.start()
+            signal.signal(number, _stopping_first(sites, signal.getsignal(number)))
+        sites.start()
         log.info("EMS Dash is at http://%s:%d", _shown_host(self._options), self._options.port)
 
     def _stop_engine(self, server: Any, worker: Any) -> None:
-        if self._engine is not None:
-            self._engine.stop()
+        if self._sites is not None:
+            self._sites.stop()
         if self._log is not None:
             self._log.stop()
 
@@ -183,17 +194,24 @@ def serve(options: ServerOptions) -> None:
     Raises:
         EmsError: When it cannot start; nothing was started then.
     """
-    check_buildable(load_config(options.config_dir))
+    installation = load_installation(options.config_dir)
+    check_installation(installation)
     _require_free_port(options)
     options.data_dir.mkdir(parents=True, exist_ok=True)
-    _once_free(lambda: FileLock(options.data_dir / DATABASE_NAME).release())
+    for folder in site_folders(installation.ids, options.data_dir).values():
+        folder.mkdir(parents=True, exist_ok=True)
+        _once_free(partial(_require_free, folder))
     EmsApplication(options).run()
 
 
-def _stopping_first(engine: Engine, then: Any) -> Callable[[int, FrameType | None], None]:
+def _require_free(folder: Path) -> None:
+    FileLock(folder / DATABASE_NAME).release()
+
+
+def _stopping_first(sites: SiteEngines, then: Any) -> Callable[[int, FrameType | None], None]:
     def handler(number: int, frame: FrameType | None) -> None:
-        # A thread, because the engine's stop joins threads and writes to the device.
-        threading.Thread(target=engine.stop, name="ems-stop").start()
+        # A thread, because the engines' stop joins threads and writes to the device.
+        threading.Thread(target=sites.stop, name="ems-stop").start()
         if callable(then):
             then(number, frame)
 

@@ -625,6 +625,15 @@ class BackupServices(Protocol):
         ...
 
 
+class WholeServices(Services, Protocol):
+    """Everything the web application may ask of one site, with what no page asks for."""
+
+    @property
+    def backups(self) -> BackupServices:
+        """Backups of the history."""
+        ...
+
+
 class MqttServices(Protocol):
     """What the web application may ask about the broker."""
 

@@ -27,6 +27,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
+    "unknown_site": 404,
     "too_large": 413,
     "unsupported_media_type": 415,
     "rate_limited": 429,

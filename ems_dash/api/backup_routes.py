@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from flask import Blueprint, Flask, Response
 from pydantic import Field
 
-from ems_dash.api.answers import add_error_handlers, json_answer
+from ems_dash.api.answers import add_error_handlers, json_answer, wrong_site
 from ems_dash.api.bodies import parsed_body
 from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel, ApiRequest
@@ -35,15 +36,23 @@ class HistoryBackupAnswer(ApiModel):
     aside: str | None
 
 
-def register_backup_api(server: Flask, backups: BackupServices) -> None:
-    """Add the route to a Flask application."""
+def register_backup_api(server: Flask, backups: BackupServices, site_id: Callable[[], str]) -> None:
+    """Add the route to a Flask application.
+
+    Args:
+        server: The application.
+        backups: Backups of the site that the current request is about.
+        site_id: Returns that site.
+    """
     api = Blueprint("backup_api", __name__)
 
     @api.post("/api/history/backup")
     @needs(Role.ADMIN)
-    @described("history", HistoryBackupAnswer, body=BackupRequest, body_needed=False, site=False)
+    @described("history", HistoryBackupAnswer, body=BackupRequest, body_needed=False)
     def backup() -> Response:
         """Write a backup of the history, while the program runs on."""
+        if (wrong := wrong_site(site_id())) is not None:
+            return wrong
         asked = parsed_body(
             BackupRequest, hint='Send {} or {"folder": "/mnt/usb/ems"}.', needed=False
         )

@@ -6,7 +6,7 @@ as it is. What is saved takes effect at the next start of the program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from flask import Blueprint, Flask, Response
@@ -103,13 +103,13 @@ class NoFileError(EmsError):
     code = "not_found"
 
 
-def register_config_api(server: Flask, services: Services, site_id: str) -> None:
+def register_config_api(server: Flask, services: Services, site_id: Callable[[], str]) -> None:
     """Add the routes about the configuration to a Flask application.
 
     Args:
         server: The application.
         services: The seam to the engine.
-        site_id: The site this installation serves.
+        site_id: Returns the site that the current request is about.
     """
     api = Blueprint("config_api", __name__)
 
@@ -124,7 +124,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
 
         Secrets are never part of it: such a value is a mask.
         """
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         file = settings().desk.read()
         pending = () if file.config is None else changes(settings().running, file.config)
@@ -154,7 +154,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
         Comments in the file stay; the file before is kept as a backup. A masked secret stays as
         it is. What is saved takes effect at the next start.
         """
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         body = parsed_body(ConfigRequest, hint=_EXAMPLE)
         return change_answer(settings().desk, body.values, body.revision, save=body.save)
@@ -164,7 +164,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
     @described("configuration", BackupsAnswer, errors=_NO_FILE)
     def backups() -> Response:
         """Earlier states of the file, newest first, each with what was changed after it."""
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         found = [
             BackupInfo(name=b.name, ts=b.ts, changes=_changes(b.changes), problem=b.problem)
@@ -177,7 +177,7 @@ def register_config_api(server: Flask, services: Services, site_id: str) -> None
     @described("configuration", CheckAnswer, body=RestoreRequest, errors=CHANGING)
     def restore() -> Response:
         """Put a backup back in place of the file, which is backed up itself."""
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         body = parsed_body(RestoreRequest, hint=_EXAMPLE)
         return _saved_answer(settings().desk.restore(body.backup, body.revision, actor()))

@@ -64,6 +64,38 @@ class TooManyListenersError(EmsError):
     code = "too_many_streams"
 
 
+class Seats:
+    """The places of listeners, which all hubs of the program share.
+
+    Args:
+        most: How many there are.
+    """
+
+    def __init__(self, most: int = MOST_LISTENERS) -> None:
+        self._most = most
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Take one; `give` gives it back.
+
+        Raises:
+            TooManyListenersError: All are taken.
+        """
+        with self._lock:
+            if self._taken >= self._most:
+                raise TooManyListenersError(
+                    f"{self._most} listen to events already.",
+                    hint="Come back in half a minute, or ask GET /api/state.",
+                )
+            self._taken += 1
+
+    def give(self) -> None:
+        """Give one back."""
+        with self._lock:
+            self._taken -= 1
+
+
 @dataclass(slots=True)
 class Event:
     """One event; its text is made once, when somebody first needs it."""
@@ -85,7 +117,7 @@ class EventHub:
 
     Args:
         source: The engine.
-        most: Most listeners at the same time.
+        seats: Places of listeners; None for as many as a program has.
         look_s: How often the newest snapshot is looked at.
         heartbeat_s: A listener hears something at least so often.
         longest_s: A stream ends after so long.
@@ -96,14 +128,14 @@ class EventHub:
         self,
         source: SnapshotSource,
         *,
-        most: int = MOST_LISTENERS,
+        seats: Seats | None = None,
         look_s: float = LOOK_S,
         heartbeat_s: float = HEARTBEAT_S,
         longest_s: float = LONGEST_STREAM_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
-        self._most = most
+        self._seats = seats or Seats()
         self._look_s = look_s
         self._heartbeat_s = heartbeat_s
         self._longest_s = longest_s
@@ -129,12 +161,8 @@ class EventHub:
         Raises:
             TooManyListenersError: All are taken.
         """
+        self._seats.take()
         with self._news:
-            if self._listeners >= self._most:
-                raise TooManyListenersError(
-                    f"{self._most} listen to events already.",
-                    hint="Come back in half a minute, or ask GET /api/state.",
-                )
             self._listeners += 1
             # Not before the first listener: nothing runs that nobody wants.
             if self._thread is None and not self._ended:
@@ -146,6 +174,7 @@ class EventHub:
         """Give a place back."""
         with self._news:
             self._listeners -= 1
+        self._seats.give()
 
     def stream(
         self, last_id: str | None = None, kinds: frozenset[EventKind] = frozenset(EventKind)

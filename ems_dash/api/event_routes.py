@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from flask import Blueprint, Flask, Response, request
@@ -13,12 +14,13 @@ from ems_dash.api.answers import (
     wrong_site,
 )
 from ems_dash.api.described import described
-from ems_dash.api.event_hub import EventHub, EventKind, TooManyListenersError
+from ems_dash.api.event_hub import EventHub, EventKind, Seats, TooManyListenersError
 from ems_dash.api.models import AlarmEvent, PlanAnswer, StateAnswer
 from ems_dash.api.parameters import Names, Text
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
+from ems_dash.site_router import site_here
 
 EVENT_STREAM: Final = "text/event-stream"
 COME_BACK_S: Final = 30
@@ -33,11 +35,11 @@ def register_event_api(server: Flask, services: Services, hub: EventHub | None =
     Args:
         server: The application.
         services: The seam to the engine.
-        hub: Tells the events; None for one over `services`. Its thread starts with the first
-            listener.
+        hub: Tells the events; None for one per site over `services`. Its thread starts with the
+            first listener.
     """
     api = Blueprint("event_api", __name__)
-    hub = hub or EventHub(services)
+    hubs = _Hubs(hub)
 
     @api.get("/api/events")
     @needs(Role.VIEWER)
@@ -60,6 +62,8 @@ def register_event_api(server: Flask, services: Services, hub: EventHub | None =
         if (wrong := wrong_site(services.snapshot().site.site_id)) is not None:
             return wrong
         kinds = _kinds()
+        # A stream outlives its request: it is bound to the site asked for now.
+        hub = hubs.of(site_here(services))
         try:
             hub.enter()
         except TooManyListenersError as exc:
@@ -77,6 +81,30 @@ def register_event_api(server: Flask, services: Services, hub: EventHub | None =
 
     add_error_handlers(api)
     server.register_blueprint(api)
+
+
+class _Hubs:
+    """One hub per site, made when somebody first listens there.
+
+    Args:
+        given: The hub of every site, for an installation with one; None to make them.
+    """
+
+    def __init__(self, given: EventHub | None) -> None:
+        self._given = given
+        self._seats = Seats()
+        self._lock = threading.Lock()
+        self._by_site: dict[str, EventHub] = {}
+
+    def of(self, services: Services) -> EventHub:
+        """Return the hub of a site, given its own services."""
+        if self._given is not None:
+            return self._given
+        site_id = services.snapshot().site.site_id
+        with self._lock:
+            if site_id not in self._by_site:
+                self._by_site[site_id] = EventHub(services, seats=self._seats)
+            return self._by_site[site_id]
 
 
 def _kinds() -> frozenset[EventKind]:

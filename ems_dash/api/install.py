@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from flask import Flask
 
 from ems_dash.api.alarm_routes import register_alarm_api
@@ -25,29 +23,22 @@ from ems_dash.api.planning_routes import register_planning_api
 from ems_dash.api.rate_limits import install_rate_limits
 from ems_dash.api.routes import register_api
 from ems_dash.api.section_routes import register_section_api
-from ems_dash.services import BackupServices, Services
+from ems_dash.services import WholeServices
+from ems_dash.site_router import part
 
 
-class WholeServices(Services, Protocol):
-    """The seam to the engine, with backups."""
-
-    @property
-    def backups(self) -> BackupServices:
-        """Backups of the history."""
-        ...
-
-
-def install_api(
-    server: Flask, services: WholeServices, site_id: str, *, hub: EventHub | None = None
-) -> None:
+def install_api(server: Flask, services: WholeServices, *, hub: EventHub | None = None) -> None:
     """Add every route below ``/api`` to a Flask application, with its limits and its document.
 
     Args:
         server: The application, whose access is installed already.
         services: The seam to the engine.
-        site_id: The site this installation serves.
         hub: Tells events; None for one over `services`.
     """
+
+    def site_id() -> str:
+        return services.snapshot().site.site_id
+
     answer_errors_of_api(server)
     install_rate_limits(server)
     register_api(server, services)
@@ -59,10 +50,10 @@ def install_api(
     register_history_api(server, services)
     register_import_api(server, services)
     register_backtest_api(server, services)
-    register_backup_api(server, services.backups)
+    register_backup_api(server, part(lambda: services.backups), site_id)
     register_config_api(server, services, site_id)
     register_section_api(server, services, site_id)
-    register_modbus_api(server, services.device_service, site_id)
-    register_mqtt_api(server, services.mqtt_service)
+    register_modbus_api(server, part(lambda: services.device_service), site_id)
+    register_mqtt_api(server, part(lambda: services.mqtt_service))
     register_notification_api(server, services)
     register_document_api(server)

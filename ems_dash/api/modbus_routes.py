@@ -70,7 +70,7 @@ class UnknownDeviceError(EmsError):
 def register_modbus_api(
     server: Flask,
     services: DeviceServices,
-    site_id: str,
+    site_id: Callable[[], str],
     *,
     resolve: Resolve = system_resolve,
     monotonic: Callable[[], float] = time.monotonic,
@@ -80,7 +80,7 @@ def register_modbus_api(
     Args:
         server: The application.
         services: The devices of the running site.
-        site_id: The site this installation serves.
+        site_id: Returns the site that the current request is about.
         resolve: Resolves the host of a test, once.
         monotonic: Paces the rate limit.
     """
@@ -92,7 +92,7 @@ def register_modbus_api(
     @described("devices", ModbusConfigAnswer)
     def config() -> Response:
         """The configured devices as the program runs with them, and what they are assets of."""
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         return json_answer(
             ModbusConfigAnswer(
@@ -108,7 +108,7 @@ def register_modbus_api(
     @described("devices", ModbusStatusAnswer)
     def status() -> Response:
         """Requests, errors by kind, latencies, clocks and power limits of every device."""
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         return json_answer(
             modbus_status_answer(
@@ -126,7 +126,7 @@ def register_modbus_api(
     )
     def registers() -> Response:
         """Every value of one device beside the registers it was read from."""
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         name = _known_device(services, _DEVICE.read())
         found = [DeviceRegister.model_validate(one) for one in services.registers(name)]
@@ -170,7 +170,7 @@ def register_modbus_api(
 
         Only private addresses and ports that Modbus lives on. One test at a time.
         """
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         spec = _spec(services, _body())
         with gate.turn():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -16,8 +18,9 @@ from engine.runtime.readiness import Readiness
 
 
 class PartInfo(ApiModel):
-    """One part; see `engine.runtime.readiness.Part`."""
+    """One part of what runs a site; see `engine.runtime.readiness.Part`."""
 
+    site: str
     name: str
     state: str
     detail: str | None
@@ -30,12 +33,14 @@ class ReadyAnswer(ApiModel):
     parts: list[PartInfo]
 
 
-def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistry) -> None:
+def register_ops(
+    server: Flask, sites: Mapping[str, Readiness], registry: CollectorRegistry
+) -> None:
     """Add the routes to a Flask application.
 
     Args:
         server: The application.
-        readiness: Knows the parts.
+        sites: Site id to what knows the parts that run it.
         registry: Holds the metrics.
     """
     api = Blueprint("ops", __name__)
@@ -50,12 +55,13 @@ def register_ops(server: Flask, readiness: Readiness, registry: CollectorRegistr
     )
     def readyz() -> Response:
         """Whether every part of the program can do its work, and which cannot."""
-        parts = readiness.parts()
-        ready = all(part.state != "failed" for part in parts)
+        parts = [(site, part) for site, one in sites.items() for part in one.parts()]
+        ready = all(part.state != "failed" for _, part in parts)
         # The words may name folders and processes; who is not known here gets the states only.
         told = _is_here() or may(Role.VIEWER)
         listed = [
-            PartInfo(name=p.name, state=p.state, detail=p.detail if told else None) for p in parts
+            PartInfo(site=site, name=p.name, state=p.state, detail=p.detail if told else None)
+            for site, p in parts
         ]
         return json_answer(ReadyAnswer(ready=ready, parts=listed), 200 if ready else 503)
 

@@ -233,7 +233,7 @@ class Text:
         return request.args.get(self.name)
 
 
-SITE: Final = Text("site", "Id of the site; left out, the one site of the installation.")
+SITE: Final = Text("site", "Id of the site; left out, the first of the installation.")
 
 
 def check_query(known: tuple[Parameter, ...]) -> None:

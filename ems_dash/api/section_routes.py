@@ -5,6 +5,7 @@ The same file, checks and backups as ``POST /api/config``; everything else in it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from flask import Blueprint, Flask, Response
@@ -45,13 +46,13 @@ class ModbusConfigRequest(ApiRequest):
     save: bool = False
 
 
-def register_section_api(server: Flask, services: Services, site_id: str) -> None:
+def register_section_api(server: Flask, services: Services, site_id: Callable[[], str]) -> None:
     """Add the routes to a Flask application.
 
     Args:
         server: The application.
         services: The seam to the engine.
-        site_id: The site this installation serves.
+        site_id: Returns the site that the current request is about.
     """
     api = Blueprint("section_api", __name__)
 
@@ -67,7 +68,7 @@ def register_section_api(server: Flask, services: Services, site_id: str) -> Non
 
         What is saved takes effect at the next start.
         """
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         body = parsed_body(MqttConfigRequest, hint=_HINT.format("mqtt"))
         return changed({"mqtt": body.mqtt}, body.revision, save=body.save)
@@ -80,7 +81,7 @@ def register_section_api(server: Flask, services: Services, site_id: str) -> Non
 
         What is saved takes effect at the next start.
         """
-        if (wrong := wrong_site(site_id)) is not None:
+        if (wrong := wrong_site(site_id())) is not None:
             return wrong
         body = parsed_body(ModbusConfigRequest, hint=_HINT.format("modbus"))
         given = {"modbus": body.modbus, "devices": body.devices}

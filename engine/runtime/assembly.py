@@ -166,6 +166,8 @@ def build_engine(
     config_dir: Path | None = None,
     *,
     trail: Trail = NO_TRAIL,
+    kernel: KernelCompiler | None = None,
+    backups_below: str | None = None,
 ) -> Engine:
     """Assemble an engine; it owns the data folder until it is stopped.
 
@@ -176,6 +178,9 @@ def build_engine(
         plant: Demo plant to connect to; None makes one where the configuration wants it.
         config_dir: Folder of ``ems.yaml``, which the settings page changes; None for none.
         trail: Takes down what people and other systems ask for.
+        kernel: Compiles the kernel, for all engines of the program; None makes one.
+        backups_below: Folder in the configured backup folder that is this site's, where several
+            share one; None for the folder itself.
 
     Raises:
         ConfigError: When the configuration asks for what this version cannot run.
@@ -185,7 +190,7 @@ def build_engine(
     check_buildable(config)
     # Opening the store first makes this process the owner of the folder and so of the devices.
     store = open_history(config, data_dir / DATABASE_NAME)
-    kernel = KernelCompiler()
+    kernel = kernel or KernelCompiler()
     undo: list[Callable[[], None]] = [store.close, kernel.stop]
     try:
         counts = JsonWriteCounts(data_dir / WRITE_COUNTS_NAME)
@@ -199,6 +204,7 @@ def build_engine(
             write_counts=counts,
             trail=trail,
             kernel=kernel,
+            backups_below=backups_below,
         )
     except (EmsError, OSError):
         for action in reversed(undo):
@@ -227,6 +233,7 @@ def _assemble(
     write_counts: WriteCountStore,
     trail: Trail,
     kernel: KernelCompiler,
+    backups_below: str | None,
 ) -> Engine:
     site = site_from(config)
     last = store.latest_sample(site.site_id)
@@ -393,7 +400,7 @@ def _assemble(
             planner=planning.planner,
             forecasts=planning.forecasts,
             backups=BackupService(
-                store.backup, data_dir, config.history.backup_folder, trail=trail
+                store.backup, data_dir, _backup_folder(config, backups_below), trail=trail
             ),
             accuracy=AccuracyService(store, site.site_id, clock, zone),
             analytics=analytics,
@@ -435,6 +442,11 @@ def _assemble(
 
 
 _QUARTER = timedelta(minutes=15)
+
+
+def _backup_folder(config: Config, below: str | None) -> str | None:
+    folder = config.history.backup_folder
+    return folder if folder is None or below is None else str(Path(folder) / below)
 
 
 def make_demo_plant(

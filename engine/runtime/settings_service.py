@@ -55,7 +55,11 @@ class SettingsService:
         self._tell = tell
         self._directory = directory
         self._desk = ConfigDesk(
-            directory, now=self._clock.now, check=self._check, tell=self._changed
+            directory,
+            now=self._clock.now,
+            check=self._check,
+            tell=self._changed,
+            site=running.site.id,
         )
         self._policies = PolicyDesk(self._desk, directory)
 

@@ -31,7 +31,7 @@ def client(tmp_path: Path) -> Iterator[FlaskClient]:
     desk = ConfigDesk(tmp_path, now=lambda: datetime(2026, 11, 25, 21, 0, tzinfo=UTC))
     settings = SimpleNamespace(desk=desk, running=load_config(tmp_path))
     server = open_flask()
-    register_config_api(server, SimpleNamespace(settings=settings), "site-1")
+    register_config_api(server, SimpleNamespace(settings=settings), lambda: "site-1")
     with server.test_client() as client:
         yield client
 

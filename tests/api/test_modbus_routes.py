@@ -68,7 +68,7 @@ class World:
         self.addresses = {"localhost": ["127.0.0.1"]}
         flask = open_flask()
         register_modbus_api(
-            flask, self.service, "site-1", resolve=self.resolve, monotonic=Ticking()
+            flask, self.service, lambda: "site-1", resolve=self.resolve, monotonic=Ticking()
         )
         self.client: FlaskClient = flask.test_client()
 

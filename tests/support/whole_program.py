@@ -15,6 +15,7 @@ from engine.audit.entry import AuditEntry
 from engine.audit.reading import AuditQuery, read_page
 from engine.config.load import FILE_NAME
 from engine.runtime.engine import Engine
+from engine.runtime.sites import SiteEngines
 from tests.support.login import bearer, prepare
 
 
@@ -24,13 +25,18 @@ class Program:
 
     Attributes:
         server: The web application.
-        engine: The engine; one control cycle has run, without a device read or a plan made.
+        sites: The engines; one control cycle each has run, without a device read or a plan made.
         folder: Holds ``config`` and ``data``.
     """
 
     server: Flask
-    engine: Engine
+    sites: SiteEngines
     folder: Path
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the first site."""
+        return self.sites.engines[0]
 
     def ask(self, method: str, path: str, role: str = "admin", **what: Any) -> TestResponse:
         """Send a request as a user with `role`."""
@@ -45,8 +51,8 @@ class Program:
         return list(read_page(self.folder / "data" / "audit", query).entries)
 
     def stop(self) -> None:
-        """Stop the engine."""
-        self.engine.stop()
+        """Stop the engines."""
+        self.sites.stop()
 
 
 def build(folder: Path, ems_yaml: str = "") -> Program:
@@ -56,6 +62,7 @@ def build(folder: Path, ems_yaml: str = "") -> Program:
     if ems_yaml:
         (config / FILE_NAME).write_text(ems_yaml, encoding="utf-8")
     prepare(config)
-    server, engine = build_server(ServerOptions("127.0.0.1", 0, config, folder / "data"))
-    engine.step()
-    return Program(server, engine, folder)
+    server, sites = build_server(ServerOptions("127.0.0.1", 0, config, folder / "data"))
+    for engine in sites.engines:
+        engine.step()
+    return Program(server, sites, folder)

@@ -25,7 +25,7 @@ def text() -> str:
 
 def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     server = Flask("docs")
-    install_api(server, MagicMock(), "site-1")
+    install_api(server, MagicMock())
     register_audit_api(server, MagicMock())
     register_account_api(server, MagicMock())
     routes = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from ems_dash.api.event_hub import EventHub, EventKind, TooManyListenersError
+from ems_dash.api.event_hub import EventHub, EventKind, Seats, TooManyListenersError
 from ems_dash.api.event_routes import register_event_api
 from engine.domain.alarms import AlarmView
 from engine.domain.control import EngineState
@@ -136,7 +136,7 @@ def test_a_stream_ends_after_its_longest_time(source: Source) -> None:
 
 
 def test_no_more_than_the_cap_listen_and_a_place_is_given_back(source: Source) -> None:
-    hub = EventHub(source, most=2, look_s=NEVER_S)
+    hub = EventHub(source, seats=Seats(2), look_s=NEVER_S)
     hub.enter()
     hub.enter()
     with pytest.raises(TooManyListenersError):
@@ -149,7 +149,7 @@ def test_no_more_than_the_cap_listen_and_a_place_is_given_back(source: Source) -
 @pytest.fixture
 def client(source: Source) -> FlaskClient:
     server = open_flask()
-    hub = EventHub(source, most=1, look_s=NEVER_S, heartbeat_s=0.01)
+    hub = EventHub(source, seats=Seats(1), look_s=NEVER_S, heartbeat_s=0.01)
     register_event_api(server, source, hub)  # type: ignore[arg-type]
     return server.test_client()
 
