@@ -28,13 +28,14 @@ from ems_dash.callback_bodies import install_callback_bodies
 from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
-from ems_dash.site_router import install_sites
+from ems_dash.site_router import install_sites, request_site
 from ems_dash.static_files import keep_files, versioned, web_server
 from ems_dash.ui.branding import set_branding
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.shell import not_found, register_shell
 from ems_dash.ui.theme import PALETTES, register_templates
+from ems_dash.unknown_site import answer_unknown_sites
 from engine.config.branding import BrandingConfig
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -54,7 +55,7 @@ UNUSED_SCRIPTS = ("/deps/polyfill@", "/dash_table/")
 which also slow down the charts in newer ones, and a kind of table that no page has."""
 
 INDEX = """<!DOCTYPE html>
-<html lang="{lang}" data-bs-theme="{theme}">
+<html lang="{lang}" data-bs-theme="{theme}"{site}>
 <head>
 {{%metas%}}
 <title>{{%title%}}</title>
@@ -118,6 +119,7 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
         html = INDEX.format(
             lang=lang,
             theme=theme,
+            site="" if (site := request_site()) is None else f' data-site="{escape(site)}"',
             theme_colour=PALETTES[theme]["surface"],
             theme_init=self._versioned("theme-init.js"),
             favicon=self._versioned("favicon.svg"),
@@ -195,6 +197,7 @@ def create_app(
     _add_error_answers(app.server)
     set_branding(app.server, branding)
     install_sites(app.server, services)
+    answer_unknown_sites(app.server)
     web_manifest.register_manifest(app.server)
     register_shell(app, services)
     # By name, because `pages` stands above `ems_dash` in the order of imports.

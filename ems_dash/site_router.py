@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, Response, current_app, has_request_context, request
 
-from ems_dash.api.answers import known_error
 from ems_dash.services import Services, WholeServices
 from engine.config.sites import UnknownSiteError
 
@@ -111,7 +111,20 @@ def site_here(services: _T) -> _T:
 def install_sites(server: Flask, services: Services) -> None:
     """Let the application behind `server` know its sites, for links and the site picker."""
     server.extensions[EXTENSION] = services
-    server.register_error_handler(UnknownSiteError, known_error)
+    if not isinstance(services, SiteRouter):
+        return
+
+    @server.after_request
+    def stay(answer: Response) -> Response:
+        """Let a page that leads on to another of our pages lead to it at the same site."""
+        site = request.args.get(PARAMETER)
+        target = urlsplit(answer.location or "")
+        if site and answer.location and target.path.startswith("/") and not target.netloc:
+            query = parse_qs(target.query, keep_blank_values=True)
+            if PARAMETER not in query and "next" not in query:
+                more = urlencode({**query, PARAMETER: site}, doseq=True)
+                answer.location = urlunsplit(target._replace(query=more))
+        return answer
 
 
 def site_names() -> dict[str, str]:

@@ -17,6 +17,7 @@ from ems_dash.ui.header import frame_fields
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import request_lang, request_theme
+from ems_dash.ui.site_menu import site_menu
 from ems_dash.ui.theme import client_palette
 from ems_dash.ui.user_menu import session_texts, user_menu
 from engine.config.branding import BrandingConfig
@@ -108,6 +109,7 @@ def _top_bar(lang: str, fields: Fields) -> Any:
                 ),
                 html.Div(
                     [
+                        site_menu(lang),
                         html.Div(
                             [
                                 ui.live(html.Span, "hdr-date", fields, "clock-date"),

@@ -26,11 +26,13 @@ from ems_dash.auth.gate import leading_to
 from ems_dash.auth.sender import Sender
 from ems_dash.i18n import LANGS, t
 from ems_dash.i18n.catalogue import catalogue
+from ems_dash.site_router import request_site, site_names
 from ems_dash.static_files import versioned
 from ems_dash.ui import format as fmt
 from ems_dash.ui.branding import branding
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import LANG_COOKIE, request_lang, request_theme
+from ems_dash.ui.site_menu import site_address
 from ems_dash.ui.theme import PALETTES
 from engine.domain.errors import EmsError
 
@@ -82,6 +84,7 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
         return f"{fmt.date(ts, zone, lang)}, {fmt.clock_time(ts, zone)}"
 
     login = web.login()
+    site = request_site()
     answer = make_response(
         render_template(
             f"auth/{template}",
@@ -96,6 +99,9 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
             title=t(title, lang),
             login=login,
             principal=current_principal(),
+            site=site,
+            sites=site_names() if site is not None and login is not None else {},
+            site_address=site_address,
             nav=app_pages(current_app).nav if login and not login.user.must_change else (),
             messages=get_flashed_messages(with_categories=True),
             say=partial(_said, lang),
