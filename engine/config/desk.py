@@ -174,6 +174,15 @@ class ConfigDesk:
         self._newest = (text, file)
         return file
 
+    @property
+    def has_several(self) -> bool:
+        """True when the file has entries for several sites.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        return has_sites(self._data(read_text(self._path)))
+
     def check(self, values: Mapping[str, Any]) -> Draft:
         """Check values that are not saved yet.
 

@@ -108,7 +108,10 @@ class SettingsService:
     def _changed(self, who: str, changes: tuple[Change, ...]) -> None:
         before = {change.path: change.old for change in changes}
         after = {change.path: change.new for change in changes}
-        self._trail.note("config.changed", FILE_NAME, before=before, after=after)
+        target = FILE_NAME
+        if self._desk.has_several:
+            target = f"{FILE_NAME} ({self._running.site.id})"
+        self._trail.note("config.changed", target, before=before, after=after)
         # Keys only: some values are nobody's business, and the backup has them all.
         keys = [change.path for change in changes]
         more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
