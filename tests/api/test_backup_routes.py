@@ -29,7 +29,9 @@ def data(tmp_path: Path) -> Path:
 
 def application(store: DuckDbHistory, data: Path) -> Flask:
     server = open_flask()
-    register_backup_api(server, BackupService(store.backup, data, str(data.parent / "usb")), lambda: "site-1")
+    register_backup_api(
+        server, BackupService(store.backup, data, str(data.parent / "usb")), lambda: "site-1"
+    )
     return server
 
 

@@ -42,7 +42,7 @@ def metrics(program: Program) -> dict[str, dict[tuple[str, ...], float]]:
         for sample in family.samples
         for found in [
             {
-                tuple(other.labels.values()): other.value
+                tuple(text for key, text in other.labels.items() if key != "site"): other.value
                 for other in family.samples
                 if other.name == sample.name
             }
