@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,14 +21,16 @@ from ems_dash.logs import clean
 from engine.audit import files as audit_files
 from engine.audit.log import AuditError, read_key
 from engine.audit.verify import verify
-from engine.config.load import FILE_NAME, ConfigProblems, parse_config, read_text
+from engine.config.load import FILE_NAME, ConfigProblems, read_text
 from engine.config.schema import Config
 from engine.config.secret_files import FOLDER as SECRETS
+from engine.config.sites import parse_installation
 from engine.domain.errors import EmsError
-from engine.runtime.assembly import check_buildable
 from engine.runtime.history_setup import DATABASE_NAME
 from engine.runtime.market_service import CACHE_FOLDER
 from engine.runtime.readiness import LEAST_FREE_BYTES
+from engine.runtime.site_folders import site_folders
+from engine.runtime.sites import check_installation
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
@@ -83,8 +85,10 @@ class Doctor:
         self._port = port
         self._offline = offline
         self._connect = connect or _connect
-        self._config: Config | None = None
-        self._owner: str | None = None
+        self._sites: list[tuple[Config | None, Path]] = [(None, data_dir)]
+        # The site that is looked at.
+        self._config, self._folder = self._sites[0]
+        self._owners: dict[Path, str] = {}
 
     def look(self) -> list[Finding]:
         """Return every finding, in the order a person would go through them."""
@@ -97,15 +101,15 @@ class Doctor:
             ("secrets", self._secrets),
             ("data", self._data),
             ("disk", self._disk),
-            ("lock", self._lock),
-            ("database", self._database),
+            ("lock", self._everywhere(self._lock)),
+            ("database", self._everywhere(self._database)),
             ("audit", self._audit),
             ("port", self._listening),
-            ("time zone", self._time_zone),
+            ("time zone", self._everywhere(self._time_zone)),
             ("clock", self._clock),
-            ("broker", self._broker),
-            ("devices", self._devices),
-            ("prices", self._prices),
+            ("broker", self._everywhere(self._broker)),
+            ("devices", self._everywhere(self._devices)),
+            ("prices", self._everywhere(self._prices)),
         ):
             try:
                 found = check()
@@ -113,6 +117,25 @@ class Doctor:
                 found = [Finding(name, "failed", clean(str(exc)))]
             findings += found if isinstance(found, list) else [found]
         return findings
+
+    def _everywhere(
+        self, check: Callable[[], Finding | list[Finding]]
+    ) -> Callable[[], list[Finding]]:
+        """Return a check of every site, which names the site where there are several."""
+
+        def look() -> list[Finding]:
+            findings: list[Finding] = []
+            for config, folder in self._sites:
+                self._config, self._folder = config, folder
+                found = check()
+                named = "" if config is None or len(self._sites) == 1 else f"{config.site.id}: "
+                findings += [
+                    replace(finding, detail=f"{named}{finding.detail}")
+                    for finding in (found if isinstance(found, list) else [found])
+                ]
+            return findings
+
+        return look
 
     def _python(self) -> Finding:
         have = sys.version_info[:2]
@@ -147,17 +170,20 @@ class Doctor:
         if not path.exists():
             return Finding("config", "warning", f"{path} is made at the first start.")
         try:
-            self._config = parse_config(read_text(path), str(path))
-            check_buildable(self._config)
+            installation = parse_installation(read_text(path), str(path))
+            check_installation(installation)
         except ConfigProblems as exc:
             first = exc.problems[0]
             text = f"{len(exc.problems)} mistakes; the first: {first.field}: {first.message}"
             return Finding("config", "failed", clean(text), clean(first.hint or ""))
         except EmsError as exc:
-            self._config = None
             return Finding("config", "failed", clean(exc.message), clean(exc.hint or ""))
-        what = "the demo plant" if self._config.demo else "real devices"
-        return Finding("config", "ok", f"{path} has no mistakes; it describes {what}.")
+        folders = site_folders(installation.ids, self._data_dir)
+        self._sites = list(zip(installation.sites, folders.values(), strict=True))
+        demos = {config.demo for config in installation.sites}
+        what = " and ".join("the demo plant" if demo else "real devices" for demo in sorted(demos))
+        sites = "" if len(folders) == 1 else f"{len(folders)} sites with "
+        return Finding("config", "ok", f"{path} has no mistakes; it describes {sites}{what}.")
 
     def _users(self) -> Finding:
         path = self._config_dir / "users.yaml"
@@ -205,24 +231,25 @@ class Doctor:
 
     def _lock(self) -> Finding:
         """Find out whether a program has the data folder, without keeping it from one."""
-        path = self._data_dir / f"{DATABASE_NAME}.lock"
+        path = self._folder / f"{DATABASE_NAME}.lock"
         if not path.exists():
             return Finding("lock", "ok", "No program has used the data folder yet.")
         with path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._owner = file.read(20).decode("ascii", "replace").strip()
-                return Finding("lock", "ok", f"Process {self._owner} has the data folder.")
+                owner = file.read(20).decode("ascii", "replace").strip()
+                self._owners[self._folder] = owner
+                return Finding("lock", "ok", f"Process {owner} has the data folder.")
         return Finding("lock", "ok", "No program has the data folder.")
 
     def _database(self) -> Finding:
-        path = self._data_dir / DATABASE_NAME
+        path = self._folder / DATABASE_NAME
         if not path.exists():
             return Finding("database", "ok", "There is no history yet.")
         size = f"{path.stat().st_size / 1e6:.0f} MB"
-        if self._owner is not None:
-            return Finding("database", "ok", f"{size}, in use by process {self._owner}.")
+        if (owner := self._owners.get(self._folder)) is not None:
+            return Finding("database", "ok", f"{size}, in use by process {owner}.")
         with path.open("rb") as file:
             begin = file.read(16)
         if begin[8:12] != b"DUCK":
@@ -254,7 +281,7 @@ class Doctor:
             try:
                 probe.bind(("127.0.0.1", self._port))
             except OSError:
-                is_ours = self._owner is not None
+                is_ours = bool(self._owners)
                 text = f"Port {self._port} is in use" + (
                     ", probably by EMS Dash." if is_ours else "."
                 )
@@ -335,7 +362,7 @@ class Doctor:
         newest = max(
             (
                 path.stat().st_mtime
-                for path in (self._data_dir / CACHE_FOLDER).rglob("*")
+                for path in (self._folder / CACHE_FOLDER).rglob("*")
                 if path.is_file()
             ),
             default=None,

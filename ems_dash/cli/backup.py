@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ems_dash.cli.login import headers
+from ems_dash.cli.site_choice import add_site, chosen_data
 from engine.domain.errors import AlreadyRunningError, HistoryError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of ems.yaml, for the audit log",
     )
+    add_site(command)
     command.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -65,12 +67,13 @@ def _backup(arguments: argparse.Namespace) -> int:
     from engine.history.duckdb_store import DuckDbHistory
     from engine.runtime.history_setup import DATABASE_NAME
 
-    path, folder = arguments.data / DATABASE_NAME, arguments.folder.resolve()
+    data = chosen_data(arguments)
+    path, folder = data / DATABASE_NAME, arguments.folder.resolve()
     if not path.exists():
         raise HistoryError(
-            f"There is no history in {arguments.data}.",
+            f"There is no history in {data}.",
             field="data",
-            value=str(arguments.data),
+            value=str(data),
             hint="Name the data folder with --data.",
         )
     audit = open_audit(arguments.config, arguments.data)
@@ -79,7 +82,7 @@ def _backup(arguments: argparse.Namespace) -> int:
             report = asdict(store.backup(folder))
         audit.note("history.backup", str(folder))
     except AlreadyRunningError:
-        report = _ask(arguments.url, folder, arguments.data)
+        report = _ask(arguments.url, folder, arguments.data, arguments.site)
     _tell(report, "written to", as_json=arguments.json)
     return 0
 
@@ -91,7 +94,7 @@ def _restore(arguments: argparse.Namespace) -> int:
 
     audit = open_audit(arguments.config, arguments.data)
     report: BackupReport = restore_backup(
-        arguments.folder.resolve(), arguments.data / DATABASE_NAME, datetime.now(UTC)
+        arguments.folder.resolve(), chosen_data(arguments) / DATABASE_NAME, datetime.now(UTC)
     )
     audit.note(
         "history.restore",
@@ -103,7 +106,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(url: str, folder: Path, data: Path) -> dict[str, Any]:
+def _ask(url: str, folder: Path, data: Path, site: str | None) -> dict[str, Any]:
     """Have the running program write the backup.
 
     Raises:
@@ -116,6 +119,7 @@ def _ask(url: str, folder: Path, data: Path) -> dict[str, Any]:
         session.trust_env = False  # a proxy has no business between two programs of one machine
         answer = session.post(
             f"{url.rstrip('/')}/api/history/backup",
+            params={} if site is None else {"site": site},
             json={"folder": str(folder)},
             headers=headers(url, data),
             timeout=_ASK_SECONDS,

@@ -73,18 +73,19 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write the file; 0 when it is complete."""
     from ems_dash.cli.history_access import opened_history
-    from engine.config.load import load_config
+    from ems_dash.cli.site_choice import chosen_site
     from engine.domain.product import product_version
     from engine.history.export_rows import ExportContext
     from engine.history.exporter import export_file
     from engine.history.sql_sandbox import SqlSandbox
 
-    config = load_config(arguments.config)
+    site = chosen_site(arguments)
+    config = site.config
     request = _request(arguments, config)
     timezone = config.site.timezone
     show = _Shown(quiet=arguments.json)
     try:
-        with opened_history(config, arguments.data) as store:
+        with opened_history(config, site.data) as store:
             sandbox = SqlSandbox(store, config.site.id, timezone)
             context = ExportContext(
                 store, sandbox, timezone, f"EMS Dash {product_version()}", datetime.now(UTC)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ems_dash.cli.login import headers
+from ems_dash.cli.site_choice import add_site
 from engine.domain.errors import EmsError, HistoryError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )
+    add_site(command)
     command.add_argument(
         "--url",
         default=DEFAULT_URL,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ems_dash.cli.site_choice import add_site
 from engine.domain.errors import AlreadyRunningError, EmsError
 
 if TYPE_CHECKING:
@@ -76,21 +77,23 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )
+    add_site(command)
     command.add_argument("--json", action="store_true", help="print the report as JSON")
     command.set_defaults(action=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Import the file; 0 when all of it was taken, 2 when it was refused."""
+    from ems_dash.cli.site_choice import chosen_site
     from engine.audit.log import open_audit
-    from engine.config.load import load_config
     from engine.history.import_file import ImportRefusedError
     from engine.history.import_series import ImportOptions
     from engine.history.import_times import Ambiguous, Nonexistent
     from engine.runtime.history_import import ImportAsked, read_import, write_import
     from engine.runtime.history_setup import DATABASE_NAME, open_history
 
-    config = load_config(arguments.config)
+    site = chosen_site(arguments)
+    config = site.config
     now = datetime.now(UTC)
     options = ImportOptions(
         zone=_zone(arguments.timezone or config.site.timezone),
@@ -116,7 +119,7 @@ def execute(arguments: argparse.Namespace) -> int:
         return 2
     audit = open_audit(arguments.config, arguments.data)
     try:
-        with open_history(config, arguments.data.resolve() / DATABASE_NAME) as store:
+        with open_history(config, site.data.resolve() / DATABASE_NAME) as store:
             report = write_import(
                 store,
                 config,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from ems_dash.cli.site_choice import add_site
 from engine.domain.errors import EmsError
 
 NO_BATTERY = "no_battery"
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the database"
     )
+    add_site(command)
     command.add_argument(
         "--at",
         type=_moment,
@@ -50,10 +52,11 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the plan; 0 when there is one that passed its independent check."""
-    from engine.config.load import load_config
+    from ems_dash.cli.site_choice import chosen_site
     from engine.runtime.single_plan import single_plan
 
-    config = load_config(arguments.config)
+    site = chosen_site(arguments)
+    config = site.config
     now = datetime.now(UTC)
     at = arguments.at or now
     if at.tzinfo is None:
@@ -65,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
             value=arguments.soc,
             hint="Give a number from 0 to 100.",
         )
-    result = single_plan(config, arguments.data, _utc(at), arguments.soc, now)
+    result = single_plan(config, site.data, _utc(at), arguments.soc, now)
     if arguments.json:
         print(json.dumps(_document(result, config), allow_nan=False))
     else:

@@ -85,10 +85,11 @@ def _add_password(parser: argparse.ArgumentParser) -> None:
 def _accounts(arguments: argparse.Namespace) -> Accounts:
     from ems_dash.auth.web import open_accounts
     from engine.audit.log import open_audit
-    from engine.config.load import load_config
+    from engine.config.sites import load_installation
     from engine.domain.clock import SystemClock
 
-    config = load_config(arguments.config)
+    # The accounts are those of the whole installation.
+    config = load_installation(arguments.config).sites[0]
     audit = open_audit(arguments.config, arguments.data)
     return open_accounts(arguments.config, arguments.data, config.access, SystemClock(), audit)
 
