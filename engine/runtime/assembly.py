@@ -415,6 +415,7 @@ def _assemble(
             backtests=BacktestDesk(
                 data_dir / BACKTEST_FOLDER,
                 BacktestSources(config, site, store, lambda: recording, clock.now),
+                trail=trail,
             ),
             imports=ImportDesk(
                 store,

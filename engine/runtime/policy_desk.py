@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.analytics.backtest.proposal import Proposal
+from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.desk import ConfigDesk, Saved
-from engine.config.load import write_atomically
+from engine.config.load import FILE_NAME, write_atomically
 from engine.domain.errors import BacktestError, ConfigError
 
 PROPOSAL_NAME = "policy_proposal.json"
@@ -40,9 +41,11 @@ class PolicyDesk:
     Args:
         desk: Changes the configuration.
         folder: Where the proposal is kept.
+        trail: Takes down that one was accepted.
     """
 
-    def __init__(self, desk: ConfigDesk, folder: Path) -> None:
+    def __init__(self, desk: ConfigDesk, folder: Path, *, trail: Trail = NO_TRAIL) -> None:
+        self._trail = trail
         self._desk = desk
         self._path = folder / PROPOSAL_NAME
         self._lock = threading.Lock()
@@ -104,7 +107,10 @@ class PolicyDesk:
             section = values.get("planning")
             stated = dict(section) if isinstance(section, dict) else {}
             values["planning"] = stated | proposal.planning()
-            return self._desk.save(values, file.revision, who)
+            accepted = proposal.planning()
+            before = {key: stated.get(key) for key in accepted}
+            with noting(self._trail, "policy.accept", FILE_NAME, before=before, after=accepted):
+                return self._desk.save(values, file.revision, who)
 
     def dismiss(self) -> None:
         """Forget the proposal; the configuration stays as it is."""

@@ -61,7 +61,7 @@ class SettingsService:
             tell=self._changed,
             site=running.site.id,
         )
-        self._policies = PolicyDesk(self._desk, directory)
+        self._policies = PolicyDesk(self._desk, directory, trail=trail)
 
     @property
     def desk(self) -> ConfigDesk:

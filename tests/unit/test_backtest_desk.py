@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.analytics.backtest.evaluate import evaluate
+from engine.audit.log import open_audit
+from engine.audit.reading import AuditQuery, read_page
+from engine.audit.trail import Origin, acting
 from engine.config.load import parse_config
 from engine.domain.errors import BacktestError
 from engine.recorded.library import PRICE_YEARS, SITES
@@ -258,3 +261,22 @@ def test_the_work_has_the_lowest_priority() -> None:
 
     assert work.NICENESS >= 10
     assert os.getpriority(os.PRIO_PROCESS, 0) <= work.NICENESS
+
+
+def test_the_audit_log_says_who_began_cancelled_and_deleted_a_backtest(tmp_path: Path) -> None:
+    audit = open_audit(tmp_path / "config", tmp_path / "data")
+    desk = BacktestDesk(tmp_path / "b", SmallCases(), command=script(WAITS), trail=audit)
+    with acting(Origin("anna", "session", "192.0.2.7")):
+        number = desk.start(ASKED, by="anna").id
+        desk.rename(number, "Winter")
+        desk.remove(number)
+        desk.remove(number)
+        with pytest.raises(NoSuchBacktestError):
+            desk.remove(number)
+    desk.stop()
+    page = read_page(tmp_path / "data" / "audit", AuditQuery(limit=10))
+    entries = [e for e in reversed(page.entries) if e.action.startswith("backtest.")]
+    assert [(e.action, e.target, e.actor, e.address) for e in entries] == [
+        (f"backtest.{what}", number, "anna", "192.0.2.7")
+        for what in ("start", "rename", "cancel", "delete")
+    ]

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.analytics.backtest.case import BacktestCase
+from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError, EmsError
 from engine.domain.site import Site
@@ -147,6 +148,7 @@ class BacktestDesk:
         cases: Makes cases.
         clock: The time of the machine, UTC.
         command: Starts the process of a folder; for tests.
+        trail: Takes down what is started, renamed, cancelled and deleted.
     """
 
     def __init__(
@@ -155,7 +157,10 @@ class BacktestDesk:
         cases: Cases,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         command: Callable[[Path], list[str]] | None = None,
+        *,
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self._trail = trail
         self._folder = folder.resolve()
         self._cases = cases
         self._clock = clock
@@ -211,7 +216,9 @@ class BacktestDesk:
                 raise
             self._states[number] = state
             self._next()
-            return self._states[number]
+            state = self._states[number]
+        self._trail.note("backtest.start", number, after=_asked_for(name, asked, case))
+        return state
 
     def defaults(self) -> BacktestDefaults:
         """Return what a new backtest begins with."""
@@ -297,7 +304,10 @@ class BacktestDesk:
                 "A name has 1 to 80 characters.", field="name", value=tidy[:90], hint="Shorten it."
             )
         with self._lock:
-            return self._put(replace(self._known(number), name=tidy))
+            old = self._known(number)
+            state = self._put(replace(old, name=tidy))
+        self._trail.note("backtest.rename", number, before=old.name, after=tidy)
+        return state
 
     def remove(self, number: str) -> BacktestState:
         """Cancel a backtest that waits or runs, or forget one that has ended.
@@ -306,16 +316,20 @@ class BacktestDesk:
             NoSuchBacktestError: There is none of that id.
         """
         with self._lock:
-            state = self._known(number)
-            if state.state == QUEUED:
-                return self._end(state, CANCELLED)
-            if state.state == RUNNING:
-                state = self._end(state, CANCELLED)
+            before = self._known(number)
+            if before.state in ACTIVE:
+                state = self._end(before, CANCELLED)
                 if self._running == number and self._process is not None:
                     self._process.kill()
-                return state
-            del self._states[number]
+            else:
+                state = before
+                del self._states[number]
+        if before.state in ACTIVE:
+            self._trail.note("backtest.cancel", number, before=before.state, after=CANCELLED)
+            return state
         shutil.rmtree(self._folder / number, ignore_errors=True)
+        was = {"name": before.name, "state": before.state, "by": before.by}
+        self._trail.note("backtest.delete", number, before=was)
         return state
 
     def stop(self) -> None:
@@ -458,6 +472,16 @@ class BacktestDesk:
             self._states[state.id] = state
             if state.state in ACTIVE:
                 self._end(state, INTERRUPTED)
+
+
+def _asked_for(name: str, asked: BacktestRequest, case: BacktestCase) -> dict[str, Any]:
+    """Return what the audit log keeps of a request: not its series."""
+    return {
+        "name": name,
+        "source": asked.data.source,
+        "days": f"{case.start:%Y-%m-%d} - {case.end:%Y-%m-%d}",
+        "strategies": list(asked.strategies),
+    }
 
 
 def _command(folder: Path) -> list[str]:
