@@ -106,7 +106,7 @@ class Accounts:
         self._passwords = passwords
         self._clock = clock
         self._audit = audit
-        self._throttle = Throttle(clock)
+        self._throttle = Throttle(clock, sessions)
         self._setup_code = setup_code()
         self._local_sha256: str | None = None
 
@@ -535,8 +535,8 @@ class Accounts:
         self._throttle.succeeded(sender.address, name)
 
     def _failed(self, name: str, sender: Sender, pair: str | None = None) -> None:
-        wait_s = self._throttle.failed(sender.address, pair or name)
         user = self._users.read().users.get(name)
+        wait_s = self._throttle.failed(sender.address, pair or name, keep=user is not None)
         if user is not None and user.issued is not None:
             self._edit(name, _with_failure)
         shown = name if user is not None else "(unknown user)"

@@ -1,4 +1,4 @@
-"""Sessions, uses of tokens and of one-time codes: a small SQLite file in the data folder.
+"""Sessions, uses of tokens and codes, wrong passwords: a small SQLite file in the data folder.
 
 It holds hashes only, so whoever reads it cannot log in with it, and it outlives a restart.
 """
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from ems_dash.auth.throttle import FORGOTTEN_AFTER_S, MOST_PAIRS, KeptFailures
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
 
@@ -29,6 +30,9 @@ CREATE TABLE IF NOT EXISTS session (
     address TEXT NOT NULL, agent TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS token_use (token TEXT PRIMARY KEY, seen REAL NOT NULL, address TEXT);
 CREATE TABLE IF NOT EXISTS totp_use (user TEXT PRIMARY KEY, step INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS failed_login (
+    network TEXT NOT NULL, user TEXT NOT NULL, failures INTEGER NOT NULL,
+    last REAL NOT NULL, blocked_until REAL NOT NULL, PRIMARY KEY (network, user));
 """
 
 
@@ -175,6 +179,32 @@ class SessionStore:
             (user, step),
         )
         return bool(rows)
+
+    def kept_failures(self) -> tuple[KeptFailures, ...]:
+        """Return the wrong passwords that still count, the oldest first; forget the others."""
+        oldest = self._clock.now().timestamp() - FORGOTTEN_AFTER_S
+        self._run("DELETE FROM failed_login WHERE last <= ?", (oldest,))
+        rows = self._run(
+            "SELECT * FROM (SELECT network, user, failures, last, blocked_until FROM failed_login "
+            "ORDER BY last DESC LIMIT ?) ORDER BY last",
+            (MOST_PAIRS,),
+        )
+        return tuple(
+            KeptFailures(row[0], row[1], row[2], *(datetime.fromtimestamp(t, UTC) for t in row[3:]))
+            for row in rows
+        )
+
+    def keep_failures(self, kept: KeptFailures) -> None:
+        """Keep how many wrong passwords a pair has sent."""
+        times = (kept.last.timestamp(), kept.blocked_until.timestamp())
+        self._run(
+            "REPLACE INTO failed_login VALUES (?, ?, ?, ?, ?)",
+            (kept.network, kept.user, kept.failures, *times),
+        )
+
+    def forget_failures(self, network: str, user: str) -> None:
+        """Forget the wrong passwords of a pair."""
+        self._run("DELETE FROM failed_login WHERE network = ? AND user = ?", (network, user))
 
     def _is_over(self, session: Session, now: datetime) -> bool:
         return now - session.seen >= self._idle or now - session.created >= self._longest

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from ems_dash.auth.sender import plain_address
 from engine.domain.clock import Clock
@@ -45,6 +45,41 @@ class Lockout:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFailures:
+    """The wrong passwords of one pair, as they outlive a restart.
+
+    Attributes:
+        network: What counts as one sender; see `network`.
+        user: Whom the passwords were for.
+        failures: How many.
+        last: When the last one came, UTC.
+        blocked_until: Until when the pair has to wait, UTC; not after `last` for not at all.
+    """
+
+    network: str
+    user: str
+    failures: int
+    last: datetime
+    blocked_until: datetime
+
+
+class FailureKeeper(Protocol):
+    """Keeps wrong passwords over a restart."""
+
+    def kept_failures(self) -> tuple[KeptFailures, ...]:
+        """Return those that still count, the oldest first."""
+        ...
+
+    def keep_failures(self, kept: KeptFailures) -> None:
+        """Keep those of a pair in place of what was kept of it."""
+        ...
+
+    def forget_failures(self, network: str, user: str) -> None:
+        """Forget those of a pair."""
+        ...
+
+
 @dataclass(slots=True)
 class _Pair:
     failures: int = 0
@@ -57,13 +92,20 @@ class Throttle:
 
     After `FREE_FAILURES` wrong ones a pair waits `FIRST_DELAY_S`, twice as long after each
     further one, `LONGEST_DELAY_S` at most. A right one clears its pair.
+
+    Args:
+        clock: Current time.
+        keeper: Keeps the counts over a restart; None to begin anew.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, keeper: FailureKeeper | None = None) -> None:
         self._clock = clock
+        self._keeper = keeper
         self._lock = threading.Lock()
         self._pairs: OrderedDict[tuple[str, str], _Pair] = OrderedDict()
         self._checked: deque[float] = deque()
+        if keeper is not None:
+            self._take_over(keeper.kept_failures())
 
     def check(self, address: str, user: str) -> None:
         """Refuse an attempt that comes too soon; count it otherwise.
@@ -82,8 +124,15 @@ class Throttle:
                 raise TooManyAttemptsError(60.0 - (now_s - self._checked[0]))
             self._checked.append(now_s)
 
-    def failed(self, address: str, user: str) -> float:
-        """Count a wrong password and return how long (s) the pair has to wait now; 0 for not."""
+    def failed(self, address: str, user: str, *, keep: bool = True) -> float:
+        """Count a wrong password and return how long (s) the pair has to wait now; 0 for not.
+
+        Args:
+            address: Where it came from.
+            user: Whom it was for.
+            keep: Over a restart. Not for names nobody has: there is nothing to guess, and some
+                type their password into the wrong field.
+        """
         now_s = self._clock.monotonic()
         with self._lock:
             key = (network(address), user)
@@ -92,19 +141,34 @@ class Throttle:
                 pair = _Pair()
             self._pairs[key] = pair
             while len(self._pairs) > MOST_PAIRS:
-                self._pairs.popitem(last=False)
+                oldest, _ = self._pairs.popitem(last=False)
+                if self._keeper is not None:
+                    self._keeper.forget_failures(*oldest)
             pair.failures += 1
             pair.last_s = now_s
-            if pair.failures < FREE_FAILURES:
-                return 0.0
-            wait_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (pair.failures - FREE_FAILURES))
-            pair.blocked_until_s = now_s + wait_s
+            wait_s = _wait_s(pair.failures)
+            if wait_s:
+                pair.blocked_until_s = now_s + wait_s
+            if keep and self._keeper is not None:
+                now = self._clock.now()
+                until = now + timedelta(seconds=wait_s)
+                self._keeper.keep_failures(KeptFailures(*key, pair.failures, now, until))
             return wait_s
 
     def succeeded(self, address: str, user: str) -> None:
         """Forget the wrong passwords of a pair."""
         with self._lock:
-            self._pairs.pop((network(address), user), None)
+            key = (network(address), user)
+            if self._pairs.pop(key, None) is not None and self._keeper is not None:
+                self._keeper.forget_failures(*key)
+
+    def _take_over(self, kept: tuple[KeptFailures, ...]) -> None:
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        for one in kept:
+            # A clock that was set back meanwhile must lock nobody out for longer than ever.
+            age_s = max(0.0, (now - one.last).total_seconds())
+            left_s = min(LONGEST_DELAY_S, (one.blocked_until - now).total_seconds())
+            self._pairs[one.network, one.user] = _Pair(one.failures, now_s - age_s, now_s + left_s)
 
     def lockouts(self) -> tuple[Lockout, ...]:
         """Return who has to wait now."""
@@ -115,6 +179,14 @@ class Throttle:
             Lockout(address, user, p.failures, now + timedelta(seconds=p.blocked_until_s - now_s))
             for (address, user), p in waiting
         )
+
+
+def _wait_s(failures: int) -> float:
+    if failures < FREE_FAILURES:
+        return 0.0
+    # Capped before it is raised: a float has no 2 to the power of 1024.
+    doublings = min(failures - FREE_FAILURES, 16)
+    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**doublings)
 
 
 def network(address: str) -> str:

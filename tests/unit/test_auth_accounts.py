@@ -213,6 +213,29 @@ def test_guessing_waits_longer_and_longer_and_is_told_to_admins(world: World) ->
     assert world.accounts.lockouts() == ()
 
 
+def test_a_restart_lets_nobody_guess_anew(world: World) -> None:
+    for _ in range(5):
+        with pytest.raises(LoginFailedError):
+            world.accounts.check_password("viewer", "guess", OUTSIDE)
+        with pytest.raises(LoginFailedError):
+            world.accounts.check_password("my-password-as-name", "guess", OUTSIDE)
+    world.pass_time(seconds=4)
+    world.accounts = world.opened()
+    with pytest.raises(TooManyAttemptsError) as found:
+        world.accounts.check_password("viewer", PASSWORD, OUTSIDE)
+    assert found.value.wait_s == pytest.approx(6.0)
+    world.pass_time(seconds=6)
+    with pytest.raises(LoginFailedError):
+        world.accounts.check_password("viewer", "guess", OUTSIDE)
+    (lockout,) = world.accounts.lockouts()
+    assert lockout.failures == 6, "it goes on where it was"
+    for file in (world.folder / "data").glob("sessions.sqlite*"):
+        assert b"my-password" not in file.read_bytes()
+    world.pass_time(seconds=20)
+    assert world.accounts.check_password("viewer", PASSWORD, OUTSIDE) == "viewer"
+    assert world.opened().lockouts() == ()
+
+
 def test_many_addresses_together_are_slowed_down_too(world: World) -> None:
     for number in range(CAP_PER_MINUTE):
         with pytest.raises(LoginFailedError):
