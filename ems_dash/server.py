@@ -26,6 +26,7 @@ from gunicorn.arbiter import Arbiter
 
 from ems_dash.api.account_routes import register_account_api
 from ems_dash.api.audit_routes import register_audit_api
+from ems_dash.api.event_routes import end_streams
 from ems_dash.api.install import install_api
 from ems_dash.app import create_app
 from ems_dash.audit_page import register_audit_page
@@ -139,6 +140,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._sites: SiteEngines | None = None
+        self._server: Flask | None = None
         self._log: ProgramLog | None = None
         super().__init__()
 
@@ -165,6 +167,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         try:
             self._log = ProgramLog(folder, self._options.log_level)
             server, self._sites = _once_free(lambda: build_server(self._options))
+            self._server = server
         except EmsError as exc:
             log.error("%s", exc)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -173,11 +176,11 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
     def _start_engine(self, worker: Any) -> None:
         # Master and worker read one setting; here, after the fork, it is the worker's own.
         worker.cfg.set("graceful_timeout", GRACEFUL_TIMEOUT_S)
-        sites = self._sites
-        if sites is None:
+        sites, server = self._sites, self._server
+        if sites is None or server is None:
             return
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, _stopping_first(sites, signal.getsignal(number)))
+            signal.signal(number, _stopping_first(server, sites, signal.getsignal(number)))
         sites.start()
         log.info("EMS Dash is at http://%s:%d", _shown_host(self._options), self._options.port)
 
@@ -208,10 +211,16 @@ def _require_free(folder: Path) -> None:
     FileLock(folder / DATABASE_NAME).release()
 
 
-def _stopping_first(sites: SiteEngines, then: Any) -> Callable[[int, FrameType | None], None]:
+def _stopping_first(
+    server: Flask, sites: SiteEngines, then: Any
+) -> Callable[[int, FrameType | None], None]:
+    def stop() -> None:
+        end_streams(server)
+        sites.stop()
+
     def handler(number: int, frame: FrameType | None) -> None:
         # A thread, because the engines' stop joins threads and writes to the device.
-        threading.Thread(target=sites.stop, name="ems-stop").start()
+        threading.Thread(target=stop, name="ems-stop").start()
         if callable(then):
             then(number, frame)
 

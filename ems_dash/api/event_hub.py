@@ -201,6 +201,12 @@ class EventHub:
             if ended or self._monotonic() >= ends_s:
                 return
 
+    def end(self) -> None:
+        """End every stream now, and each that is begun later after its first events."""
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
     def look(self) -> None:
         """Look at the newest snapshot and tell what has changed."""
         with self._news:
@@ -235,7 +241,7 @@ class EventHub:
             EventKind.STATE, lambda: state_answer(snapshot, age_s).model_dump_json()
         )
         self._before = snapshot
-        self._ended = snapshot.state is EngineState.STOPPED
+        self._ended = self._ended or snapshot.state is EngineState.STOPPED
         self._news.notify_all()
 
     def _event(self, kind: EventKind, make: Callable[[], str]) -> Event:

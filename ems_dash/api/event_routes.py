@@ -25,6 +25,8 @@ from ems_dash.site_router import site_here
 EVENT_STREAM: Final = "text/event-stream"
 COME_BACK_S: Final = 30
 
+_HUBS: Final = "ems_event_hubs"
+
 _KINDS = Names("kinds", "Only these, with commas between them: `state`, `plan`, `alarm`.")
 _LAST_ID = Text("Last-Event-ID", "Id of the last event the listener has; later ones follow.")
 
@@ -40,6 +42,7 @@ def register_event_api(server: Flask, services: Services, hub: EventHub | None =
     """
     api = Blueprint("event_api", __name__)
     hubs = _Hubs(hub)
+    server.extensions[_HUBS] = hubs
 
     @api.get("/api/events")
     @needs(Role.VIEWER)
@@ -83,6 +86,15 @@ def register_event_api(server: Flask, services: Services, hub: EventHub | None =
     server.register_blueprint(api)
 
 
+def end_streams(server: Flask) -> None:
+    """End every stream of events of `server`, because the program is about to stop.
+
+    A stream lasts a quarter of an hour otherwise, and the server lingers over open ones.
+    """
+    hubs: _Hubs = server.extensions[_HUBS]
+    hubs.end()
+
+
 class _Hubs:
     """One hub per site, made when somebody first listens there.
 
@@ -95,6 +107,7 @@ class _Hubs:
         self._seats = Seats()
         self._lock = threading.Lock()
         self._by_site: dict[str, EventHub] = {}
+        self._ended = False
 
     def of(self, services: Services) -> EventHub:
         """Return the hub of a site, given its own services."""
@@ -103,8 +116,19 @@ class _Hubs:
         site_id = services.snapshot().site.site_id
         with self._lock:
             if site_id not in self._by_site:
-                self._by_site[site_id] = EventHub(services, seats=self._seats)
+                made = EventHub(services, seats=self._seats)
+                if self._ended:
+                    made.end()
+                self._by_site[site_id] = made
             return self._by_site[site_id]
+
+    def end(self) -> None:
+        """End the streams of all of them."""
+        with self._lock:
+            self._ended = True
+            hubs = [*self._by_site.values(), *([self._given] if self._given else [])]
+        for hub in hubs:
+            hub.end()
 
 
 def _kinds() -> frozenset[EventKind]:

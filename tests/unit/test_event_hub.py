@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from ems_dash.api.event_hub import EventHub, EventKind, Seats, TooManyListenersError
-from ems_dash.api.event_routes import register_event_api
+from ems_dash.api.event_routes import end_streams, register_event_api
 from engine.domain.alarms import AlarmView
 from engine.domain.control import EngineState
 from engine.domain.site import Site
@@ -172,6 +173,27 @@ def test_the_route_streams_refuses_the_one_too_many_and_frees_the_place(
     assert head.status_code == 200
     head.close()
     assert client.get("/api/events", buffered=False).status_code == 200, "HEAD holds no place"
+
+
+def test_streams_end_when_the_program_begins_to_stop(source: Source) -> None:
+    server = open_flask()
+    register_event_api(
+        server,
+        source,  # type: ignore[arg-type]
+        EventHub(source, look_s=NEVER_S, heartbeat_s=NEVER_S),
+    )
+    client = server.test_client()
+    answer = client.get("/api/events?kinds=alarm", buffered=False)
+    pieces = iter(answer.response)
+    assert next(pieces) == b"retry: 3000\n\n"
+    rest: list[str | bytes] = []
+    listener = threading.Thread(target=lambda: rest.extend(pieces), daemon=True)
+    listener.start()
+    end_streams(server)
+    listener.join(20)
+    assert not listener.is_alive(), "nobody waits for the next event or heartbeat"
+    late = client.get("/api/events", buffered=False)
+    assert b"event: state" in late.data, "who comes late hears how it is, and no more"
 
 
 def test_unknown_kinds_are_refused(client: FlaskClient) -> None:
