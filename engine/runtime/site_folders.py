@@ -1,8 +1,8 @@
 """Where each site of an installation keeps its data.
 
 One site keeps the data folder itself, as ever: a file in it says whose it is. Every further site
-has a folder of its own below, so that a broken database of one stops no other. Who has which does
-not depend on the order of the file, nor on how many sites it has today.
+has a folder of its own below, to be backed up, restored or taken away without the others. Who has
+which does not depend on the order of the file, nor on how many sites it has today.
 """
 
 from __future__ import annotations
