@@ -22,6 +22,9 @@ FORECASTERS: tuple[str, ...] = (
     *("day_type", "blend", "ridge", "naive"),
     *("perfect_36h", "perfect"),
 )
+STUDIES: tuple[str, ...] = ("limits", "forecast", "montecarlo")
+"""Studies the form offers; other tariffs would need a second tariff form."""
+
 SOURCES: tuple[str, ...] = ("recorded", "history", "upload")
 SITES: tuple[str, ...] = tuple(library.SITES)
 PRICE_YEARS: tuple[str, ...] = tuple(library.PRICE_YEARS)
@@ -142,6 +145,9 @@ def request_from(values: Values, start: Values) -> dict[str, Any]:
             "foresight": values.get("sizing_foresight") != "causal",
             "investment": _section(values, "investment", INVESTMENT),
         }
+    studies: dict[str, Any] = {name: {} for name in STUDIES if values.get(f"study_{name}")}
+    if studies:
+        out["studies"] = studies
     return out
 
 

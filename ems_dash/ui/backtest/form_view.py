@@ -41,6 +41,7 @@ def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
             _more("battery", [_numbers(model.BATTERY, values, lang)], lang),
             _more("tariff", _tariff(values, lang), lang),
             _more("sizing", _sizing(values, lang), lang),
+            _more("studies", _studies(lang), lang),
             html.Div(
                 [
                     _field(t("backtest.name", lang), _text("name", "", 80), "bt-name"),
@@ -182,6 +183,13 @@ def _sizing(values: Mapping[str, Any], lang: str) -> list[Any]:
         _segments("sizing_foresight", ("perfect", "causal"), "perfect", "backtest.run", lang),
         _numbers(model.INVESTMENT, values, lang),
         html.P(t("backtest.investment_hint", lang), className="caption"),
+    ]
+
+
+def _studies(lang: str) -> list[Any]:
+    return [
+        *(_switch(f"study_{name}", t(f"backtest.study_{name}_on", lang)) for name in model.STUDIES),
+        html.P(t("backtest.studies_hint", lang), className="caption"),
     ]
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from ems_dash.i18n import t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
+from ems_dash.ui.backtest import studies_words as sw
 from ems_dash.ui.backtest import words as w
 from engine.runtime.backtests.desk import BacktestState
 
@@ -83,6 +84,8 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
     ]
     if result["sizing"]:
         parts += [_h2("backtest.sizing_title", lang), _sizing(result["sizing"], lang)]
+    for name, study in sw.shown(result):
+        parts += [_h2(f"backtest.study_{name}", lang), _study(name, study, lang)]
     parts += [
         _h2("backtest.assumptions_title", lang),
         _list(w.assumptions(result, lang)),
@@ -253,6 +256,18 @@ def _sizing(sizing: w.Result, lang: str) -> str:
         f'<table class="map"><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table>{_list(said)}"
     )
+
+
+def _study(name: str, study: w.Result, lang: str) -> str:
+    cells = sw.rows(name, study, lang)
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in sw.heads(name, lang))
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in cells
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if cells else ""
+    return f"<p>{escape(sw.claim(name, study, lang))}</p>{table}{_list(study['assumptions'])}"
 
 
 def sizing_claim(sizing: w.Result, lang: str) -> str:

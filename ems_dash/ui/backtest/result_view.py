@@ -12,6 +12,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.backtest import figures as fig
+from ems_dash.ui.backtest import studies_view
 from ems_dash.ui.backtest import words as w
 from ems_dash.ui.backtest.form_view import field_id
 from ems_dash.ui.backtest.list_view import progress
@@ -122,6 +123,7 @@ def body(
     ]
     if result["sizing"]:
         parts.append(_sizing(result["sizing"], measure, look))
+    parts += studies_view.cards(result, state.id, look)
     parts.append(_assumptions(result, lang))
     return parts
 

@@ -1,0 +1,81 @@
+"""Studies of a backtest as cards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from ems_dash.i18n import t
+from ems_dash.ui import components as ui
+from ems_dash.ui.backtest import studies_figures as fig
+from ems_dash.ui.backtest import studies_words as sw
+from ems_dash.ui.backtest import words as w
+from ems_dash.ui.forecasts.figures import Look
+
+
+def cards(result: w.Result, number: str, look: Look) -> list[Any]:
+    """Return one card per study of a result, and where their rows can be had.
+
+    Args:
+        result: What came of the backtest so far.
+        number: Its id.
+        look: How it looks.
+    """
+    found = sw.shown(result)
+    if not found:
+        return []
+    return [*(_card(name, study, look) for name, study in found), _exports(number, look.lang)]
+
+
+def _card(name: str, study: w.Result, look: Look) -> Any:
+    lang = look.lang
+    title = t(f"backtest.study_{name}", lang)
+    said = sw.claim(name, study, lang)
+    parts: list[Any] = [html.P(said, className="notice notice-warn" if study["failure"] else None)]
+    figure = fig.NOTHING
+    if study["failure"] is None and name == "forecast":
+        figure = fig.forecast_figure(study, look)
+    if study["failure"] is None and name == "montecarlo":
+        figure = fig.years_figure(study, look)
+    if figure["data"]:
+        summary = f"{title}. {said}"
+        parts.append(ui.chart(f"bt-{name}", figure, ui.chart_config(lang), summary, "middle"))
+    cells = sw.rows(name, study, lang)
+    if cells:
+        rows = [
+            html.Tr([html.Th(first, scope="row"), *(html.Td(cell) for cell in rest)])
+            for first, *rest in cells
+        ]
+        parts.append(ui.table(title, sw.heads(name, lang), rows, "bt-money"))
+    if study["assumptions"]:
+        parts.append(
+            html.Details(
+                [
+                    html.Summary(t("backtest.assumptions_title", lang)),
+                    html.Ul([html.Li(text, lang="en") for text in study["assumptions"]]),
+                ],
+                className="bt-more",
+            )
+        )
+    head = html.Div(
+        [
+            html.H2(title, id=f"bt-{name}-title"),
+            html.Span(t(f"backtest.study_{name}_caption", lang), className="caption"),
+        ],
+        className="card-head",
+    )
+    return html.Section(
+        [head, *parts], className="card bt-card", **{"aria-labelledby": f"bt-{name}-title"}
+    )
+
+
+def _exports(number: str, lang: str) -> Any:
+    base = f"/api/backtests/{number}/studies"
+    return html.Div(
+        [
+            html.A(t("backtest.studies_csv", lang), href=f"{base}.csv", className="button"),
+            html.A(t("backtest.studies_parquet", lang), href=f"{base}.parquet", className="button"),
+        ],
+        className="bt-actions",
+    )

@@ -1,0 +1,135 @@
+"""Studies of a backtest as words and table cells, shared by page and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ems_dash.i18n import label, t
+from ems_dash.ui import format as fmt
+from ems_dash.ui.backtest import words as w
+
+ORDER: tuple[str, ...] = ("tariffs", "limits", "forecast", "montecarlo")
+"""Studies in the order they are shown."""
+
+LIMITS: tuple[str, ...] = ("grid_import", "grid_export", "cycles")
+
+
+def shown(result: w.Result) -> list[tuple[str, w.Result]]:
+    """Return the studies of a result by name, in the order shown; results of old have none."""
+    found: Mapping[str, w.Result] = result.get("studies") or {}
+    return [(name, found[name]) for name in ORDER if name in found]
+
+
+def heads(name: str, lang: str) -> list[str]:
+    """Return the heads of the columns of a study."""
+    columns = {
+        "tariffs": ("tariff", "strategy", "total", "saving", "capture", "demand", "cycles"),
+        "limits": ("limit", "value", "gain", "per_unit"),
+        "forecast": ("forecasts", "saving", "capture"),
+        "montecarlo": ("share_of_years", "saving_per_year"),
+    }[name]
+    return [t(f"backtest.col_{column}", lang) for column in columns]
+
+
+def rows(name: str, study: w.Result, lang: str) -> list[list[str]]:
+    """Return the cells of a study, the name of each row first."""
+    if study["failure"] is not None:
+        return []
+    if name == "montecarlo":
+        return _years(study, lang)
+    cells = {"tariffs": _tariff, "limits": _limit, "forecast": _forecast}[name]
+    return [cells(row, lang) for row in study["rows"]]
+
+
+def claim(name: str, study: w.Result, lang: str) -> str:
+    """Return what a study says, in a sentence."""
+    if study["failure"] is not None:
+        return t("backtest.study_failed", lang, why=study["failure"])
+    if name == "montecarlo":
+        saving = study["saving"]
+        return t(
+            "backtest.study_montecarlo_claim",
+            lang,
+            years=fmt.number(study["n"], 0, lang),
+            low=w.euros(saving["p10"], lang),
+            middle=w.euros(saving["p50"], lang),
+            high=w.euros(saving["p90"], lang),
+        )
+    if name == "forecast":
+        known = {
+            row["error_scale"]: row["capture"]
+            for row in study["rows"]
+            if row["capture"] is not None
+            and row["error_scale"] in (0.0, 1.0)
+            # The first forecaster of the rows that are scaled is the one in use.
+            and row["forecaster"] == scaled_forecaster(study)
+        }
+        if len(known) == 2:
+            return t(
+                "backtest.study_forecast_claim",
+                lang,
+                best=w.share(known[0.0], lang),
+                own=w.share(known[1.0], lang),
+            )
+    return t(f"backtest.study_{name}_caption", lang)
+
+
+def scaled_forecaster(study: w.Result) -> str | None:
+    """Return the forecaster whose errors were scaled; None where none was."""
+    return next(
+        (str(row["forecaster"]) for row in study["rows"] if row["error_scale"] != 1.0), None
+    )
+
+
+def forecast_name(row: w.Result, lang: str) -> str:
+    """Return what was known in a row of the study of forecasts."""
+    name = label("backtest.forecaster", str(row["forecaster"]), lang)
+    if row["error_scale"] == 1.0:
+        return name
+    return t(
+        "backtest.errors_times", lang, name=name, scale=fmt.number(row["error_scale"], 2, lang)
+    )
+
+
+def limit_name(row: w.Result, lang: str) -> str:
+    """Return the name of a limit."""
+    return t(f"backtest.limit_{row['limit']}", lang)
+
+
+def _limit(row: w.Result, lang: str) -> list[str]:
+    at = row["at"]
+    unit = "kW" if row["limit"] != "cycles" else t("backtest.per_year_unit", lang)
+    value = t("backtest.unlimited", lang) if at is None else f"{fmt.number(at, 0, lang)} {unit}"
+    if row["failure"] is not None:
+        return [limit_name(row, lang), value, t("backtest.not_kept", lang), fmt.NO_VALUE]
+    return [
+        limit_name(row, lang),
+        value,
+        w.euros(row["gain_eur"], lang, signed=True),
+        fmt.NO_VALUE if row["price_eur"] is None else fmt.number(row["price_eur"], 2, lang),
+    ]
+
+
+def _forecast(row: w.Result, lang: str) -> list[str]:
+    saving, capture = w.euros(row["saving_eur"], lang), w.share(row["capture"], lang)
+    return [forecast_name(row, lang), saving, capture]
+
+
+def _tariff(row: w.Result, lang: str) -> list[str]:
+    return [
+        str(row["tariff"]),
+        w.strategy_name(row, lang),
+        w.euros(row["total_eur"], lang),
+        w.euros(row["saving_eur"], lang),
+        w.share(row["capture"], lang),
+        w.euros(row["demand_eur"], lang),
+        fmt.number(row["full_cycles"], 0, lang),
+    ]
+
+
+def _years(study: w.Result, lang: str) -> list[list[str]]:
+    saving = study["saving"]
+    return [
+        [t(f"backtest.years_{key}", lang), w.euros(saving[key], lang)]
+        for key in ("p10", "p50", "p90")
+    ]
