@@ -120,11 +120,17 @@ def _row(
     return html.Li(parts, className="is-active" if current else None, **current)
 
 
+def _stage(name: str, lang: str) -> str:
+    if name.startswith("study_"):
+        return t(f"backtest.{name}", lang)
+    return label("backtest.strategy", name, lang)
+
+
 def progress(state: BacktestState, lang: str) -> Any:
     """Return the bar of a backtest that runs, with what it is at."""
     percent = round(100.0 * state.share)
     first, _, rest = state.what.partition(", ")
-    what = label("backtest.strategy", first, lang) if first else t("backtest.starting", lang)
+    what = _stage(first, lang) if first else t("backtest.starting", lang)
     if rest:
         what += f" ({label('backtest.forecaster', rest.partition(', ')[0], lang)})"
     return html.Div(

@@ -32,7 +32,12 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
     lang = look.lang
     title = t(f"backtest.study_{name}", lang)
     said = sw.claim(name, study, lang)
-    parts: list[Any] = [html.P(said, className="notice notice-warn" if study["failure"] else None)]
+    caption = t(f"backtest.study_{name}_caption", lang)
+    parts: list[Any] = []
+    if study["failure"] is not None:
+        parts.append(html.P(said, className="notice notice-warn", role="status"))
+    elif said != caption:
+        parts.append(html.P(said))
     figure = fig.NOTHING
     if study["failure"] is None and name == "forecast":
         figure = fig.forecast_figure(study, look)
@@ -61,7 +66,7 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
     head = html.Div(
         [
             html.H2(title, id=f"bt-{name}-title"),
-            html.Span(t(f"backtest.study_{name}_caption", lang), className="caption"),
+            html.Span(caption, className="caption"),
         ],
         className="card-head",
     )
@@ -74,8 +79,10 @@ def _exports(number: str, lang: str) -> Any:
     base = f"/api/backtests/{number}/studies"
     return html.Div(
         [
-            html.A(t("backtest.studies_csv", lang), href=f"{base}.csv", className="button"),
-            html.A(t("backtest.studies_parquet", lang), href=f"{base}.parquet", className="button"),
+            html.A(t("backtest.studies_csv", lang), href=f"{base}.csv", className="btn button"),
+            html.A(
+                t("backtest.studies_parquet", lang), href=f"{base}.parquet", className="btn button"
+            ),
         ],
         className="bt-actions",
     )

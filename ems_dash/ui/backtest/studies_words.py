@@ -98,8 +98,8 @@ def limit_name(row: w.Result, lang: str) -> str:
 
 def _limit(row: w.Result, lang: str) -> list[str]:
     at = row["at"]
-    unit = "kW" if row["limit"] != "cycles" else t("backtest.per_year_unit", lang)
-    value = t("backtest.unlimited", lang) if at is None else f"{fmt.number(at, 0, lang)} {unit}"
+    unit = f"{fmt.NBSP}kW" if row["limit"] != "cycles" else ""
+    value = t("backtest.unlimited", lang) if at is None else f"{fmt.number(at, 0, lang)}{unit}"
     if row["failure"] is not None:
         return [limit_name(row, lang), value, t("backtest.not_kept", lang), fmt.NO_VALUE]
     return [
