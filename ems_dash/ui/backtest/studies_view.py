@@ -84,5 +84,5 @@ def _exports(number: str, lang: str) -> Any:
                 t("backtest.studies_parquet", lang), href=f"{base}.parquet", className="btn button"
             ),
         ],
-        className="bt-actions",
+        className="an-links",
     )
