@@ -39,9 +39,10 @@ from engine.audit.log import open_audit
 from engine.config.schema import Config
 from engine.config.sites import load_installation
 from engine.domain.clock import SystemClock
-from engine.domain.errors import AlreadyRunningError, EmsError
+from engine.domain.errors import AlreadyRunningError, ConfigError, EmsError
 from engine.history.file_lock import FileLock
 from engine.runtime.history_setup import DATABASE_NAME
+from engine.runtime.settings_service import SettingsService
 from engine.runtime.site_folders import site_folders
 from engine.runtime.sites import SiteEngines, build_sites, check_installation
 
@@ -134,6 +135,14 @@ def _only_monitored(config: Config) -> Config:
     return config.model_copy(update={"ems": config.ems.model_copy(update={"mode": "monitor"})})
 
 
+class _Master(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
+    """The master process: a hang-up is for the engine in the worker, which must go on running."""
+
+    def handle_hup(self) -> None:
+        """Let the worker read its configuration anew instead of putting another in its place."""
+        self.kill_workers(signal.SIGHUP)
+
+
 class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """Gunicorn around `build_server`; exactly one worker."""
 
@@ -166,12 +175,26 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         folder = self._options.log_dir or self._options.data_dir / LOG_FOLDER
         try:
             self._log = ProgramLog(folder, self._options.log_level)
+            # A hang-up while the program starts changes nothing: the file is read anyway.
+            signal.signal(signal.SIGHUP, self._reload)
             server, self._sites = _once_free(lambda: build_server(self._options))
             self._server = server
         except EmsError as exc:
             log.error("%s", exc)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
         return server
+
+    def run(self) -> None:
+        try:
+            _Master(self).run()
+        except RuntimeError as exc:
+            log.error("%s", exc)
+            sys.exit(1)
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        settings = None if self._sites is None else self._sites.engines[0].settings
+        if settings is not None:
+            threading.Thread(target=_reread, args=(settings,), name="ems-reload").start()
 
     def _start_engine(self, worker: Any) -> None:
         # Master and worker read one setting; here, after the fork, it is the worker's own.
@@ -209,6 +232,16 @@ def serve(options: ServerOptions) -> None:
 
 def _require_free(folder: Path) -> None:
     FileLock(folder / DATABASE_NAME).release()
+
+
+def _reread(settings: SettingsService) -> None:
+    try:
+        settings.reload()
+    except ConfigError:
+        # It is told and taken down where it was found.
+        return
+    except Exception:
+        log.exception("the configuration could not be read anew")
 
 
 def _stopping_first(

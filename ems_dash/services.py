@@ -53,6 +53,7 @@ from engine.runtime.history_desk import ExportState, RunningExport
 from engine.runtime.history_import import ImportAsked
 from engine.runtime.import_desk import ImportPreview, ImportState
 from engine.runtime.planned_past import PlannedStep
+from engine.runtime.reload import ReloadReport
 from engine.telemetry.recent import RecentCycle
 
 
@@ -537,7 +538,7 @@ class ImportServices(Protocol):
 
 
 class SettingsServices(Protocol):
-    """What the settings page may ask. What is saved takes effect at the next start."""
+    """What the settings page may ask. What is saved takes effect at the next start or `reload`."""
 
     @property
     def desk(self) -> ConfigDesk:
@@ -546,12 +547,20 @@ class SettingsServices(Protocol):
 
     @property
     def running(self) -> Config:
-        """The configuration the program was started with."""
+        """The configuration in force: that of the start, with what was taken over since."""
         ...
 
     @property
     def devices(self) -> DeviceServices:
         """Tests of device connections."""
+        ...
+
+    def reload(self) -> ReloadReport:
+        """Read the file anew and put in force what needs no restart.
+
+        Raises:
+            EmsError: The file cannot be read or has mistakes; nothing was changed.
+        """
         ...
 
     def store_secret(self, name: str, secret: str) -> str:

@@ -1,7 +1,7 @@
 """Routes about the configuration: what is stated, what a change would do, saving, going back.
 
 No secret is ever part of an answer: such a value is ``"•••"``, and sent back like that it stays
-as it is. What is saved takes effect at the next start of the program.
+as it is. What is saved takes effect at the next start of the program, or in part at a reload.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ems_dash.auth.roles import Role
 from ems_dash.services import Services, SettingsServices
 from engine.config.changes import Change, changes
 from engine.config.desk import ConfigDesk, Saved, place
-from engine.config.load import FieldProblem
+from engine.config.load import FILE_NAME, ConfigProblems, FieldProblem
 from engine.config.masking import masked, unmasked
-from engine.domain.errors import EmsError
+from engine.domain.errors import ConfigError, EmsError
 
 _EXAMPLE: Final = "Send values and revision as GET /api/config gives them."
 
@@ -60,6 +60,24 @@ class CheckAnswer(ApiModel):
     revision: str
     backup: str | None
     changes: list[ChangeInfo]
+    problems: list[ProblemInfo]
+
+
+class SiteReloadInfo(ApiModel):
+    """What reading the file anew did for one site."""
+
+    site_id: str
+    applied: list[ChangeInfo]
+    needs_restart: list[ChangeInfo]
+
+
+class ReloadAnswer(ApiModel):
+    """``POST /api/config/reload``: what is in force now, and what waits for a restart."""
+
+    applied: bool
+    sites: list[SiteReloadInfo]
+    sites_added: list[str]
+    sites_removed: list[str]
     problems: list[ProblemInfo]
 
 
@@ -152,7 +170,7 @@ def register_config_api(server: Flask, services: Services, site_id: Callable[[],
         """Check what the file should state and say what would change; save it when asked to.
 
         Comments in the file stay; the file before is kept as a backup. A masked secret stays as
-        it is. What is saved takes effect at the next start.
+        it is. What is saved takes effect at the next start, or in part at a reload.
         """
         if (wrong := wrong_site(site_id())) is not None:
             return wrong
@@ -181,6 +199,51 @@ def register_config_api(server: Flask, services: Services, site_id: Callable[[],
             return wrong
         body = parsed_body(RestoreRequest, hint=_EXAMPLE)
         return _saved_answer(settings().desk.restore(body.backup, body.revision, actor()))
+
+    @api.post("/api/config/reload")
+    @needs(Role.ADMIN)
+    @described(
+        "configuration",
+        ReloadAnswer,
+        site=False,
+        also={400: (ReloadAnswer, "The file has mistakes; nothing was changed.")},
+        errors=_NO_FILE,
+    )
+    def reload() -> Response:
+        """Read the file anew and put in force what needs no restart, at every site.
+
+        Control takes it over between two cycles, planning between two plans. With a mistake
+        anywhere in the file nothing changes.
+        """
+        try:
+            report = settings().reload()
+        except ConfigError as exc:
+            found = exc.problems if isinstance(exc, ConfigProblems) else (exc,)
+            problems = [
+                ProblemInfo(field=p.field or FILE_NAME, message=p.message, hint=p.hint)
+                for p in found
+            ]
+            refused = ReloadAnswer(
+                applied=False, sites=[], sites_added=[], sites_removed=[], problems=problems
+            )
+            return json_answer(refused, 400)
+        sites = [
+            SiteReloadInfo(
+                site_id=site.site_id,
+                applied=_changes(site.applied),
+                needs_restart=_changes(site.needs_restart),
+            )
+            for site in report.sites
+        ]
+        return json_answer(
+            ReloadAnswer(
+                applied=True,
+                sites=sites,
+                sites_added=list(report.added),
+                sites_removed=list(report.removed),
+                problems=[],
+            )
+        )
 
     add_error_handlers(api)
     server.register_blueprint(api)

@@ -40,6 +40,10 @@ class Calming:
         self._direction = 0
         self._direction_left_s = 0.0
 
+    def adopt(self, settings: CalmingSettings) -> None:
+        """Be as calm as `settings` say from now on; what was done so far stays known."""
+        self._settings = settings
+
     @property
     def deadband_kw(self) -> float:
         """Power below which the battery stands still."""

@@ -63,13 +63,8 @@ class Controller:
         self._battery = site.battery
         self._config = config or ControlConfig()
         nameplate_kw = max(site.battery.power_charge_max_kw, site.battery.power_discharge_max_kw)
-        self._calming = Calming(
-            CalmingSettings(
-                deadband_kw=min(self._config.deadband_kw, nameplate_kw / 20.0),
-                ramp_kw_per_s=self._config.ramp_percent_per_s / 100.0 * nameplate_kw,
-                min_hold_s=self._config.min_hold_s,
-            )
-        )
+        self._nameplate_kw = nameplate_kw
+        self._calming = Calming(_calming(self._config, nameplate_kw))
         self._max_gap_s = 5.0 * cycle_s + 5.0
         self._observer = NetLoadObserver()
         self._live = Smoothed(time_constant_s(self._config.net_load_gain, _GAIN_CYCLE_S))
@@ -79,6 +74,19 @@ class Controller:
         self._quarter: QuarterSoFar | None = None
         self._cap_kw = math.inf
         self._last_monotonic_s: float | None = None
+
+    def adopt(self, config: ControlConfig) -> None:
+        """Decide by other settings from the next cycle on.
+
+        What was seen and done so far stays known: the running quarter-hour, the means, the last
+        setpoint and how long each direction has rested. To be called between two cycles, by the
+        thread that calls `decide`.
+        """
+        self._config = config
+        self._calming.adopt(_calming(config, self._nameplate_kw))
+        self._live.adopt(time_constant_s(config.net_load_gain, _GAIN_CYCLE_S))
+        self._calm.adopt(config.calm_filter_s)
+        self._guard.adopt(config.guard_margin_percent)
 
     @property
     def quarter(self) -> QuarterSoFar | None:
@@ -225,3 +233,11 @@ class Controller:
         self._calming.done(power_kw, monotonic_s)
         missing = wish.missing if reason != wish.missing else None
         return Setpoint(now, power_kw, wanted_kw, reason, binding, missing)
+
+
+def _calming(config: ControlConfig, nameplate_kw: float) -> CalmingSettings:
+    return CalmingSettings(
+        deadband_kw=min(config.deadband_kw, nameplate_kw / 20.0),
+        ramp_kw_per_s=config.ramp_percent_per_s / 100.0 * nameplate_kw,
+        min_hold_s=config.min_hold_s,
+    )

@@ -88,6 +88,10 @@ class Smoothed:
             self._value = before + (value - before) * -math.expm1(-dt_s / self._time_constant_s)
         return self._value
 
+    def adopt(self, time_constant_s: float) -> None:
+        """Smooth with another time constant from now on; the mean so far stays."""
+        self._time_constant_s = time_constant_s
+
     def reset(self) -> None:
         """Forget the past; the next value stands for itself."""
         self._value = None

@@ -33,8 +33,12 @@ class PeakGuard:
     """
 
     def __init__(self, margin_percent: float = 1.0) -> None:
-        self._aim = 1.0 - margin_percent / 100.0
         self._frozen: tuple[datetime, float] | None = None
+        self.adopt(margin_percent)
+
+    def adopt(self, margin_percent: float) -> None:
+        """Aim so far below the cap from now on; what is frozen stays so."""
+        self._aim = 1.0 - margin_percent / 100.0
 
     def allowed_kw(self, quarter: QuarterSoFar, cap_kw: float) -> float:
         """Return the import allowed from now to the end of the quarter-hour, >= 0.

@@ -56,6 +56,7 @@ from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planned_past import PlannedPast
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
+from engine.runtime.reload import ConfigReload
 from engine.runtime.settings_service import SettingsService
 from engine.runtime.setup_records import record_setup
 from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
@@ -219,6 +220,7 @@ def build_engine(
             tell=engine.record,
             trail=trail,
         )
+        engine.settings.reloading = ConfigReload(config_dir, ((engine, engine.settings),), trail)
     return engine
 
 
@@ -414,7 +416,13 @@ def _assemble(
             history_desk=HistoryDesk(store, site.site_id, site.timezone, clock.now),
             backtests=BacktestDesk(
                 data_dir / BACKTEST_FOLDER,
-                BacktestSources(config, site, store, lambda: recording, clock.now),
+                BacktestSources(
+                    lambda: config if engine.settings is None else engine.settings.running,
+                    site,
+                    store,
+                    lambda: recording,
+                    clock.now,
+                ),
                 trail=trail,
             ),
             imports=ImportDesk(

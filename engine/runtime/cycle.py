@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from engine.analytics.ledger import Ledger
+from engine.config.control import ControlConfig
 from engine.control.controller import Controller
 from engine.control.layers import DECIDING_REASONS, GRID_LIMIT, MANUAL
 from engine.control.limits import LimitTracker
@@ -153,6 +154,8 @@ class ControlCycle:
         self._simulated = simulated
         self._limits = limits or LimitTracker(site)
         self._controller = controller or Controller(site)
+        self._adopted: ControlConfig | None = None
+        self._in_force: ControlConfig | None = None
         self._manual = manual or ManualControl(site.battery)
         self._read_contact = read_contact
         self._meter = MeterWatch(
@@ -181,8 +184,16 @@ class ControlCycle:
             else:
                 self._cost_by_quarter[row.ts] = row.cost_eur
 
+    def adopt(self, config: ControlConfig) -> None:
+        """Decide by other settings from the next cycle on; from any thread, returns at once."""
+        self._adopted = config
+
     def run(self, plan: Plan | None) -> CycleResult:
         """Run one cycle with the published plan; `record` then stores what it decided."""
+        adopted = self._adopted
+        if adopted is not None and adopted is not self._in_force:
+            self._controller.adopt(adopted)
+            self._in_force = adopted
         now = self._clock.now()
         image = build_image(
             self._site.site_id,

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from engine.audit.log import AuditLog, AuditStatus
 from engine.audit.trail import NO_TRAIL, Trail
+from engine.config.schema import Config
 from engine.devices.commander import CommandPhase, CommandState
 from engine.devices.link_statistics import UnitStatistics
 from engine.domain.alarms import AlarmView
@@ -715,6 +716,15 @@ class Engine:
             self._parts.devices.command_power(SAFE_POWER_KW)
         except Exception:
             log.exception("the safe setpoint could not be handed over")
+
+    def adopt(self, config: Config) -> None:
+        """Take over what of `config` can be in a running site (`engine.runtime.live_config`).
+
+        Control takes it over between two cycles, planning between two plans. From any thread;
+        returns at once.
+        """
+        self._parts.cycle.adopt(config.control)
+        self._parts.planner.adopt(config)
 
     def record(self, severity: str, code: str, message: str) -> None:
         """Remember something that happened outside of the engine, for example a changed file."""

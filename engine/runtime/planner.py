@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
+from engine.config.planning import StrategiesConfig
+from engine.config.schema import Config, EmsConfig
 from engine.domain.clock import Clock
 from engine.domain.errors import MarketError, OptimizationError
 from engine.domain.forecast import Forecast
@@ -92,6 +94,19 @@ class PlanInputs:
     interval_s: float
 
 
+def strategy_parameters(config: StrategiesConfig) -> StrategyParameters:
+    """Return the settings of the pure strategies as configured."""
+    return StrategyParameters(
+        peak_target_kw=config.peak_target_kw,
+        balancing_window_hours=config.balancing_window_hours,
+    )
+
+
+def plan_interval_s(config: EmsConfig) -> float:
+    """Return the seconds between two scheduled plans as configured."""
+    return config.optimization_interval_minutes * 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class MadePlan:
     """A plan with everything it rests on.
@@ -134,6 +149,8 @@ class Planner:
         self._optimizer: Solves = optimizer or Optimizer()
         self._clock = clock
         self._requested = threading.Event()
+        self._adopted: Config | None = None
+        self._in_force: Config | None = None
         self._numbers = count(1)
         self._last_plan: Plan | None = None
         self._values: _ValueCurve | None = None
@@ -151,6 +168,28 @@ class Planner:
         """Ask for a new plan as soon as possible."""
         self._requested.set()
 
+    def adopt(self, config: Config) -> None:
+        """Plan by other settings from the next plan on, which is made at once.
+
+        Taken over are ``strategies``, ``planning`` and ``ems.optimization_interval_minutes``, all
+        of them between two plans. From any thread; returns at once.
+        """
+        self._adopted = config
+        self.request()
+
+    def _take_over(self) -> None:
+        config = self._adopted
+        if config is None or config is self._in_force:
+            return
+        self._in_force = config
+        self._inputs.desk.adopt(config.strategies)
+        self._inputs.uncertainty.adopt(config.planning)
+        self._inputs = replace(
+            self._inputs,
+            parameters=strategy_parameters(config.strategies),
+            interval_s=plan_interval_s(config.ems),
+        )
+
     def due(self, image: ProcessImage, battery: BatteryLimits = NO_LIMITS) -> str | None:
         """Return why a plan is due now, or None.
 
@@ -163,6 +202,7 @@ class Planner:
             image: Newest process image.
             battery: What the battery itself may do now.
         """
+        self._take_over()
         now = self._clock.now()
         plan, planned_at = self._last_plan, self._planned_at
         if plan is None or planned_at is None:

@@ -26,12 +26,11 @@ from engine.recorded.recording import Recording
 from engine.runtime.forecast_service import ForecastService
 from engine.runtime.forecast_setup import MinuteMeans, build_forecasts
 from engine.runtime.market_service import MarketService
-from engine.runtime.planner import PlanInputs, Planner
+from engine.runtime.planner import PlanInputs, Planner, plan_interval_s, strategy_parameters
 from engine.runtime.problem import ProblemBuilder
 from engine.runtime.pv_setup import PvPast, RunStore
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.runtime.uncertainty import Uncertainty
-from engine.strategies.parameters import StrategyParameters
 
 RECORDED_PV_PEAK_KW = 160.0
 """Largest recorded 15-min mean of PV (159.6 kW), rounded up: stands for the installed power."""
@@ -165,15 +164,12 @@ def build_planning(
             problem=ProblemBuilder(site, tariff, peaks, config.pv.throttles_itself),
             forecasts=forecasts,
             desk=desk,
-            parameters=StrategyParameters(
-                peak_target_kw=config.strategies.peak_target_kw,
-                balancing_window_hours=config.strategies.balancing_window_hours,
-            ),
+            parameters=strategy_parameters(config.strategies),
             past=past,
             uncertainty=uncertainty,
             minute_means=minute_means,
             horizon_steps=config.ems.horizon_hours * 4,
-            interval_s=config.ems.optimization_interval_minutes * 60.0,
+            interval_s=plan_interval_s(config.ems),
         ),
         clock,
         optimizer,

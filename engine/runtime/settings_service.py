@@ -19,13 +19,14 @@ from engine.devices.mqtt.inputs import compile_inputs
 from engine.domain.clock import SystemClock
 from engine.runtime.device_service import DeviceService
 from engine.runtime.policy_desk import PolicyDesk
+from engine.runtime.reload import ConfigReload, ReloadReport
 
 KEYS_NAMED: Final = 12
 """Most keys one entry of the event log names."""
 
 
 class SettingsService:
-    """Changes the configuration of a running site; it takes effect at the next start.
+    """Changes the configuration of a running site; most of it takes effect at the next start.
 
     Args:
         directory: Folder of ``ems.yaml``.
@@ -57,11 +58,13 @@ class SettingsService:
         self._desk = ConfigDesk(
             directory,
             now=self._clock.now,
-            check=self._check,
+            check=self.check,
             tell=self._changed,
             site=running.site.id,
         )
         self._policies = PolicyDesk(self._desk, directory, trail=trail)
+        self.reloading = ConfigReload(directory, ())
+        """Reads the file anew, for all sites of the program; set by who knows them."""
 
     @property
     def desk(self) -> ConfigDesk:
@@ -75,8 +78,20 @@ class SettingsService:
 
     @property
     def running(self) -> Config:
-        """The configuration the program was started with."""
+        """The configuration in force: that of the start, with what was taken over since."""
         return self._running
+
+    def now_running(self, config: Config) -> None:
+        """Take note of what is in force now."""
+        self._running = config
+
+    def reload(self) -> ReloadReport:
+        """Read the file anew, for every site of the program (`ConfigReload.run`).
+
+        Raises:
+            ConfigError: The file cannot be read or has mistakes; nothing was changed.
+        """
+        return self.reloading.run()
 
     @property
     def devices(self) -> DeviceService:
@@ -100,7 +115,8 @@ class SettingsService:
         self._tell("info", "secret_stored", f"A secret was stored in {path.name}.")
         return str(path)
 
-    def _check(self, config: Config) -> None:
+    def check(self, config: Config) -> None:
+        """Refuse, with a `ConfigError`, what the schema allows but cannot run."""
         self._buildable(config)
         if config.mqtt.enabled:
             compile_inputs(config.mqtt)

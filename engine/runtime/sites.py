@@ -15,6 +15,7 @@ from engine.domain.errors import ConfigError, EmsError
 from engine.optimization.kernel.process import KernelCompiler
 from engine.runtime.assembly import build_engine, check_buildable
 from engine.runtime.engine import Engine
+from engine.runtime.reload import ConfigReload
 from engine.runtime.site_folders import remember_owner, site_folders
 
 log = logging.getLogger(__name__)
@@ -158,4 +159,14 @@ def build_sites(
         for engine in built:
             engine.stop()
         raise
+    if config_dir is not None:
+        _reload_together(config_dir, built, trail)
     return SiteEngines(built, tuple(folders.values()))
+
+
+def _reload_together(config_dir: Path, engines: Sequence[Engine], trail: Trail) -> None:
+    """Let whoever asks for the file to be read anew ask for all sites: it is one file."""
+    known = [(engine, engine.settings) for engine in engines if engine.settings is not None]
+    reloading = ConfigReload(config_dir, known, trail)
+    for _engine, settings in known:
+        settings.reloading = reloading

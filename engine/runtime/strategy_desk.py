@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,24 @@ OVERRIDE_NAME = "manual_strategy.json"
 """The choice by hand, in the data folder."""
 
 _DAWN = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """How the configuration wants strategies chosen; exchanged as a whole."""
+
+    config: StrategiesConfig
+    selector: Selector
+    configured: StrategyKey | None
+
+    @classmethod
+    def of(cls, config: StrategiesConfig) -> _Rules:
+        by_hand = config.selection_mode == MANUAL
+        return cls(
+            config,
+            Selector(config.switch_threshold, timedelta(minutes=config.min_dwell_minutes)),
+            StrategyKey(config.manual_strategy) if by_hand else None,
+        )
 
 
 class StrategyDesk:
@@ -46,17 +65,11 @@ class StrategyDesk:
         read_only: bool = False,
         trail: Trail = NO_TRAIL,
     ) -> None:
-        self._config = config
         self._clock = clock
         self._trail = trail
         self._lock = threading.Lock()
         self._store = OverrideStore(data_dir / OVERRIDE_NAME)
-        self._selector = Selector(
-            config.switch_threshold, timedelta(minutes=config.min_dwell_minutes)
-        )
-        self._configured = (
-            StrategyKey(config.manual_strategy) if config.selection_mode == MANUAL else None
-        )
+        self._rules = _Rules.of(config)
         # Loading removes a choice that has ended by then; nothing has ended at the dawn of time.
         stored = self._store.load(_DAWN if read_only else clock.now())
         self.problem = stored.problem
@@ -68,6 +81,13 @@ class StrategyDesk:
         self._planned_under: ManualChoice | None = None
         self._standing: Standing | None = None
         self._selection: Selection | None = None
+
+    def adopt(self, config: StrategiesConfig) -> None:
+        """Choose by other settings from the next plan on; from any thread.
+
+        What stands, how long it has and a choice by hand until a time stay as they are.
+        """
+        self._rules = _Rules.of(config)
 
     def resume(self, selection: Selection | None) -> None:
         """Take over the newest stored choice, so that a restart is no free switch."""
@@ -86,7 +106,7 @@ class StrategyDesk:
         """
         now = self._clock.now()
         self._weighed_under = self._in_force(now)
-        return self._selector.choose(
+        return self._rules.selector.choose(
             [candidate.value for candidate in candidates.values()],
             now=now,
             site_id=site_id,
@@ -159,13 +179,13 @@ class StrategyDesk:
 
     def state(self) -> StrategyState:
         """Return how the strategy is chosen now, and the newest choice."""
-        manual = self._in_force(self._clock.now())
+        manual, rules = self._in_force(self._clock.now()), self._rules
         return StrategyState(
             mode=AUTO if manual is None else MANUAL,
             manual=manual.strategy if manual is not None else None,
             manual_until=manual.until if manual is not None else None,
-            switch_threshold=self._config.switch_threshold,
-            min_dwell_minutes=self._config.min_dwell_minutes,
+            switch_threshold=rules.config.switch_threshold,
+            min_dwell_minutes=rules.config.min_dwell_minutes,
             selection=self._selection,
         )
 
@@ -178,7 +198,7 @@ class StrategyDesk:
         return {"strategy": manual.strategy.value, "until": until}
 
     def _in_force(self, now: datetime) -> ManualChoice | None:
-        return choice_in_force(self._configured, self._override, now)
+        return choice_in_force(self._rules.configured, self._override, now)
 
 
 def _made_after(choice: ManualChoice, ts: datetime) -> bool:

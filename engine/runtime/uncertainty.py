@@ -118,6 +118,12 @@ class Uncertainty:
         self._rng = rng
         self._target: tuple[datetime, float | None] | None = None
 
+    def adopt(self, config: PlanningConfig) -> None:
+        """Deal with errors as `config` says from the next plan on; by the planning thread."""
+        if config.peak_target_share != self._config.peak_target_share:
+            self._target = None
+        self._config = config
+
     def peak_target_kw(self, now: datetime, *, has_pv: bool) -> float | None:
         """Return the import worth holding, from the last four weeks; None with less than one.
 

@@ -193,7 +193,7 @@ def sources() -> BacktestSources:
     config = parse_config("tariff: {grid_fee_eur_per_kwh: 0.06}")
     recording = Recording()
     return BacktestSources(
-        config,
+        lambda: config,
         site_from(config),
         None,  # type: ignore[arg-type]
         lambda: recording,

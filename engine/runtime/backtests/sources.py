@@ -44,14 +44,14 @@ class BacktestSources:
     """What cases are made of.
 
     Attributes:
-        config: The running configuration.
+        config: Returns the configuration in force.
         site: The site.
         store: The history.
         recording: The demo recording.
         now: The engine's time, UTC.
     """
 
-    config: Config
+    config: Callable[[], Config]
     site: Site
     store: HistoryStore
     recording: Callable[[], Recording]
@@ -72,7 +72,7 @@ class BacktestSources:
                 field="data.start",
                 hint="Choose a shorter period.",
             )
-        config = self.config
+        config = self.config()
         if asked.tariff is not None:
             config = config.model_copy(update={"tariff": asked.tariff})
         case = case_from(
@@ -85,7 +85,7 @@ class BacktestSources:
         yesterday = self.now().astimezone(ZoneInfo(self.site.timezone)).date() - _DAY
         return BacktestDefaults(
             site=self.site,
-            tariff=self.config.tariff,
+            tariff=self.config().tariff,
             recorded=self.recorded_days(),
             history=(yesterday - timedelta(days=_HISTORY_DAYS - 1), yesterday),
         )
