@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
+
 from ems_dash.logs import clean
 from engine.audit import files as audit_files
 from engine.audit.log import AuditError, read_key
@@ -259,7 +261,13 @@ class Doctor:
         if wal.exists() and wal.stat().st_size > 0:
             text = f"{size}; {wal.stat().st_size / 1e6:.1f} MB are taken over at the next start."
             return Finding("database", "ok", text)
-        return Finding("database", "ok", f"{size}, closed in order.")
+        try:
+            _open_on_trial(path)
+        except duckdb.Error as exc:
+            remedy = "Put a backup back: python -m ems_dash restore FOLDER."
+            said = clean(str(exc).partition("\n")[0][:300])
+            return Finding("database", "failed", f"{path} cannot be opened: {said}", remedy)
+        return Finding("database", "ok", f"{size}, closed in order; it opens.")
 
     def _audit(self) -> Finding:
         folder = self._data_dir / audit_files.FOLDER
@@ -379,6 +387,18 @@ class Doctor:
 
 def _connect(host: str, port: int) -> None:
     socket.create_connection((host, port), timeout=CONNECT_S).close()
+
+
+def _open_on_trial(path: Path) -> None:
+    """Open a history nobody uses, and read what it holds, without writing to it.
+
+    Raises:
+        duckdb.Error: It is damaged.
+    """
+    with duckdb.connect(path, read_only=True) as trial:
+        for (table,) in trial.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            quoted = table.replace('"', '""')
+            trial.execute(f'SELECT * FROM "{quoted}" LIMIT 1').fetchall()
 
 
 def _synchronised() -> Finding:

@@ -89,6 +89,15 @@ def test_a_file_that_is_no_history_is_found(folders: tuple[Path, Path]) -> None:
     assert "restore" in found.remedy
 
 
+def test_a_damaged_history_is_found_by_opening_it(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / DATABASE_NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 8192 + whole[12288:])
+    found = look(folders)["database"]
+    assert (found.state, "cannot be opened" in found.detail) == ("failed", True)
+    assert "restore" in found.remedy
+
+
 def test_the_holder_of_the_folder_is_named_and_not_disturbed(folders: tuple[Path, Path]) -> None:
     lock = FileLock(folders[1] / DATABASE_NAME)
     found = look(folders)
