@@ -12,7 +12,8 @@ import time
 
 BENCHMARKS = (
     *("optimizer", "history", "storage", "questions", "scan"),
-    *("pv", "forecast", "strategies", "control", "kernel", "backtest", "studies", "pages"),
+    *("pv", "forecast", "strategies", "control", "kernel", "backtest", "agreement", "studies"),
+    "pages",
 )
 
 

@@ -8,15 +8,12 @@ processor time of one thread. Nothing looks ahead except the rows that say so.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
-from engine.analytics.backtest.accounts import account, whole_period
+from engine.analytics.backtest.accounts import whole_period
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.evaluate import PERFECT, evaluate, without_eur
 from engine.analytics.backtest.policy import Forecaster, Policy
@@ -26,7 +23,6 @@ from engine.optimization.kernel.solver import KernelSolver
 from tests.benchmarks.backtest_sites import METALWORKING, OFFICE, company_year, demo_site
 from tests.benchmarks.bench_kernel import HORIZON, Dpp, Highs
 from tests.benchmarks.bench_optimizer import site as synthetic
-from tests.support.live_simulation import simulate_live
 
 HOURLY = {"plan_minutes": 60}
 SELDOM = {"plan_minutes": 120}
@@ -147,42 +143,12 @@ def table(case: BacktestCase) -> None:
         )
 
 
-def agreement(days: int = 10) -> None:
-    """Print live control in simulation beside the backtest of the same days."""
-    print(
-        f"\nLive control in simulation (planner, controller every 20 s) and backtest, {days} days"
-    )
-    simple = "forecasts: {price: seasonal_naive, load: day_type}\n"
-    charged = (
-        simple
-        + "tariff: {demand_charge: {eur_per_kw: 8}}\n"
-        + "planning: {uncertainty: median, peak_reserve: 'on'}\n"
-    )
-    for name, yaml, start, reserve in (
-        ("June, no demand charge", simple, datetime(2026, 6, 8, tzinfo=UTC), 0.0),
-        ("January, demand charge", charged, datetime(2026, 1, 8, tzinfo=UTC), 1.0),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            run = simulate_live(Path(folder), start, days, yaml=yaml, cycle_s=20.0)
-        prepared = prepare(run.case)
-        live = without_eur(prepared) - account(prepared, run.traces).total_eur
-        for forecaster in (Forecaster.RECORDED, Forecaster.DAY_TYPE, Forecaster.BLEND):
-            policy = Policy("co_optimised", forecaster, reserve=reserve, **HOURLY)
-            ours = evaluate(run.case, policy).saving_eur
-            print(
-                f"  {name:<26}{forecaster.value:<10} live {live:>8.2f} EUR, backtest "
-                f"{ours:>8.2f} EUR, {100 * (ours / live - 1):+.2f} %",
-                flush=True,
-            )
-
-
 def main() -> None:
     """Run the benchmark."""
     print("Backtest lab")
     times()
     for case in (company_year(METALWORKING, 2024), company_year(OFFICE, 2024), demo_site()):
         table(case)
-    agreement()
 
 
 if __name__ == "__main__":
