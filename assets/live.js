@@ -194,17 +194,27 @@
       last -= 1;
     }
     var points = [];
+    var values = [];
+    var gap = false;
     for (var i = Math.max(0, last - 90); i <= last; i += 1) {
-      if (y[i] !== null && y[i] !== undefined && x[last] - x[i] <= SPARK_MS) {
-        points.push([x[i], y[i]]);
+      if (x[last] - x[i] > SPARK_MS) {
+        continue;
       }
+      if (y[i] === null || y[i] === undefined) {
+        gap = true;
+        continue;
+      }
+      if (gap && points.length) {
+        // Down to the base and along it: nothing is known of the time between.
+        points.push([points[points.length - 1][0], null], [x[i], null]);
+      }
+      gap = false;
+      points.push([x[i], y[i]]);
+      values.push(y[i]);
     }
-    if (points.length < 2) {
+    if (values.length < 2) {
       return null;
     }
-    var values = points.map(function (point) {
-      return point[1];
-    });
     var low = Math.min.apply(null, values);
     var high = Math.max.apply(null, values);
     if (floor !== null) {
@@ -222,7 +232,7 @@
     }
     var base = py(floor === null ? low : floor);
     var corners = points.map(function (point) {
-      return px(point[0]) + " " + py(point[1]);
+      return px(point[0]) + " " + (point[1] === null ? base : py(point[1]));
     });
     corners.unshift(px(points[0][0]) + " " + base);
     corners.push("100% " + base);
