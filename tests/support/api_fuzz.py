@@ -92,24 +92,25 @@ def served_program(folder: Path) -> Iterator[tuple[str, Program]]:
     short = partial(EventHub, longest_s=0.05, heartbeat_s=0.05, look_s=0.05)
     loose = partial(install_rate_limits, questions="9999999 per hour", changes="9999999 per hour")
     with pytest.MonkeyPatch.context() as patch:
+        # As long as the program is served: the hub is made when somebody first listens.
         patch.setattr(ems_dash.api.event_routes, "EventHub", short)
         patch.setattr(ems_dash.api.install, "install_rate_limits", loose)
         program = build(folder, SIMPLE_MODELS)
-    program.engine.start()
-    server = make_server("127.0.0.1", 0, program.server, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, name="fuzzed", daemon=True)
-    thread.start()
-    try:
-        until = time.monotonic() + 120.0
-        while program.engine.snapshot().plan is None and time.monotonic() < until:
-            time.sleep(0.05)
-        program.engine._parts.history.flush()
-        yield f"http://127.0.0.1:{server.server_port}", program
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        program.stop()
+        program.engine.start()
+        server = make_server("127.0.0.1", 0, program.server, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, name="fuzzed", daemon=True)
+        thread.start()
+        try:
+            until = time.monotonic() + 120.0
+            while program.engine.snapshot().plan is None and time.monotonic() < until:
+                time.sleep(0.05)
+            program.engine._parts.history.flush()
+            yield f"http://127.0.0.1:{server.server_port}", program
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            program.stop()
 
 
 def fuzz(
