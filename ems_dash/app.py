@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import dash
@@ -29,7 +28,7 @@ from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
 from ems_dash.site_router import install_sites, request_site
-from ems_dash.static_files import keep_files, versioned, web_server
+from ems_dash.static_files import ASSETS, keep_files, versioned, web_server
 from ems_dash.ui.branding import set_branding
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang, request_theme
@@ -37,8 +36,6 @@ from ems_dash.ui.shell import not_found, register_shell
 from ems_dash.ui.theme import PALETTES, register_templates
 from ems_dash.unknown_site import answer_unknown_sites
 from engine.config.branding import BrandingConfig
-
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 STYLE_SHEETS = (
     "vendor/bootstrap/bootstrap.min.css",

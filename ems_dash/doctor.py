@@ -62,6 +62,14 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A site that is looked at; without its configuration while there is none to be read."""
+
+    config: Config | None
+    folder: Path
+
+
 class Doctor:
     """Looks at one installation.
 
@@ -87,9 +95,7 @@ class Doctor:
         self._port = port
         self._offline = offline
         self._connect = connect or _connect
-        self._sites: list[tuple[Config | None, Path]] = [(None, data_dir)]
-        # The site that is looked at.
-        self._config, self._folder = self._sites[0]
+        self._sites = [_Site(None, data_dir)]
         self._owners: dict[Path, str] = {}
 
     def look(self) -> list[Finding]:
@@ -121,15 +127,15 @@ class Doctor:
         return findings
 
     def _everywhere(
-        self, check: Callable[[], Finding | list[Finding]]
+        self, check: Callable[[_Site], Finding | list[Finding]]
     ) -> Callable[[], list[Finding]]:
         """Return a check of every site, which names the site where there are several."""
 
         def look() -> list[Finding]:
             findings: list[Finding] = []
-            for config, folder in self._sites:
-                self._config, self._folder = config, folder
-                found = check()
+            for site in self._sites:
+                found = check(site)
+                config = site.config
                 named = "" if config is None or len(self._sites) == 1 else f"{config.site.id}: "
                 findings += [
                     replace(finding, detail=f"{named}{finding.detail}")
@@ -181,7 +187,8 @@ class Doctor:
         except EmsError as exc:
             return Finding("config", "failed", clean(exc.message), clean(exc.hint or ""))
         folders = site_folders(installation.ids, self._data_dir)
-        self._sites = list(zip(installation.sites, folders.values(), strict=True))
+        found = zip(installation.sites, folders.values(), strict=True)
+        self._sites = [_Site(config, folder) for config, folder in found]
         demos = {config.demo for config in installation.sites}
         what = " and ".join("the demo plant" if demo else "real devices" for demo in sorted(demos))
         sites = "" if len(folders) == 1 else f"{len(folders)} sites with "
@@ -231,9 +238,9 @@ class Doctor:
             return Finding("disk", "ok", text)
         return Finding("disk", "failed", text, "Make room: the history cannot be written soon.")
 
-    def _lock(self) -> Finding:
+    def _lock(self, site: _Site) -> Finding:
         """Find out whether a program has the data folder, without keeping it from one."""
-        path = self._folder / f"{DATABASE_NAME}.lock"
+        path = site.folder / f"{DATABASE_NAME}.lock"
         if not path.exists():
             return Finding("lock", "ok", "No program has used the data folder yet.")
         with path.open("rb") as file:
@@ -241,16 +248,16 @@ class Doctor:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = file.read(20).decode("ascii", "replace").strip()
-                self._owners[self._folder] = owner
+                self._owners[site.folder] = owner
                 return Finding("lock", "ok", f"Process {owner} has the data folder.")
         return Finding("lock", "ok", "No program has the data folder.")
 
-    def _database(self) -> Finding:
-        path = self._folder / DATABASE_NAME
+    def _database(self, site: _Site) -> Finding:
+        path = site.folder / DATABASE_NAME
         if not path.exists():
             return Finding("database", "ok", "There is no history yet.")
         size = f"{path.stat().st_size / 1e6:.0f} MB"
-        if (owner := self._owners.get(self._folder)) is not None:
+        if (owner := self._owners.get(site.folder)) is not None:
             return Finding("database", "ok", f"{size}, in use by process {owner}.")
         with path.open("rb") as file:
             begin = file.read(16)
@@ -297,8 +304,8 @@ class Doctor:
                 return Finding("port", "ok" if is_ours else "failed", text, remedy)
         return Finding("port", "ok", f"Port {self._port} is free.")
 
-    def _time_zone(self) -> Finding:
-        name = "Europe/Vienna" if self._config is None else self._config.site.timezone
+    def _time_zone(self, site: _Site) -> Finding:
+        name = "Europe/Vienna" if site.config is None else site.config.site.timezone
         try:
             local = datetime.now(ZoneInfo(name))
         except (ZoneInfoNotFoundError, ValueError):
@@ -327,20 +334,20 @@ class Doctor:
         page = read_page(self._data_dir / audit_files.FOLDER, AuditQuery(limit=1))
         return datetime.fromisoformat(page.entries[0].ts) if page.entries else None
 
-    def _broker(self) -> Finding:
-        if self._config is None or not self._config.mqtt.enabled:
+    def _broker(self, site: _Site) -> Finding:
+        if site.config is None or not site.config.mqtt.enabled:
             return Finding("broker", "skipped", "No broker is configured.")
-        mqtt = self._config.mqtt
+        mqtt = site.config.mqtt
         where = f"{mqtt.broker_host}:{mqtt.broker_port}"
         return self._reached("broker", where, mqtt.broker_host, mqtt.broker_port)
 
-    def _devices(self) -> list[Finding]:
-        if self._config is None or self._config.demo:
+    def _devices(self, site: _Site) -> list[Finding]:
+        if site.config is None or site.config.demo:
             return [Finding("devices", "skipped", "No real device is configured.")]
         wanted: list[tuple[str, str | None, int | None]] = []
-        if self._config.modbus.enabled and self._config.modbus.serial is None:
-            wanted.append(("modbus", self._config.modbus.host, self._config.modbus.port))
-        wanted += [(d.name, d.host, d.port or 502) for d in self._config.devices if d.enabled]
+        if site.config.modbus.enabled and site.config.modbus.serial is None:
+            wanted.append(("modbus", site.config.modbus.host, site.config.modbus.port))
+        wanted += [(d.name, d.host, d.port or 502) for d in site.config.devices if d.enabled]
         found = []
         for name, host, port in wanted:
             if host is None or port is None:
@@ -364,13 +371,13 @@ class Doctor:
             name, "ok", f"{where} answers in {(time.monotonic() - began) * 1000:.0f} ms."
         )
 
-    def _prices(self) -> Finding:
-        if self._config is None or self._config.prices.demo_mode:
+    def _prices(self, site: _Site) -> Finding:
+        if site.config is None or site.config.prices.demo_mode:
             return Finding("prices", "skipped", "Recorded prices need no source.")
         newest = max(
             (
                 path.stat().st_mtime
-                for path in (self._folder / CACHE_FOLDER).rglob("*")
+                for path in (site.folder / CACHE_FOLDER).rglob("*")
                 if path.is_file()
             ),
             default=None,

@@ -118,12 +118,12 @@ class _SiteMetrics:
     """The metrics of one site."""
 
     def __init__(self, engine: WatchedEngine, readiness: Readiness) -> None:
-        self.engine = self._engine = engine
+        self.engine = engine
         self._readiness = readiness
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the site, each value labelled with its id."""
-        site = self._engine.snapshot().site.site_id
+        site = self.engine.snapshot().site.site_id
         for metric in (*self._control(), *self._devices(), *self._planning(), *self._storage()):
             metric.samples = [
                 one._replace(labels={"site": site, **one.labels}) for one in metric.samples
@@ -131,7 +131,7 @@ class _SiteMetrics:
             yield metric
 
     def _control(self) -> Iterator[Metric]:
-        counters, snapshot = self._engine.counters, self._engine.snapshot()
+        counters, snapshot = self.engine.counters, self.engine.snapshot()
         yield _histogram(
             "ems_cycle_duration_seconds", "Duration of control cycles.", counters.cycle_s.spread()
         )
@@ -147,7 +147,7 @@ class _SiteMetrics:
         yield _gauge(
             "ems_heartbeat_age_seconds",
             "Time since the control loop last completed a cycle.",
-            {(): self._engine.heartbeat_age_s()},
+            {(): self.engine.heartbeat_age_s()},
         )
         yield _gauge(
             "ems_engine_state",
@@ -158,7 +158,7 @@ class _SiteMetrics:
         yield _counter(
             "ems_step_failures",
             "Failures of recurring steps of the engine.",
-            {(step,): count for step, count in self._engine.restarts().items()},
+            {(step,): count for step, count in self.engine.restarts().items()},
             "step",
         )
         active = [alarm.severity for alarm in snapshot.alarms if alarm.active]
@@ -170,7 +170,7 @@ class _SiteMetrics:
         )
 
     def _devices(self) -> Iterator[Metric]:
-        snapshot, statistics = self._engine.snapshot(), self._engine.unit_statistics()
+        snapshot, statistics = self.engine.snapshot(), self.engine.unit_statistics()
         yield _gauge(
             "ems_device_up",
             "1 while a device or the broker answers.",
@@ -206,7 +206,7 @@ class _SiteMetrics:
         )
 
     def _planning(self) -> Iterator[Metric]:
-        counters, snapshot = self._engine.counters, self._engine.snapshot()
+        counters, snapshot = self.engine.counters, self.engine.snapshot()
         yield _counter(
             "ems_plans",
             "Plans by result.",
@@ -231,7 +231,7 @@ class _SiteMetrics:
         )
 
     def _storage(self) -> Iterator[Metric]:
-        status = self._engine.storage_status()
+        status = self.engine.storage_status()
         yield _gauge(
             "ems_history_commit_seconds",
             "Duration of the last commit.",

@@ -20,8 +20,8 @@ def install_operation(
     sites: SiteEngines,
     *,
     sessions: Callable[[], int] | None = None,
-) -> dict[str, Readiness]:
-    """Add ``/readyz`` and ``/metrics`` to `server` and return what knows the parts of each site.
+) -> None:
+    """Add ``/readyz`` and ``/metrics`` to `server`.
 
     Args:
         server: The application.
@@ -36,7 +36,6 @@ def install_operation(
     registry = make_registry(EngineCollector(watched, sessions))
     HttpMetrics(registry).install(server)
     register_ops(server, ready, registry)
-    return ready
 
 
 def _readiness(engine: Engine, data_dir: Path) -> Readiness:

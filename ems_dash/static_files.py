@@ -14,6 +14,8 @@ from flask import Flask, Request, Response, g, request
 
 from engine.domain.product import product_version
 
+ASSETS: Final = Path(__file__).resolve().parent.parent / "assets"
+
 KEPT_FOR_S: Final = 31_536_000
 """A year, as long as caches keep anything."""
 
@@ -56,6 +58,11 @@ def keep_files(server: Flask) -> None:
 def versioned(address: str, path: Path) -> str:
     """Return the `address` of the file at `path` with its version."""
     return f"{address}?v={product_version()}-{int(path.stat().st_mtime)}"
+
+
+def asset_address(name: str) -> str:
+    """Return the address of the file `name` in `ASSETS` with its version."""
+    return versioned(f"/assets/{name}", ASSETS / name)
 
 
 def _prepare(response: Response) -> Response:

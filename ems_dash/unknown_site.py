@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, request
 
 from ems_dash.api.answers import known_error
 from ems_dash.auth.access import current_principal
+from ems_dash.auth.gate import asks_for_page
 from ems_dash.i18n import t
 from ems_dash.site_router import PARAMETER, site_names
-from ems_dash.static_files import versioned
+from ems_dash.static_files import asset_address
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.site_menu import site_address
 from engine.config.sites import UnknownSiteError
 
-_ASSETS: Final = Path(__file__).resolve().parent.parent / "assets"
 _SHEETS: Final = ("vendor/bootstrap/bootstrap.min.css", "vendor/inter/inter.css", "ems.css")
-_NO_PAGES: Final = ("/api/", "/_dash")
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="{lang}" data-bs-theme="{theme}">
@@ -45,7 +43,7 @@ def answer_unknown_sites(server: Flask) -> None:
 
 
 def _answer(exc: UnknownSiteError) -> Response:
-    if request.method != "GET" or request.path.startswith(_NO_PAGES):
+    if not asks_for_page(request):
         return known_error(exc)
     lang = request_lang()
     heading = t("site.unknown", lang, site=request.args.get(PARAMETER, "")[:40])
@@ -62,8 +60,7 @@ def _answer(exc: UnknownSiteError) -> Response:
         theme=request_theme(),
         title=escape(window_title(heading)),
         sheets="\n".join(
-            f'<link rel="stylesheet" href="{versioned(f"/assets/{name}", _ASSETS / name)}">'
-            for name in _SHEETS
+            f'<link rel="stylesheet" href="{asset_address(name)}">' for name in _SHEETS
         ),
         heading=escape(heading),
         choice=choice,

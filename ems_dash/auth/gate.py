@@ -120,6 +120,11 @@ def is_our_host(host: str, config: ServerConfig) -> bool:
     return True
 
 
+def asks_for_page(request: Request) -> bool:
+    """Return True when `request` asks for a page rather than for data or a file."""
+    return request.method == "GET" and not request.path.startswith(_NO_PAGES)
+
+
 def _is_public() -> bool:
     if request.path.startswith("/assets/"):
         return True
@@ -182,7 +187,7 @@ def _without_token() -> Any:
 
 
 def _unknown() -> Any:
-    if request.method == "GET" and not request.path.startswith(_NO_PAGES):
+    if asks_for_page(request):
         here = request.full_path.rstrip("?")
         target = safe_next(here)
         return redirect(LOGIN if target == "/" else leading_to(target, LOGIN))
@@ -194,7 +199,7 @@ def _is_open_while_must_change() -> bool:
 
 
 def _must_change() -> Any:
-    if request.method == "GET" and not request.path.startswith(_NO_PAGES):
+    if asks_for_page(request):
         return redirect(PASSWORD)
     answer = error(
         403,

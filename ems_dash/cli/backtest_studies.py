@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def studies(
             policies,
             asked,
             run=_run(arguments, name, progress),
-            told=lambda share, name=name: progress(f"{name}: cycles", share),  # type: ignore[misc]
+            told=partial(progress, f"{name}: cycles"),
         )
         if document["failure"] is not None:
             raise EmsError(f"The study '{name}' is not possible: {document['failure']}")

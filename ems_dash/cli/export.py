@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ems_dash.cli.site_choice import chosen_site
 from engine.domain.errors import AlreadyRunningError, EmsError
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write the file; 0 when it is complete."""
     from ems_dash.cli.history_access import opened_history
-    from ems_dash.cli.site_choice import chosen_site
     from engine.domain.product import product_version
     from engine.history.export_rows import ExportContext
     from engine.history.exporter import export_file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ems_dash.cli.site_choice import add_site
+from ems_dash.cli.site_choice import add_site, chosen_site
 from engine.domain.errors import AlreadyRunningError, EmsError
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Import the file; 0 when all of it was taken, 2 when it was refused."""
-    from ems_dash.cli.site_choice import chosen_site
     from engine.audit.log import open_audit
     from engine.history.import_file import ImportRefusedError
     from engine.history.import_series import ImportOptions

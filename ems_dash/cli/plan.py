@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from ems_dash.cli.site_choice import add_site
+from ems_dash.cli.site_choice import add_site, chosen_site
 from engine.domain.errors import EmsError
 
 NO_BATTERY = "no_battery"
@@ -52,7 +52,6 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the plan; 0 when there is one that passed its independent check."""
-    from ems_dash.cli.site_choice import chosen_site
     from engine.runtime.single_plan import single_plan
 
     site = chosen_site(arguments)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from ems_dash.auth.roles import Role
 from ems_dash.site_router import HEADER
 from engine.runtime.history_setup import DATABASE_NAME
+from tests.support.login import bearer
 from tests.support.whole_program import Program, build
 
 TWO = """\
@@ -116,7 +118,7 @@ def test_health_readiness_and_metrics_cover_all_sites(program: Program) -> None:
 def test_events_of_one_site_are_not_told_of_another(program: Program) -> None:
     def first_state(site: str) -> str:
         answer = program.server.test_client().get(
-            f"/api/events?site={site}&kinds=state", headers=_bearer(), buffered=False
+            f"/api/events?site={site}&kinds=state", headers=bearer(Role.VIEWER), buffered=False
         )
         try:
             return b"".join(next(answer.response) for _ in range(2)).decode()
@@ -125,10 +127,3 @@ def test_events_of_one_site_are_not_told_of_another(program: Program) -> None:
 
     assert '"id":"north"' in first_state("north")
     assert '"id":"south"' in first_state("south")
-
-
-def _bearer() -> dict[str, str]:
-    from ems_dash.auth.roles import Role
-    from tests.support.login import bearer
-
-    return bearer(Role.VIEWER)

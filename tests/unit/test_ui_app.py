@@ -18,7 +18,8 @@ import pytest
 from plotly.offline import get_plotlyjs_version
 from ui_builders import NOW, minutes, snapshot
 
-from ems_dash.app import ASSETS, create_app
+from ems_dash.app import create_app
+from ems_dash.static_files import ASSETS
 from engine.config.branding import BrandingConfig
 from engine.domain.forecast import LOAD_SIGNAL, Forecast
 from engine.domain.records import PriceRow, RunRow

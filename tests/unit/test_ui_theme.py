@@ -7,7 +7,7 @@ import re
 import plotly.io as pio
 import pytest
 
-from ems_dash.app import ASSETS
+from ems_dash.static_files import ASSETS
 from ems_dash.ui import theme as th
 
 TEXT_PAIRS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -27,7 +26,7 @@ from ems_dash.auth.sender import Sender
 from ems_dash.i18n import LANGS, t
 from ems_dash.i18n.catalogue import catalogue
 from ems_dash.site_router import request_site, site_names
-from ems_dash.static_files import versioned
+from ems_dash.static_files import asset_address
 from ems_dash.ui import format as fmt
 from ems_dash.ui.branding import branding
 from ems_dash.ui.pages import app_pages
@@ -36,7 +35,6 @@ from ems_dash.ui.site_menu import site_address
 from ems_dash.ui.theme import PALETTES
 from engine.domain.errors import EmsError
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets"
 YEAR_S = 31_536_000
 
 
@@ -95,7 +93,7 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
             theme=theme,
             theme_colour=PALETTES[theme]["surface"],
             brand=branding(),
-            asset=_asset,
+            asset=asset_address,
             title=t(title, lang),
             login=login,
             principal=current_principal(),
@@ -159,7 +157,3 @@ def _text(lang: str, key: str, **values: object) -> str:
 
 def _said(lang: str, key: str) -> str:
     return t(key, lang) if key in catalogue(lang) else key
-
-
-def _asset(path: str) -> str:
-    return versioned(f"/assets/{path}", ASSETS / path)

@@ -260,13 +260,7 @@ def _sizing(sizing: w.Result, lang: str) -> str:
 
 def _study(name: str, study: w.Result, lang: str) -> str:
     cells = sw.rows(name, study, lang)
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in sw.heads(name, lang))
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
-        for first, *rest in cells
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if cells else ""
+    table = _table(sw.heads(name, lang), [("", row) for row in cells]) if cells else ""
     return f"<p>{escape(sw.claim(name, study, lang))}</p>{table}{_list(study['assumptions'])}"
 
 
