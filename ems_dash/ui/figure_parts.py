@@ -127,7 +127,7 @@ def area_below(traces: Sequence[Figure], index: int, opacity: float, theme: str)
     """
     line = traces[index]
     x: list[int] = []
-    y: list[float] = []
+    y: list[float | None] = []
     gap = False
     for at, value in zip(line["x"], line["y"], strict=True):
         if gap and value is not None:
@@ -135,19 +135,10 @@ def area_below(traces: Sequence[Figure], index: int, opacity: float, theme: str)
             y.append(0.0)
         gap = value is None
         x.append(at)
-        y.append(0.0 if value is None else value)
-    role = line["meta"]["role"]
-    area: Figure = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": {"width": 0, "shape": line["line"].get("shape", "linear")},
-        "fill": "tozeroy",
-        "fillcolor": th.colour(role, opacity, theme),
-        "hoverinfo": "skip",
-        "meta": {"role": role, "fill": opacity, "below": index},
-    }
+        y.append(value)
+    area = area_trace(x, y, line["meta"]["role"], opacity, theme)
+    area["line"]["shape"] = line["line"].get("shape", "linear")
+    area["meta"]["below"] = index
     if "yaxis" in line:
         area["yaxis"] = line["yaxis"]
     return area

@@ -75,7 +75,7 @@ def _curves(
             "tickformat": "%d.%m.%y" if look.lang == "de" else "%-d %b %y",
             "hoverformat": "%a, %d.%m.%Y" if look.lang == "de" else "%a, %-d %b %Y",
         }
-    return _figure(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-cumulative")
+    return chart(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-cumulative")
 
 
 def peaks_figure(result: w.Result, look: Look) -> Figure:
@@ -117,7 +117,7 @@ def peaks_figure(result: w.Result, look: Look) -> Figure:
     if len(months) > (3 if look.narrow else 7):
         every = -(-len(months) // (3 if look.narrow else 6))
         axis |= {"tickmode": "array", "tickvals": months[::every]}
-    return _figure(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-peaks")
+    return chart(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-peaks")
 
 
 def duration_figure(result: w.Result, look: Look) -> Figure:
@@ -151,7 +151,7 @@ def duration_figure(result: w.Result, look: Look) -> Figure:
         "ticksuffix": " %",
         "hoverformat": ".1f",
     }
-    return _figure(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-duration")
+    return chart(traces, axis, y_axis([low, high], dtick, ",~f"), look, "bt-duration")
 
 
 def sizing_figure(sizing: w.Result, measure: str, look: Look) -> Figure:
@@ -261,9 +261,18 @@ def _cell(point: w.Result, measure: str, lang: str, *, narrow: bool) -> str:
     return w.euros(point["npv_eur"], lang)
 
 
-def _figure(
+def chart(
     traces: Sequence[Figure], x_axis: Figure, axis: Figure, look: Look, revision: str
 ) -> Figure:
+    """Return a chart with the layout that those of a backtest have in common.
+
+    Args:
+        traces: What is drawn.
+        x_axis: Its x axis.
+        axis: Its y axis.
+        look: How it looks.
+        revision: Name of the chart; the browser keeps a zoom as long as it stays.
+    """
     return {
         "data": list(traces),
         "layout": {

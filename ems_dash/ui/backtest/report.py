@@ -261,7 +261,8 @@ def _sizing(sizing: w.Result, lang: str) -> str:
 def _study(name: str, study: w.Result, lang: str) -> str:
     cells = sw.rows(name, study, lang)
     table = _table(sw.heads(name, lang), [("", row) for row in cells]) if cells else ""
-    return f"<p>{escape(sw.claim(name, study, lang))}</p>{table}{_list(study['assumptions'])}"
+    said = sw.claim(name, study, lang) or sw.caption(name, lang)
+    return f"<p>{escape(said)}</p>{table}{_list(study['assumptions'])}"
 
 
 def sizing_claim(sizing: w.Result, lang: str) -> str:

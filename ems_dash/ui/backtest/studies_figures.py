@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ems_dash.i18n import t
+from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.backtest import studies_words as sw
 from ems_dash.ui.backtest import words as w
-from ems_dash.ui.figure_parts import Figure, nice_range, separators, y_axis
+from ems_dash.ui.backtest.figures import chart
+from ems_dash.ui.figure_parts import Figure, nice_range, y_axis
 from ems_dash.ui.forecasts.figures import Look
 
 NOTHING: Figure = {"data": [], "layout": {}}
@@ -34,28 +36,23 @@ def forecast_figure(study: w.Result, look: Look) -> Figure:
         "customdata": [sw.forecast_name(row, look.lang) for row in rows],
         "hovertemplate": "%{customdata}: %{x:.1f} %<extra></extra>",
     }
-    low = min(0.0, *values)
-    return {
-        "data": [bars],
-        "layout": {
-            "template": th.template(look.theme),
-            "xaxis": {"range": [low, max(100.0, *values) * 1.02], "ticksuffix": " %", "nticks": 6},
-            "yaxis": {
-                "tickvals": list(range(len(rows))),
-                "ticktext": [_short(row, look) for row in rows],
-                "autorange": "reversed",
-                "showgrid": False,
-                "zeroline": False,
-                "automargin": True,
-            },
-            "bargap": 0.3,
-            "hovermode": "closest",
-            "margin": {"l": 8, "r": 14, "t": 6, "b": 28, "pad": 6},
-            "separators": separators(look.lang),
-            "autosize": True,
-            "uirevision": "bt-forecast",
-        },
+    axis = {
+        "tickvals": list(range(len(rows))),
+        "ticktext": [_short(row, look) for row in rows],
+        "autorange": "reversed",
+        "showgrid": False,
+        "zeroline": False,
+        "automargin": True,
     }
+    shares = {
+        "range": [min(0.0, *values), max(100.0, *values) * 1.02],
+        "ticksuffix": " %",
+        "nticks": 6,
+    }
+    figure = chart([bars], shares, axis, look, "bt-forecast")
+    margin = {"l": 8, "r": 14, "t": 6, "b": 28, "pad": 6}
+    figure["layout"] |= {"bargap": 0.3, "hovermode": "closest", "margin": margin}
+    return figure
 
 
 def years_figure(study: w.Result, look: Look) -> Figure:
@@ -74,19 +71,10 @@ def years_figure(study: w.Result, look: Look) -> Figure:
         "hovertemplate": "%{y:,.0f} €<extra></extra>",
         "meta": {"role": "accent", "marker": 0.75},
     }
-    return {
-        "data": [bars],
-        "layout": {
-            "template": th.template(look.theme),
-            "xaxis": {"range": [0, 100], "dtick": 25, "ticksuffix": " %"},
-            "yaxis": y_axis([low, high], dtick, ",~f"),
-            "hovermode": "closest",
-            "margin": {"l": 52, "r": 14, "t": 8, "b": 28, "pad": 0},
-            "separators": separators(look.lang),
-            "autosize": True,
-            "uirevision": "bt-years",
-        },
-    }
+    share = {"range": [0, 100], "dtick": 25, "ticksuffix": " %"}
+    figure = chart([bars], share, y_axis([low, high], dtick, ",~f"), look, "bt-years")
+    figure["layout"]["hovermode"] = "closest"
+    return figure
 
 
 def _short(row: w.Result, look: Look) -> str:
@@ -95,6 +83,4 @@ def _short(row: w.Result, look: Look) -> str:
         return name
     if row["error_scale"] == 1.0:
         return t(f"backtest.forecaster_short.{row['forecaster']}", look.lang)
-    return f"{t('backtest.errors', look.lang)} × {row['error_scale']:g}".replace(
-        ".", "," if look.lang == "de" else "."
-    )
+    return f"{t('backtest.errors', look.lang)} × {fmt.number(row['error_scale'], 2, look.lang)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dash import html
@@ -11,7 +12,13 @@ from ems_dash.ui import components as ui
 from ems_dash.ui.backtest import studies_figures as fig
 from ems_dash.ui.backtest import studies_words as sw
 from ems_dash.ui.backtest import words as w
+from ems_dash.ui.figure_parts import Figure
 from ems_dash.ui.forecasts.figures import Look
+
+_DRAWN: dict[str, Callable[[w.Result, Look], Figure]] = {
+    "forecast": fig.forecast_figure,
+    "montecarlo": fig.years_figure,
+}
 
 
 def cards(result: w.Result, number: str, look: Look) -> list[Any]:
@@ -32,19 +39,14 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
     lang = look.lang
     title = t(f"backtest.study_{name}", lang)
     said = sw.claim(name, study, lang)
-    caption = t(f"backtest.study_{name}_caption", lang)
     parts: list[Any] = []
     if study["failure"] is not None:
         parts.append(html.P(said, className="notice notice-warn", role="status"))
-    elif said != caption:
+    elif said is not None:
         parts.append(html.P(said))
-    figure = fig.NOTHING
-    if study["failure"] is None and name == "forecast":
-        figure = fig.forecast_figure(study, look)
-    if study["failure"] is None and name == "montecarlo":
-        figure = fig.years_figure(study, look)
+    figure = _DRAWN[name](study, look) if name in _DRAWN else fig.NOTHING
     if figure["data"]:
-        summary = f"{title}. {said}"
+        summary = f"{title}. {said or sw.caption(name, lang)}"
         parts.append(ui.chart(f"bt-{name}", figure, ui.chart_config(lang), summary, "middle"))
     cells = sw.rows(name, study, lang)
     if cells:
@@ -66,7 +68,7 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
     head = html.Div(
         [
             html.H2(title, id=f"bt-{name}-title"),
-            html.Span(caption, className="caption"),
+            html.Span(sw.caption(name, lang), className="caption"),
         ],
         className="card-head",
     )

@@ -41,8 +41,8 @@ def rows(name: str, study: w.Result, lang: str) -> list[list[str]]:
     return [cells(row, lang) for row in study["rows"]]
 
 
-def claim(name: str, study: w.Result, lang: str) -> str:
-    """Return what a study says, in a sentence."""
+def claim(name: str, study: w.Result, lang: str) -> str | None:
+    """Return what a study says, in a sentence; None where its table says it all."""
     if study["failure"] is not None:
         return t("backtest.study_failed", lang, why=study["failure"])
     if name == "montecarlo":
@@ -55,22 +55,24 @@ def claim(name: str, study: w.Result, lang: str) -> str:
             middle=w.euros(saving["p50"], lang),
             high=w.euros(saving["p90"], lang),
         )
-    if name == "forecast":
-        known = {
-            row["error_scale"]: row["capture"]
-            for row in study["rows"]
-            if row["capture"] is not None
-            and row["error_scale"] in (0.0, 1.0)
-            # The first forecaster of the rows that are scaled is the one in use.
-            and row["forecaster"] == scaled_forecaster(study)
-        }
-        if len(known) == 2:
-            return t(
-                "backtest.study_forecast_claim",
-                lang,
-                best=w.share(known[0.0], lang),
-                own=w.share(known[1.0], lang),
-            )
+    if name != "forecast":
+        return None
+    forecaster = scaled_forecaster(study)
+    known = {
+        row["error_scale"]: row["capture"]
+        for row in study["rows"]
+        if row["forecaster"] == forecaster
+    }
+    best, own = known.get(0.0), known.get(1.0)
+    if best is None or own is None:
+        return None
+    return t(
+        "backtest.study_forecast_claim", lang, best=w.share(best, lang), own=w.share(own, lang)
+    )
+
+
+def caption(name: str, lang: str) -> str:
+    """Return what a study shows, and against what."""
     return t(f"backtest.study_{name}_caption", lang)
 
 
