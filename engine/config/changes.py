@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.config.devices import DeviceConfig, ModbusConfig
 from engine.config.masking import HIDDEN, is_secret
 from engine.config.schema import Config
+
+KEYS_NAMED: Final = 12
+"""Most keys one entry of the event log names."""
 
 NOT_READ: Final = "not read"
 """Stands for a register of the profile that the file takes out of use."""
@@ -66,6 +69,15 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[Change]:
         yield Change(path, None if old is None else HIDDEN, None if new is None else HIDDEN)
         return
     yield Change(path, _short(path, old), _short(path, new))
+
+
+def keys_named(found: Sequence[Change], otherwise: str) -> str:
+    """Return the changed keys for the event log, at most `KEYS_NAMED`; `otherwise` for none.
+
+    Keys only: some values are nobody's business.
+    """
+    more = f" and {len(found) - KEYS_NAMED} more" if len(found) > KEYS_NAMED else ""
+    return (", ".join(change.path for change in found[:KEYS_NAMED]) or otherwise) + more
 
 
 def _is_list_of_sections(value: Any) -> bool:

@@ -248,8 +248,9 @@ class ConfigDesk:
         values = self._values(data)
         self._check(config_from(values, name))
         with self._lock:
-            new = edited(self._unchanged(revision), values) if has_sites(data) else text
-            return self._replace(self._unchanged(revision), new, who)
+            current = self._unchanged(revision)
+            new = edited(current, values) if has_sites(data) else text
+            return self._replace(current, new, who)
 
     def backups(self, limit: int = 30) -> tuple[Backup, ...]:
         """Return the newest backups, newest first, each with what was changed after it.
@@ -332,17 +333,10 @@ class ConfigDesk:
             return problem
         index = self._index(data)
         own, loc = entry_place(index, "") + ".", f"{SITES}.{index}."
-        if not (problem.field or "").startswith(own):
+        field = problem.field or ""
+        if not field.startswith(own):
             return problem
-        return FieldProblem(
-            problem.message,
-            kind=problem.kind,
-            params=problem.params,
-            loc=problem.loc.removeprefix(loc),
-            field=(problem.field or "").removeprefix(own),
-            value=problem.value,
-            hint=problem.hint,
-        )
+        return problem.at(field.removeprefix(own), problem.loc.removeprefix(loc))
 
     def _remember(self, config: Config) -> None:
         if self._ids and config.site.id not in self._ids:

@@ -75,6 +75,18 @@ class FieldProblem(ConfigError):
         self.params = dict(params or {})
         self.loc = loc
 
+    def at(self, field: str, loc: str) -> FieldProblem:
+        """Return the same mistake under another key and place."""
+        return FieldProblem(
+            self.message,
+            kind=self.kind,
+            params=self.params,
+            loc=loc,
+            field=field,
+            value=self.value,
+            hint=self.hint,
+        )
+
 
 def parse_config(text: str, source: str = FILE_NAME) -> Config:
     """Parse and validate the text of an ``ems.yaml``.

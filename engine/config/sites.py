@@ -220,17 +220,7 @@ def _placed(
                     told.add(key)
                     out.append(problem)
                 continue
-            out.append(
-                FieldProblem(
-                    problem.message,
-                    kind=problem.kind,
-                    params=problem.params,
-                    loc=f"{SITES}.{index}.{problem.loc}",
-                    field=entry_place(index, field),
-                    value=problem.value,
-                    hint=problem.hint,
-                )
-            )
+            out.append(problem.at(entry_place(index, field), f"{SITES}.{index}.{problem.loc}"))
     return out
 
 

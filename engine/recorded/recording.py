@@ -96,10 +96,6 @@ class Recording:
         # the recording is served by itself.
         return min(candidates, key=lambda d: (season_distance_days(d, day), abs((d - day).days), d))
 
-    def first_and_last_day(self) -> tuple[date, date]:
-        """Return the first and the last local day that was recorded whole."""
-        return min(self._days), max(self._days)
-
     def source_date(self, day: date) -> date:
         """Return the recorded local date that stands in for the local date `day`."""
         return self._source_date(day)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from engine.audit.trail import NO_TRAIL, Trail
-from engine.config.changes import Change, changes
+from engine.config.changes import KEYS_NAMED, Change, changes, keys_named
 from engine.config.load import FILE_NAME, ConfigProblems, read_text
 from engine.config.schema import Config
 from engine.config.sites import SITES, parse_installation
@@ -19,10 +19,9 @@ from engine.runtime.live_config import live_part, taken_over, waiting
 
 log = logging.getLogger(__name__)
 
-KEYS_NAMED: Final = 12
-"""Most keys one entry of the event log names."""
-
 ACTION: Final = "config.reload"
+
+_NOTHING: Final = "nothing new"
 
 
 class RunningSettings(Protocol):
@@ -167,9 +166,10 @@ class ConfigReload:
         return report_all
 
     def _tell(self, site: RunningSite, report: SiteReload) -> None:
-        said = f"{FILE_NAME} was read anew; in force: {_keys(report.applied)}."
+        said = f"{FILE_NAME} was read anew; in force: {keys_named(report.applied, _NOTHING)}."
         if report.needs_restart:
-            said += f" Waiting for a restart: {_keys(report.needs_restart)}."
+            waits = keys_named(report.needs_restart, _NOTHING)
+            said += f" Waiting for a restart: {waits}."
         log.info("site %s: %s", report.site_id, said)
         site.record("info", "config_reloaded", said)
 
@@ -209,9 +209,3 @@ def _restructured(report: ReloadReport) -> list[str]:
     return [
         f"Sites that {what} only at the next start: {', '.join(ids)}." for what, ids in pairs if ids
     ]
-
-
-def _keys(found: tuple[Change, ...]) -> str:
-    """Name keys only: some values are nobody's business."""
-    more = f" and {len(found) - KEYS_NAMED} more" if len(found) > KEYS_NAMED else ""
-    return (", ".join(change.path for change in found[:KEYS_NAMED]) or "nothing new") + more

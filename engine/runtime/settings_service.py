@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from engine.audit.trail import NO_TRAIL, Trail, noting
-from engine.config.changes import Change
+from engine.config.changes import Change, keys_named
 from engine.config.desk import ConfigDesk
 from engine.config.load import FILE_NAME
 from engine.config.mqtt import MqttConfig
@@ -20,9 +19,6 @@ from engine.domain.clock import SystemClock
 from engine.runtime.device_service import DeviceService
 from engine.runtime.policy_desk import PolicyDesk
 from engine.runtime.reload import ConfigReload, ReloadReport
-
-KEYS_NAMED: Final = 12
-"""Most keys one entry of the event log names."""
 
 
 class SettingsService:
@@ -128,8 +124,6 @@ class SettingsService:
         if self._desk.has_several:
             target = f"{FILE_NAME} ({self._running.site.id})"
         self._trail.note("config.changed", target, before=before, after=after)
-        # Keys only: some values are nobody's business, and the backup has them all.
-        keys = [change.path for change in changes]
-        more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
-        named = ", ".join(keys[:KEYS_NAMED]) or "comments only"
-        self._tell("info", "config_changed", f"{who} changed ems.yaml: {named}{more}.")
+        # The backup has the values.
+        named = keys_named(changes, "comments only")
+        self._tell("info", "config_changed", f"{who} changed ems.yaml: {named}.")

@@ -113,9 +113,7 @@ def carry_out(folder: Path, tell: Tell) -> None:
         policies = [policy for policy in asked.policies() if not policy.is_baseline]
         policy = PERFECT if asked.sizing.foresight or not policies else policies[0]
         units = sizing_units(case, policy, asked.sizing.energies_kwh, asked.sizing.powers_kw)
-        # Shared by all backtests: the same sizes of the same case are not computed twice.
-        store = UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
-        _size(units, asked.sizing, store, written, stages.sizing)
+        _size(units, asked.sizing, _store(folder, units), written, stages.sizing)
     asked_for = [policy for policy in asked.policies() if policy != NO_BATTERY]
     for name in studies.names:
         # Bounds on cycles are no units of work: they are the second half of the limits.
@@ -160,9 +158,18 @@ def _part(told: Callable[[float], None], begin: float, width: float, share: floa
 
 def _run(units: Sequence[Unit], *, folder: Path, told: Callable[[float], None]) -> list[Outcome]:
     """Carry out the units of a study one after the other, those kept from before left out."""
-    store = UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
-    done = run_units(units, store=store, workers=1, progress=lambda how: told(how.done / how.total))
+    done = run_units(
+        units,
+        store=_store(folder, units),
+        workers=1,
+        progress=lambda how: told(how.done / how.total),
+    )
     return list(done.outcomes)
+
+
+def _store(folder: Path, units: Sequence[Unit]) -> UnitStore:
+    """Return where units are kept for all backtests: none of the same case is computed twice."""
+    return UnitStore.of_study(folder.parent.parent / "studies", [unit.key() for unit in units])
 
 
 def _study_weight(name: str, studies: StudiesAsked, policies: Sequence[Policy]) -> float:
