@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Bytecode is kept, whatever the machine says: the tests start the program dozens of times.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test fuzz soak deploy-test image-test newcomer \
+.PHONY: run test lint bench docs reference crash-test fuzz soak deploy-test image-test newcomer office-test \
 	clean lock audit sbom
 
 # Options of the program: make run ARGS="--port 5051"
@@ -63,6 +63,11 @@ deploy-test: $(VENV)/.test
 	@sh scripts/need_packages.sh nginx:nginx-light caddy:caddy mosquitto:mosquitto \
 		mosquitto_passwd:mosquitto systemd-analyze:systemd setpriv:util-linux
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/deploy/real_*.py
+
+# CSV exports opened by a real LibreOffice Calc; half a gigabyte where it is missing.
+office-test: $(VENV)/.test
+	@sh scripts/need_packages.sh soffice:libreoffice-calc
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/office/real_*.py
 
 # Builds the image with buildah and runs it with runc as the composition does; as root.
 image-test:

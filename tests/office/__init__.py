@@ -1,0 +1,1 @@
+"""Exports opened with a real office suite, see ``make office-test``."""
