@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dash
-from dash import ALL, Input, Output, State, no_update
+from dash import ALL, ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.roles import Role
 from ems_dash.i18n import said, t
@@ -177,6 +177,12 @@ def register(app: dash.Dash, services: Services) -> None:
         title=lambda **_values: window_title(t("explorer.title", request_lang())),
     )
     register_address(app, "explorer")
+    app.clientside_callback(
+        ClientsideFunction("emsExplorer", "zoomOf"),
+        Output("ex-zoom", "data"),
+        Input(_CHART, "relayoutData"),
+        prevent_initial_call=True,
+    )
     app.callback(
         output=[
             Output("ex-range", "data"),
@@ -192,7 +198,7 @@ def register(app: dash.Dash, services: Services) -> None:
                 "back": Input("ex-back", "n_clicks"),
                 "out": Input("ex-out", "n_clicks"),
                 "forward": Input("ex-forward", "n_clicks"),
-                "zoom": Input(_CHART, "relayoutData"),
+                "zoom": Input("ex-zoom", "data"),
             },
             "period": State("ex-range", "data"),
         },

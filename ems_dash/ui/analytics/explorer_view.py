@@ -60,6 +60,7 @@ def controls(asked: Asked, zone: ZoneInfo, lang: str) -> Any:
                 id="ex-range",
                 data=range_of(asked),
             ),
+            dcc.Store(id="ex-zoom"),
             _period(asked, zone, lang),
             _signals(asked.signals, lang),
             _chart_card(lang),
