@@ -144,19 +144,38 @@ def reversals(powers_kw: list[float]) -> int:
     return sum(1 for a, b in pairwise(signs) if a != b)
 
 
-@settings(max_examples=5)
-@given(seed=st.integers(0, 10_000), delay=st.integers(0, 2), noise_kw=st.floats(0.5, 10.0))
-def test_noise_around_zero_does_not_make_the_battery_hunt(
-    seed: int, delay: int, noise_kw: float
-) -> None:
-    # Surplus is worth storing and load worth serving: every change of sign of the net load
-    # invites the battery to turn round.
+def reversals_in_noise(seed: int, delay: int, noise_kw: float) -> int:
+    """Return how often the battery turns round in 45 minutes of white noise around zero.
+
+    Surplus is worth storing and load worth serving: every change of sign of the net load invites
+    the battery to turn round.
+    """
     random = np.random.default_rng(seed)
     white = random.normal(0.0, noise_kw, 3 * QUARTER_CYCLES).tolist()
     plant = Plant(delay)
     plant.run(lambda i: white[i], len(white), published(12, value=0.16))
+    return reversals(plant.powers_kw)
+
+
+# The same draws each time: chance itself may turn the battery twice, in 1 of 150 draws it does.
+# How often it may on average is the next test's.
+@settings(max_examples=5, derandomize=True)
+@given(seed=st.integers(0, 10_000), delay=st.integers(0, 2), noise_kw=st.floats(0.5, 10.0))
+def test_noise_around_zero_does_not_make_the_battery_hunt(
+    seed: int, delay: int, noise_kw: float
+) -> None:
     # 45 minutes; twice in them would be 64 a day.
-    assert reversals(plant.powers_kw) <= 1
+    assert reversals_in_noise(seed, delay, noise_kw) <= 1
+
+
+def test_a_day_and_a_half_of_noise_turns_the_battery_a_few_times_a_day() -> None:
+    draw = np.random.default_rng(17)
+    runs = 48
+    turns = sum(
+        reversals_in_noise(seed, seed % 3, float(draw.uniform(0.5, 10.0))) for seed in range(runs)
+    )
+    # Following the grid power turns it hundreds of times a day (notes/optimisation, section 4).
+    assert turns / (runs * 0.75 / 24.0) <= 10.0
 
 
 @settings(max_examples=5)
