@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,26 +75,8 @@ def without_settings() -> FakeServices:
     return services
 
 
-@pytest.fixture
-def plant() -> Iterator[FakeServices]:
-    services = without_settings()
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.4):
-            services.advance(4.0)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield services
-    stop.set()
-    thread.join(timeout=5)
-
-
-def test_first_login_roles_and_the_end_of_a_session(
-    dash_duo: Any, world: World, plant: FakeServices
-) -> None:
-    dash_duo.start_server(create_app(plant, access=world.access()), navigate=False)
+def test_first_login_roles_and_the_end_of_a_session(dash_duo: Any, world: World) -> None:
+    dash_duo.start_server(create_app(without_settings(), access=world.access()), navigate=False)
     me = Visitor(dash_duo)
 
     # The first login: what it is stands there; it leads to the new password, then to the page.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from ems_dash.app import create_app
 from tests.support.access import OPEN
-from tests.support.browser import wait_until
+from tests.support.browser import Pace, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -27,23 +25,6 @@ return {n: x.length, last: x[x.length - 1], range: plot._fullLayout.xaxis.range.
         rising: x.every((v, i) => i === 0 || v > x[i - 1]),
         lengths: plot.data.map(t => t.x.length + ' ' + t.y.length)};
 """
-
-
-@pytest.fixture
-def moving() -> Iterator[MonitoredPlant]:
-    """A plant whose clock runs five times as fast, until the test ends."""
-    services = MonitoredPlant()
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.4):
-            services.advance(2.0)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield services
-    stop.set()
-    thread.join(timeout=5)
 
 
 def open_page(dash_duo: Any, services: MonitoredPlant, path: str = "/monitoring") -> None:
@@ -69,15 +50,17 @@ def js(dash_duo: Any, script: str, *arguments: Any) -> Any:
     return dash_duo.driver.execute_script(script, *arguments)
 
 
-def test_values_signals_and_charts_follow_the_plant(dash_duo: Any, moving: MonitoredPlant) -> None:
-    open_page(dash_duo, moving)
+def test_values_signals_and_charts_follow_the_plant(dash_duo: Any) -> None:
+    plant = MonitoredPlant()
+    open_page(dash_duo, plant)
+    moving = Pace(dash_duo, plant, 10.0)
     power, grid = text(dash_duo, "#m-pow-v"), text(dash_duo, "#sig-grid_kw-v")
     before = js(dash_duo, CHART)
 
-    until(dash_duo, lambda: text(dash_duo, "#m-pow-v") != power)
-    until(dash_duo, lambda: text(dash_duo, "#sig-grid_kw-v") != grid)
-    until(dash_duo, lambda: js(dash_duo, CHART)["last"] > before["last"])
-    until(dash_duo, lambda: js(dash_duo, CHART)["range"] > before["range"])
+    moving.until(lambda: text(dash_duo, "#m-pow-v") != power)
+    moving.until(lambda: text(dash_duo, "#sig-grid_kw-v") != grid)
+    moving.until(lambda: js(dash_duo, CHART)["last"] > before["last"])
+    moving.until(lambda: js(dash_duo, CHART)["range"] > before["range"])
 
     after = js(dash_duo, CHART)
     assert after["rising"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,31 +15,13 @@ from ems_dash.app import create_app
 from engine.domain.alarms import AlarmView
 from engine.domain.strategy import StrategyKey
 from tests.support.access import OPEN
-from tests.support.browser import wait_until
+from tests.support.browser import Pace, wait_until
 
 pytestmark = pytest.mark.browser
 
 DEADLINE_S = 120
-
-
-@pytest.fixture
-def moving() -> Iterator[FakeServices]:
-    """A plant whose clock makes 16 s per 0.4 s, until the test ends.
-
-    A busy machine must be able to draw the charts of a quarter-hour before the next one begins.
-    """
-    services = FakeServices()
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.4):
-            services.advance(16.0)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield services
-    stop.set()
-    thread.join(timeout=5)
+# Each step of the plant brings a minute to draw, and a quarter-hour after fifteen.
+MINUTE_S = 60.0
 
 
 def open_page(dash_duo: Any, services: FakeServices, lang: str = "de") -> None:
@@ -79,17 +59,19 @@ return {points: plot.data[2].x.length, last: plot.data[2].x.slice(-1)[0],
 """
 
 
-def test_live_values_change_and_measured_curve_grows(dash_duo: Any, moving: FakeServices) -> None:
-    open_page(dash_duo, moving)
+def test_live_values_change_and_measured_curve_grows(dash_duo: Any) -> None:
+    plant = FakeServices()
+    open_page(dash_duo, plant)
+    moving = Pace(dash_duo, plant, MINUTE_S)
     first_power, first_time = text(dash_duo, "#pow-v"), text(dash_duo, "#hdr-time")
     before = js(dash_duo, TRACE)
 
-    until(dash_duo, lambda: text(dash_duo, "#pow-v") != first_power)
-    until(dash_duo, lambda: text(dash_duo, "#hdr-time") != first_time)
+    moving.until(lambda: text(dash_duo, "#pow-v") != first_power)
+    moving.until(lambda: text(dash_duo, "#hdr-time") != first_time)
     first_soc = text(dash_duo, "#soc-v")
-    until(dash_duo, lambda: text(dash_duo, "#soc-v") != first_soc)
-    until(dash_duo, lambda: js(dash_duo, TRACE)["last"] > before["last"])
-    until(dash_duo, lambda: js(dash_duo, TRACE)["now"] > before["now"])
+    moving.until(lambda: text(dash_duo, "#soc-v") != first_soc)
+    moving.until(lambda: js(dash_duo, TRACE)["last"] > before["last"])
+    moving.until(lambda: js(dash_duo, TRACE)["now"] > before["now"])
 
     after = js(dash_duo, TRACE)
     assert len(set(after["lengths"])) == 1
@@ -98,12 +80,14 @@ def test_live_values_change_and_measured_curve_grows(dash_duo: Any, moving: Fake
     assert dash_duo.get_logs() == []
 
 
-def test_minutes_are_drawn_once_and_in_order(dash_duo: Any, moving: FakeServices) -> None:
-    open_page(dash_duo, moving)
+def test_minutes_are_drawn_once_and_in_order(dash_duo: Any) -> None:
+    plant = FakeServices()
+    open_page(dash_duo, plant)
+    moving = Pace(dash_duo, plant, MINUTE_S)
     first = js(dash_duo, TRACE)
-    until(dash_duo, lambda: js(dash_duo, TRACE)["made"] != first["made"])
+    moving.until(lambda: js(dash_duo, TRACE)["made"] != first["made"])
     rebuilt = js(dash_duo, TRACE)["last"]
-    until(dash_duo, lambda: js(dash_duo, TRACE)["last"] > rebuilt)
+    moving.until(lambda: js(dash_duo, TRACE)["last"] > rebuilt)
     gaps = js(
         dash_duo,
         """const p = document.querySelector('.js-plotly-plot').data[2].x;
@@ -148,21 +132,20 @@ def test_new_plan_rebuilds_charts_and_caption(dash_duo: Any) -> None:
     until(dash_duo, lambda: "13:30" in text(dash_duo, "#plan-caption"))
 
 
-def test_theme_button_repaints_page_and_charts_without_reload(
-    dash_duo: Any, moving: FakeServices
-) -> None:
-    open_page(dash_duo, moving)
+def test_theme_button_repaints_page_and_charts_without_reload(dash_duo: Any) -> None:
+    plant = FakeServices()
+    open_page(dash_duo, plant)
+    moving = Pace(dash_duo, plant, MINUTE_S)
     js(dash_duo, "window.notReloaded = true;")
     theme = js(dash_duo, "return document.documentElement.dataset.bsTheme;")
     before = js(dash_duo, TRACE)
 
     dash_duo.find_element("#theme-toggle").click()
 
-    until(
-        dash_duo,
+    moving.until(
         lambda: js(dash_duo, "return document.documentElement.dataset.bsTheme;") != theme,
     )
-    until(dash_duo, lambda: js(dash_duo, TRACE)["colour"] != before["colour"])
+    moving.until(lambda: js(dash_duo, TRACE)["colour"] != before["colour"])
     assert js(dash_duo, "return window.notReloaded;") is True
     assert js(dash_duo, TRACE)["last"] >= before["last"]
     # The choice outlives the page, and a new page is drawn in it at once.

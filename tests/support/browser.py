@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 
@@ -21,3 +22,33 @@ def wait_until(driver: Any, condition: Callable[[], Any], deadline_s: float) -> 
         driver, deadline_s, 0.1, ignored_exceptions=[StaleElementReferenceException]
     )
     return wait.until(lambda _driver: condition())
+
+
+class Moving(Protocol):
+    """A fake plant whose clock the test moves."""
+
+    def advance(self, seconds: float) -> None: ...
+
+
+class Pace:
+    """Moves a plant's clock by `step_s` whenever the page has shown the step before.
+
+    So a machine ten times slower sees the same test, only later: a clock that runs by itself
+    would hand its page more than it can draw.
+    """
+
+    def __init__(self, dash_duo: Any, plant: Moving, step_s: float) -> None:
+        self._duo, self._plant, self._step_s = dash_duo, plant, step_s
+        self._shown = ""
+
+    def until(self, condition: Callable[[], Any], deadline_s: float = 120) -> Any:
+        """Return what `condition` gives once it is true; the plant moves on meanwhile."""
+
+        def moved() -> Any:
+            shown = self._duo.driver.find_element(By.ID, "hdr-time").text
+            if shown != self._shown:
+                self._shown = shown
+                self._plant.advance(self._step_s)
+            return condition()
+
+        return wait_until(self._duo.driver, moved, deadline_s)
