@@ -21,6 +21,23 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         "Diese Zeitzone ist nicht bekannt. Einen IANA-Namen wie Europe/Vienna angeben.",
     ),
     (
+        r"The id '(.+?)' is that of sites\[\d+\] already",
+        "Die Kennung „{0}“ hat schon ein anderer Standort.",
+    ),
+    (
+        r"The site whose settings these are cannot be removed here",
+        "Der Standort, dessen Einstellungen offen sind, lässt sich hier nicht entfernen. Die eines "
+        "anderen öffnen und ihn dort entfernen.",
+    ),
+    (
+        r"The site '(.+?)' is not in the file any more",
+        "Der Standort „{0}“ steht nicht mehr in der Datei. Die Seite neu laden.",
+    ),
+    (
+        r"(\S+), unit (.+?), is a device of (\S+) already, and one of them may command it",
+        "{0}, Gerätenummer {1}, gehört schon zu {2}. Ein Gerät gehört zu einem Standort.",
+    ),
+    (
         r"A place needs latitude and longitude",
         "Ein Ort braucht Breite und Länge. Beide angeben oder beide leeren.",
     ),

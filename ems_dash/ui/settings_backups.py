@@ -23,6 +23,11 @@ def restore_id(name: str) -> dict[str, str]:
     return {"type": "set-restore", "name": name}
 
 
+def undo_id(name: str) -> dict[str, str]:
+    """Return the id of the button that takes back the change which made a backup."""
+    return {"type": "set-undo", "name": name}
+
+
 def content(backups: Sequence[Backup], zone: ZoneInfo, *, editable: bool, lang: str) -> list[Any]:
     """Return the list of backups, newest first."""
     if not backups:

@@ -11,7 +11,13 @@ from zoneinfo import ZoneInfo
 from dash import html
 
 from ems_dash.i18n import t
-from ems_dash.ui import settings_backups, settings_devices, settings_mqtt, settings_notify
+from ems_dash.ui import (
+    settings_backups,
+    settings_devices,
+    settings_mqtt,
+    settings_notify,
+    settings_sites,
+)
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui.settings_fields import get, put
@@ -30,6 +36,7 @@ def content(
     backups: Sequence[Backup],
     channels: Sequence[ChannelStatus],
     zone: ZoneInfo,
+    running: Mapping[str, str],
 ) -> list[Any]:
     """Return the form of the section that `view` names.
 
@@ -40,12 +47,15 @@ def content(
         backups: The backups, for their section.
         channels: The notification channels the program runs with, for theirs.
         zone: The site's time zone.
+        running: Id to name of the sites that run, for the section of sites.
     """
     section = sections.section_of(view.get("section"))
     if section is sections.TARIFF:
         return _tariff(view, form)
     if section is sections.DEVICES:
         return settings_devices.content(form, view, report)
+    if section is sections.SITES:
+        return settings_sites.content(form, running)
     if section is sections.MQTT:
         return settings_mqtt.content(form)
     if section is sections.BACKUPS:

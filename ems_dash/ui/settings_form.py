@@ -129,9 +129,7 @@ def _list(group: Group, form: FormState) -> list[Any]:
         ]
         head = [html.Span(label, className="set-item-name")]
         if form.editable:
-            head.append(
-                _button(t("set.remove", form.lang), act_id("remove", base), what=label, small=True)
-            )
+            head.append(remove_button(act_id("remove", base), label, form.lang))
         rows.append(
             html.Div(
                 [
@@ -189,6 +187,16 @@ def _button(text: str, identifier: Mapping[str, str], what: str = "", small: boo
         className="button button-small" if small else "button button-add",
         **props,
     )
+
+
+def add_button(text: str, identifier: Mapping[str, str]) -> Any:
+    """Return the button below a list that adds an item to it."""
+    return _button(text, identifier)
+
+
+def remove_button(identifier: Mapping[str, str], what: str, lang: str) -> Any:
+    """Return the button of a list item that takes it away; `what` names the item."""
+    return _button(t("set.remove", lang), identifier, what=what, small=True)
 
 
 def button(text: str, identifier: Any, *, main: bool = False, small: bool = False) -> Any:

@@ -400,8 +400,11 @@ HISTORY = Section(
     ),
 )
 
+SITES = Section("sites")
+"""Its list stands beside the values of the site, see `ems_dash.ui.settings_sites`."""
+
 SECTIONS: tuple[Section, ...] = (
-    *(SITE, CONTROL, EMS, TARIFF, PRICES, DEVICES, MQTT, NOTIFICATIONS),
+    *(SITE, SITES, CONTROL, EMS, TARIFF, PRICES, DEVICES, MQTT, NOTIFICATIONS),
     *(HISTORY, BRANDING, ACCESS, BACKUPS),
 )
 

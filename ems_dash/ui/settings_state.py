@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ems_dash.ui import settings_sections as sections
+from ems_dash.ui import settings_sites
 from ems_dash.ui.settings_fields import field_of, take
 from ems_dash.ui.settings_registers import tidy_overrides
 from ems_dash.ui.settings_words import name_of, problem_text
 from engine.config.desk import ConfigDesk, ConfigFile, Draft, place
 from engine.config.load import FieldProblem
 from engine.config.masking import masked, unmasked
+from engine.config.site_list import SiteRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Judged:
     """A draft and what is to be said about it.
 
     Attributes:
-        values: What the file would state.
+        values: What the file would state for the site.
+        sites: The sites the file would have; None leaves them as they are.
         shown: The draft as the page keeps it, without secrets.
         draft: The check of them.
         errors: Path to message, in the language of the page.
@@ -33,11 +36,13 @@ class Judged:
     draft: Draft
     errors: dict[str, str]
     named: list[tuple[str, str]]
+    sites: tuple[SiteRow, ...] | None = None
 
 
 def stored(file: ConfigFile) -> dict[str, Any]:
     """Return a draft of the file as it is, as the page keeps it."""
-    return {"revision": file.revision, "values": masked(file.values)}
+    values = {**masked(file.values), **settings_sites.stored(file)}
+    return {"revision": file.revision, "values": values}
 
 
 def merged(
@@ -55,7 +60,9 @@ def merged(
     out = copy.deepcopy(dict(values))
     reshaped = False
     for path, value in entered:
-        if take(field_of(path), out, value, lang) and sections.shapes(path):
+        if settings_sites.is_of_list(path):
+            settings_sites.take(out, path, value)
+        elif take(field_of(path), out, value, lang) and sections.shapes(path):
             sections.reshape(out, path)
             reshaped = True
     return out, reshaped
@@ -67,16 +74,17 @@ def judge(desk: ConfigDesk, values: Mapping[str, Any], lang: str) -> Judged:
     Raises:
         ConfigError: The file itself cannot be read.
     """
-    checked = unmasked(values, desk.read().values)
+    own, sites = settings_sites.apart(values)
+    checked = unmasked(own, desk.read().values)
     tidy_overrides(checked)
-    draft = desk.check(checked)
+    draft = desk.check(checked, sites)
     errors: dict[str, str] = {}
     named = []
     for problem in draft.problems:
         where, text = place(checked, problem), problem_text(problem, lang)
         errors.setdefault(where, text)
         named.append((problem_name(problem, where, lang), text))
-    return Judged(checked, values, draft, errors, named)
+    return Judged(checked, values, draft, errors, named, sites)
 
 
 def problem_name(problem: FieldProblem, where: str, lang: str) -> str:

@@ -12,7 +12,7 @@ from engine.config.changes import Change
 from engine.config.load import FieldProblem
 
 _DROPPED = frozenset({"versions"})
-_NAMED = frozenset({"registers", "devices", "channels"})
+_NAMED = frozenset({"registers", "devices", "channels", "sites"})
 """After these stands the name of an item rather than a key."""
 
 

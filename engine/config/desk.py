@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from engine.config.load import (
 )
 from engine.config.schema import Config
 from engine.config.site_entry import index_of, site_values, with_site
+from engine.config.site_list import SiteRow, row_changes, row_place, site_rows, with_rows
 from engine.config.sites import (
     SITES,
     UnknownSiteError,
@@ -61,12 +62,16 @@ class ConfigFile:
         values: What it states, as JSON; keys left to their default are absent.
         config: What it means; None when it has mistakes.
         problems: Its mistakes.
+        sites: All of its sites.
+        own: Number of the site in them that `values` are of.
     """
 
     revision: str
     values: dict[str, Any]
     config: Config | None
     problems: tuple[FieldProblem, ...] = ()
+    sites: tuple[SiteRow, ...] = ()
+    own: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,14 @@ class Backup:
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What a text means for the site (None for mistakes), and which sites it has."""
+
+    config: Config | None
+    sites: tuple[SiteRow, ...]
+
+
 def _anything(_config: Config) -> None:
     """Accept every valid configuration."""
 
@@ -129,7 +142,8 @@ class ConfigDesk:
 
     Of a file with several sites everything here is about one of them: its values are what is in
     force for it, saving changes its entry (and what holds for the whole installation), and a
-    backup gives back what it was for this site only.
+    backup gives back what it was for this site only. Which sites there are is beside it: they can
+    be saved together with the values, and `undo` takes both back.
 
     Args:
         directory: Folder of the file; backups lie in a folder below it.
@@ -156,7 +170,7 @@ class ConfigDesk:
         self._check = check
         self._tell = tell
         self._lock = threading.Lock()
-        self._parsed: dict[str, Config | None] = {}
+        self._parsed: dict[str, _Meant] = {}
         self._newest: tuple[str, ConfigFile] | None = None
         self._read: tuple[str, dict[str, Any]] | None = None
 
@@ -183,28 +197,42 @@ class ConfigDesk:
         """
         return has_sites(self._data(read_text(self._path)))
 
-    def check(self, values: Mapping[str, Any]) -> Draft:
+    def check(self, values: Mapping[str, Any], sites: Sequence[SiteRow] | None = None) -> Draft:
         """Check values that are not saved yet.
 
         Args:
             values: Everything the file should state, as in `ConfigFile.values`.
+            sites: The sites the file should have; None leaves them as they are. Mistakes in them
+                are named ``sites.<number of the row>.<key>``.
 
         Raises:
             ConfigError: The file itself cannot be read.
         """
-        config, problems = self._judged(values, self._data(read_text(self._path)))
+        config, problems = self._judged(values, self._data(read_text(self._path)), sites)
         if config is None:
             return Draft(None, problems)
-        before = self.read().config
-        return Draft(config, (), () if before is None else changes(before, config))
+        file = self.read()
+        if file.config is None:
+            return Draft(config)
+        made = changes(file.config, config)
+        if sites is not None:
+            made += row_changes(file.sites, _named(sites, file.sites), self._own(file))
+        return Draft(config, (), made)
 
-    def save(self, values: Mapping[str, Any], revision: str, who: str) -> Saved:
+    def save(
+        self,
+        values: Mapping[str, Any],
+        revision: str,
+        who: str,
+        sites: Sequence[SiteRow] | None = None,
+    ) -> Saved:
         """Write values into the file; comments and everything that does not change stay.
 
         Args:
             values: Everything the file should state.
             revision: Revision the values were made from.
             who: Who changes it, for the record.
+            sites: The sites the file should have; None leaves them as they are.
 
         Raises:
             ConfigProblems: The values have mistakes; nothing was written.
@@ -212,11 +240,11 @@ class ConfigDesk:
             ConfigError: The file could not be written.
         """
         with self._lock:
-            config, problems = self._judged(values, self._data(read_text(self._path)))
+            text = self._unchanged(revision)
+            config, problems = self._judged(values, self._data(text), sites)
             if config is None:
                 raise ConfigProblems(FILE_NAME, problems)
-            text = self._unchanged(revision)
-            written = self._written(values, self._data(text))
+            written = self._written(values, self._data(text), sites)
             self._remember(config)
             return self._replace(text, edited(text, written), who)
 
@@ -252,6 +280,35 @@ class ConfigDesk:
             new = edited(current, values) if has_sites(data) else text
             return self._replace(current, new, who)
 
+    def undo(self, name: str, revision: str, who: str) -> Saved:
+        """Take the newest change back: the file as it was before it, for all of its sites.
+
+        Args:
+            name: Name of the backup that the change made; the newest there is.
+            revision: Revision of the file after the change.
+            who: Who takes it back.
+
+        Raises:
+            ConfigProblems: The file had mistakes; nothing was written.
+            ConfigChangedError: Somebody else changed the file; nothing was written.
+            ConfigError: The file could not be written.
+        """
+        with self._lock:
+            current = self._unchanged(revision)
+            if self._names()[:1] != [name]:
+                raise ConfigChangedError(
+                    "The file was changed again in the meantime.",
+                    field=FILE_NAME,
+                    hint="Choose what to put back from the list of backups.",
+                )
+            text = read_text(self._backups / name)
+            data = plain(read_yaml(text, name))
+            installation_from(data, name)
+            config = config_from(self._values(data), name)
+            self._check(config)
+            self._remember(config)
+            return self._replace(current, text, who)
+
     def backups(self, limit: int = 30) -> tuple[Backup, ...]:
         """Return the newest backups, newest first, each with what was changed after it.
 
@@ -260,38 +317,46 @@ class ConfigDesk:
         """
         names = self._names()[:limit]
         out: list[Backup] = []
-        try:
-            after = self._config_of(read_text(self._path), "")
-        except ConfigProblems:
-            after = None
+        after = self._meant(read_text(self._path), "")
         for name in names:
-            before = self._config_of(read_text(self._backups / name), name)
-            known = before is not None and after is not None
+            before = self._meant(read_text(self._backups / name), name)
+            made: tuple[Change, ...] = ()
+            if before.config is not None and after.config is not None:
+                own = [*self._ids, before.config.site.id, after.config.site.id]
+                made = changes(before.config, after.config)
+                made += row_changes(before.sites, after.sites, own)
             out.append(
                 Backup(
                     name,
                     _dated(name),
-                    changes(before, after) if before and after and known else (),
-                    None if before is not None else "It has mistakes and cannot be put back.",
+                    made,
+                    None
+                    if before.config is not None
+                    else "It has mistakes and cannot be put back.",
                 )
             )
             after = before
         return tuple(out)
 
     def _judged(
-        self, values: Mapping[str, Any], data: Mapping[str, Any]
+        self,
+        values: Mapping[str, Any],
+        data: Mapping[str, Any],
+        sites: Sequence[SiteRow] | None = None,
     ) -> tuple[Config | None, tuple[FieldProblem, ...]]:
         """Return what `values` mean for the site, and what is wrong with them in the file `data`.
 
         With several sites also what is wrong with all of them together, such as two of one id.
         """
+        own = self._index(data) if has_sites(data) else 0
         try:
             config = config_from(values)
             self._check(config)
-            if has_sites(data):
-                installation_from(self._written(values, data))
+            written = self._written(values, data, sites)
+            if has_sites(written):
+                installation_from(written)
         except ConfigProblems as exc:
-            return None, tuple(self._of_site(_as_field_problem(p), data) for p in exc.problems)
+            return None, tuple(_of_row(_as_field_problem(p), own, sites) for p in exc.problems)
         except ConfigError as exc:
             return None, (_as_field_problem(exc),)
         return config, ()
@@ -300,7 +365,8 @@ class ConfigDesk:
         data = self._data(text)
         values = self._values(data)
         config, problems = self._judged(values, data)
-        return ConfigFile(_revision(text), values, config, problems)
+        own = self._index(data) if has_sites(data) else 0
+        return ConfigFile(_revision(text), values, config, problems, site_rows(data), own)
 
     def _data(self, text: str) -> dict[str, Any]:
         known = self._read
@@ -320,23 +386,35 @@ class ConfigDesk:
             return site_values(data, self._index(data))
         return {key: value for key, value in data.items() if key != SITES}
 
-    def _written(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what the file should hold so that the site has `values`."""
-        return with_site(data, self._index(data), values) if has_sites(data) else values
+    def _written(
+        self,
+        values: Mapping[str, Any],
+        data: Mapping[str, Any],
+        sites: Sequence[SiteRow] | None = None,
+    ) -> Mapping[str, Any]:
+        """Return what the file should hold so that the site has `values`, and there are `sites`."""
+        several = has_sites(data)
+        own = self._index(data) if several else 0
+        written = with_site(data, own, values) if several else values
+        if sites is None:
+            return written
+        if all(row.index != own for row in sites):
+            raise FieldProblem(
+                "The site whose settings these are cannot be removed here.",
+                field=SITES,
+                loc=SITES,
+                hint="Open the settings of another site and remove it there.",
+            )
+        # The values may give the site another id or name.
+        now = site_rows(written)[own]
+        return with_rows(written, [now if row.index == own else row for row in sites])
 
     def _index(self, data: Mapping[str, Any]) -> int:
         return index_of(data, self._ids or [Config().site.id])
 
-    def _of_site(self, problem: FieldProblem, data: Mapping[str, Any]) -> FieldProblem:
-        """Name a problem of this site's entry as the site's own values are named."""
-        if not has_sites(data):
-            return problem
-        index = self._index(data)
-        own, loc = entry_place(index, "") + ".", f"{SITES}.{index}."
-        field = problem.field or ""
-        if not field.startswith(own):
-            return problem
-        return problem.at(field.removeprefix(own), problem.loc.removeprefix(loc))
+    def _own(self, file: ConfigFile) -> list[str]:
+        """Return the ids this site has or had."""
+        return [*self._ids, file.sites[file.own].id]
 
     def _remember(self, config: Config) -> None:
         if self._ids and config.site.id not in self._ids:
@@ -356,8 +434,9 @@ class ConfigDesk:
         after = self._file(new_text)
         if after.config is None:
             raise ConfigProblems(FILE_NAME, after.problems)
-        before = self._config_of(old_text, "")
-        made = () if before is None else changes(before, after.config)
+        old = self._meant(old_text, "")
+        made = () if old.config is None else changes(old.config, after.config)
+        made += row_changes(old.sites, after.sites, self._own(after))
         target = self._path.resolve()
         try:
             mode = target.stat().st_mode & 0o777
@@ -365,8 +444,8 @@ class ConfigDesk:
             name = self._free_name()
             write_atomically(self._backups / name, old_text, mode)
             write_atomically(target, new_text, mode)
-            for old in self._names()[MAX_BACKUPS:]:
-                (self._backups / old).unlink(missing_ok=True)
+            for oldest in self._names()[MAX_BACKUPS:]:
+                (self._backups / oldest).unlink(missing_ok=True)
         except OSError as exc:
             raise ConfigError(
                 f"The file cannot be written: {exc.strerror}.",
@@ -387,18 +466,21 @@ class ConfigDesk:
         found = [p.name for p in self._backups.iterdir() if _BACKUP_NAME.fullmatch(p.name)]
         return sorted(found, key=_order, reverse=True)
 
-    def _config_of(self, text: str, name: str) -> Config | None:
-        """Return what a text means, None when it has mistakes; backups never change."""
+    def _meant(self, text: str, name: str) -> _Meant:
+        """Return what a text means, as far as it has no mistakes; backups never change."""
         if name in self._parsed:
             return self._parsed[name]
+        sites: tuple[SiteRow, ...] = ()
         try:
             data = plain(read_yaml(text, name or FILE_NAME))
+            sites = site_rows(data)
             config: Config | None = config_from(self._values(data), name or FILE_NAME)
         except (ConfigProblems, UnknownSiteError):
             config = None
+        meant = _Meant(config, sites)
         if name:
-            self._parsed[name] = config
-        return config
+            self._parsed[name] = meant
+        return meant
 
 
 def place(values: Mapping[str, Any], problem: FieldProblem) -> str:
@@ -431,6 +513,33 @@ def _numbered(values: Any, field: str) -> str | None:
             out.append(part)
             node = node.get(part) if isinstance(node, Mapping) else None
     return ".".join(out)
+
+
+def _named(rows: Sequence[SiteRow], known: Sequence[SiteRow]) -> tuple[SiteRow, ...]:
+    """Return rows with the name they have in the file where they leave it as it is."""
+    names = {row.id: row.name for row in known}
+    return tuple(
+        SiteRow(row.index, row.id, names.get(row.id) if row.name is None else row.name)
+        for row in rows
+    )
+
+
+def _of_row(problem: FieldProblem, own: int, sites: Sequence[SiteRow] | None) -> FieldProblem:
+    """Name a problem as it is named in the site's values or in the list of sites.
+
+    Args:
+        problem: A problem of a whole file, or of the values of the site.
+        own: Number of the site's entry in the file as it is.
+        sites: The sites that the file would have; None for those it has.
+    """
+    kept = [own] if sites is None else [row.index for row in sites if row.index is not None]
+    index = own if sites is None else sum(1 for at in kept if at < own)
+    before, loc = entry_place(index, "") + ".", f"{SITES}.{index}."
+    field = problem.field or ""
+    if field.startswith(before):
+        return problem.at(field.removeprefix(before), problem.loc.removeprefix(loc))
+    where = None if sites is None else row_place(sites, problem.loc)
+    return problem if where is None else problem.at(where, where)
 
 
 def _as_field_problem(problem: ConfigError) -> FieldProblem:

@@ -95,6 +95,7 @@ def register(app: dash.Dash, services: Services) -> None:
                 Input("set-save", "n_clicks"),
                 Input("set-discard", "n_clicks"),
                 Input({"type": "set-restore", "name": ALL}, "n_clicks"),
+                Input({"type": "set-undo", "name": ALL}, "n_clicks"),
             ],
             "sent": sent,
         },

@@ -17,8 +17,9 @@ from ems_dash.auth.access import actor, may
 from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
+from ems_dash.site_router import site_names
 from ems_dash.ui import format as fmt
-from ems_dash.ui import settings_content, settings_devices, settings_tariff
+from ems_dash.ui import settings_content, settings_devices, settings_sites, settings_tariff
 from ems_dash.ui import settings_registers as registers
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui import settings_view as view_
@@ -27,7 +28,7 @@ from ems_dash.ui.header import frame_fields
 from ems_dash.ui.live import nothing_new, text_delta
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.request import request_lang, request_theme
-from ems_dash.ui.settings_backups import restore_id
+from ems_dash.ui.settings_backups import undo_id
 from ems_dash.ui.settings_fields import ABSENT, get, put
 from ems_dash.ui.settings_form import FormState, button
 from ems_dash.ui.settings_state import Judged, judge, merged, stored
@@ -100,6 +101,7 @@ class SettingsPage:
             backups=settings.desk.backups() if in_backups else (),
             channels=self._services.notifications.status() if in_notifications else (),
             zone=self._zone,
+            running=site_names(),
         )
 
     def side(self, view: View, judged: Judged, lang: str, theme: str) -> Any:
@@ -204,10 +206,13 @@ class SettingsPage:
             if what == "set-discard":
                 said = view_.said(t("set.discarded", lang))
             elif what == "set-save":
-                made = settings.desk.save(judged.values, page.revision, actor())
+                made = settings.desk.save(judged.values, page.revision, actor(), judged.sites)
                 said = self._said_saved(made, lang, undo=True)
             elif judged.draft.problems or judged.draft.changes:
                 return self._refused(t("set.undo_first", lang))
+            elif what["type"] == "set-undo":
+                made = settings.desk.undo(what["name"], page.revision, actor())
+                said = self._said_saved(made, lang, undo=False)
             else:
                 made = settings.desk.restore(what["name"], page.revision, actor())
                 said = self._said_saved(made, lang, undo=False)
@@ -233,7 +238,9 @@ class SettingsPage:
         """Change the draft in place and return what is open after it."""
         if op.startswith("reg-"):
             return {**view, "register": self._carry_out_register(op, path, values, view, extra)}
-        if op == "add":
+        if op == "add" and settings_sites.is_of_list(path):
+            settings_sites.add(values, request_lang())
+        elif op == "add":
             settings_content.add_at(values, path)
         elif op == "remove":
             sections.remove(values, path)
@@ -299,12 +306,15 @@ class SettingsPage:
     def _said_saved(self, made: Saved, lang: str, *, undo: bool) -> Any:
         now = fmt.clock_time(self._services.now(), self._zone, seconds=True)
         text = t("set.saved" if undo else "set.restored", lang, time=now)
-        back = button(t("set.undo", lang), restore_id(made.backup), small=True) if undo else None
+        back = button(t("set.undo", lang), undo_id(made.backup), small=True) if undo else None
         return view_.said(text, "ok", back)
 
     def _pending(self, settings: SettingsServices, lang: str) -> Any:
-        config = settings.desk.read().config
-        return [] if config is None else view_.pending(changes(settings.running, config), lang)
+        file = settings.desk.read()
+        if file.config is None:
+            return []
+        found = changes(settings.running, file.config) + settings_sites.pending(site_names(), file)
+        return view_.pending(found, lang)
 
     def _preview(self, view: View, judged: Judged, lang: str, theme: str) -> Any:
         zone = self._zone

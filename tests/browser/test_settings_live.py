@@ -21,6 +21,7 @@ from engine.config.load import load_config
 from engine.config.mqtt import MqttConfig
 from engine.config.schema import Config
 from engine.config.secret_files import store_secret
+from engine.config.sites import load_installation
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.mqtt.broker_check import BrokerCheck, CheckStep
 from engine.devices.profile import MODBUS_PROFILES
@@ -202,10 +203,22 @@ def test_a_tariff_is_built_with_its_preview_saved_and_undone(
     assert saved.grid_fee_eur_per_kwh == 0.07
     lines = (tmp_path / "ems.yaml").read_text().splitlines()
     assert set(DEFAULT_EMS_YAML.splitlines()) - set(lines) == {"  levies_eur_per_kwh: 0.015"}
-    page.press("set-restore", name=plant.settings.desk.backups()[0].name)
+    page.press("set-undo", name=plant.settings.desk.backups()[0].name)
     page.says("#set-said", "Put back")
     assert (tmp_path / "ems.yaml").read_text() == DEFAULT_EMS_YAML
     page.until(lambda: page.field("tariff.levies_eur_per_kwh").get_attribute("value") == "1.5")
+    # A second site, and back to one.
+    page.press("set-nav", section="sites")
+    page.press("set-act", op="add", path="sites")
+    page.type("sites.1.id", "site-1")
+    page.until(lambda: "already" in page.named("set-error", path="sites.1.id").text)
+    page.type("sites.1.id", "west")
+    page.says("#set-changes", "Site 2")
+    page.save()
+    page.says("#set-notice", "west")
+    assert load_installation(tmp_path).ids == ("site-1", "west")
+    page.press("set-undo", name=plant.settings.desk.backups()[0].name)
+    page.until(lambda: (tmp_path / "ems.yaml").read_text() == DEFAULT_EMS_YAML)
     assert page.clean()
 
 
