@@ -8,6 +8,7 @@ SIGINT, before the server lingers over open connections.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ from ems_dash.logs import ProgramLog
 from ems_dash.operation import install_operation
 from ems_dash.site_router import routed
 from ems_dash.web_audit import install_audit
+from ems_dash.worker_process import end_process, exit_code, hold_hang_ups, take_hang_ups
 from engine.audit.log import open_audit
 from engine.config.schema import Config
 from engine.config.sites import load_installation
@@ -151,6 +153,8 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         self._sites: SiteEngines | None = None
         self._server: Flask | None = None
         self._log: ProgramLog | None = None
+        self._started = False
+        self._reload_waits = False
         super().__init__()
 
     def load_config(self) -> None:
@@ -165,6 +169,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
             "loglevel": "warning",
             "proc_name": "ems-dash",
             "control_socket_disable": True,
+            "post_fork": _hold_hang_ups,
             "post_worker_init": self._start_engine,
             "worker_exit": self._stop_engine,
         }
@@ -175,8 +180,7 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
         folder = self._options.log_dir or self._options.data_dir / LOG_FOLDER
         try:
             self._log = ProgramLog(folder, self._options.log_level)
-            # A hang-up while the program starts changes nothing: the file is read anyway.
-            signal.signal(signal.SIGHUP, self._reload)
+            take_hang_ups(self._reload)
             server, self._sites = _once_free(lambda: build_server(self._options))
             self._server = server
         except EmsError as exc:
@@ -192,6 +196,10 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
             sys.exit(1)
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
+        if not self._started:
+            # The file may have been read already: it is read again once the engine runs.
+            self._reload_waits = True
+            return
         settings = None if self._sites is None else self._sites.engines[0].settings
         if settings is not None:
             threading.Thread(target=_reread, args=(settings,), name="ems-reload").start()
@@ -206,12 +214,20 @@ class EmsApplication(BaseApplication):  # type: ignore[misc]  # gunicorn ships n
             signal.signal(number, _stopping_first(server, sites, signal.getsignal(number)))
         sites.start()
         log.info("EMS Dash is at http://%s:%d", _shown_host(self._options), self._options.port)
+        self._started = True
+        if self._reload_waits:
+            self._reload(signal.SIGHUP, None)
 
     def _stop_engine(self, server: Any, worker: Any) -> None:
+        if worker.pid != os.getpid():
+            # The master, about a worker that was gone before it could be told to go.
+            return
+        code = exit_code()
         if self._sites is not None:
             self._sites.stop()
         if self._log is not None:
             self._log.stop()
+        end_process(code)
 
 
 def serve(options: ServerOptions) -> None:
@@ -220,6 +236,8 @@ def serve(options: ServerOptions) -> None:
     Raises:
         EmsError: When it cannot start; nothing was started then.
     """
+    # A hang-up while the program starts changes nothing: the worker reads the file anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     installation = load_installation(options.config_dir)
     check_installation(installation)
     _require_free_port(options)
@@ -228,6 +246,10 @@ def serve(options: ServerOptions) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _once_free(partial(_require_free, folder))
     EmsApplication(options).run()
+
+
+def _hold_hang_ups(server: Any, worker: Any) -> None:
+    hold_hang_ups()
 
 
 def _require_free(folder: Path) -> None:

@@ -105,6 +105,13 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="with --tournament: write the winner into the site file, which must be an ems.yaml",
     )
+    command.add_argument(
+        "--audit",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="with --accept: data folder of the program, whose audit log takes it down",
+    )
     backtest_studies.add_arguments(command)
     command.add_argument("--json", action="store_true", help="print the answer as JSON")
     command.add_argument(
@@ -176,6 +183,8 @@ def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
         standing_rows,
         tournament,
     )
+    from engine.audit.log import open_audit
+    from engine.audit.trail import NO_TRAIL
     from engine.config.desk import ConfigDesk
     from engine.config.load import FILE_NAME, config_from, read_text, read_yaml
     from engine.runtime.policy_desk import PolicyDesk
@@ -188,6 +197,8 @@ def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
             value=str(path),
             hint=f"Give --site as the {FILE_NAME} of the site.",
         )
+    # Opened before hours of calculation: what cannot be taken down is not begun.
+    trail = open_audit(path.parent, arguments.audit) if arguments.accept else NO_TRAIL
     planning = config_from(read_yaml(read_text(path), str(path)), str(path)).planning
     how = {
         "plan_minutes": arguments.plan_minutes or 60,
@@ -211,7 +222,7 @@ def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
     }
     if arguments.accept:
         desk = ConfigDesk(path.parent, now=lambda: datetime.now(UTC))
-        policies = PolicyDesk(desk, path.parent)
+        policies = PolicyDesk(desk, path.parent, trail=trail)
         policies.propose(proposal)
         policies.accept("command line")
         document["accepted"] = True

@@ -33,6 +33,12 @@ from tests.support.login import bearer
 from tests.support.process import Program, running, wait_for
 from tests.support.webhook_server import Post, WebhookServer
 
+AT_ONCE = "control: {min_hold_s: 0}\n"
+"""Without the rest between the directions of a battery, an order may follow a plan at once.
+
+A plan that is published before the order, as on a slow machine, may have it discharge by then.
+"""
+
 LIMITS = "limits: {external: [{source: dso, after_validity: hold}]}\n"
 TELL = (
     "notifications: {{channels: [{{type: webhook, name: room, url: '{url}', "
@@ -111,7 +117,7 @@ def samples(folder: Path) -> list[tuple[Any, ...]]:
 def state_of(program: Program, *states: str) -> Any:
     return wait_for(
         lambda: (s := program.get("/api/state")) and s["state"] in states and s,
-        f"one of the states {states} (log:\n{program.log_text()})",
+        lambda: f"one of the states {states} (log:\n{program.log_text()})",
     )
 
 
@@ -121,7 +127,7 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
     with demo_plant() as site, closing(WebhookServer()) as receiver:
         devices = site.devices("bms", "pcs", "meter", "pv")
         url = receiver.take("/alarms", Answer(status=503))
-        config = f"{SIMPLE_MODELS}{LIMITS}{TELL.format(url=url)}devices: [{devices}]\n"
+        config = f"{SIMPLE_MODELS}{AT_ONCE}{LIMITS}{TELL.format(url=url)}devices: [{devices}]\n"
         with running(tmp_path, config) as program:
             state_of(program, "degraded", "automatic")
             post(program, "/api/control/limits", {"source": "dso", "charge_kw": 12.5})
@@ -199,7 +205,8 @@ def test_sigterm_leaves_zero_and_gives_the_device_its_own_mode_back(tmp_path: Pa
     try:
         with demo_plant() as site:
             config = (
-                f"{SIMPLE_MODELS}bess: {{power_charge_max_kw: 5, power_discharge_max_kw: 5}}\n"
+                f"{SIMPLE_MODELS}{AT_ONCE}"
+                "bess: {power_charge_max_kw: 5, power_discharge_max_kw: 5}\n"
                 f"devices: [{site.devices('meter')}, {{name: battery, profile: sma_storage, "
                 f"host: 127.0.0.1, port: {port}, unit_id: {battery.unit_id}, "
                 "write_enabled: true}]\n"
@@ -209,7 +216,10 @@ def test_sigterm_leaves_zero_and_gives_the_device_its_own_mode_back(tmp_path: Pa
                 post(program, "/api/control/manual", {"power_kw": -2, "minutes": 60})
                 wait_for(
                     lambda: words(mode) == 802 and abs(words(power)) == 2000,
-                    f"the order at the device (log:\n{program.log_text()})",
+                    lambda: (
+                        f"the order at the device, which has {words(mode)} and {words(power)} "
+                        f"({program.get('/api/state')}, log:\n{program.log_text()})"
+                    ),
                 )
                 assert program.stop() == 0
             assert words(power) == 0

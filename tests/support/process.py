@@ -32,15 +32,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """Return the first truthy result of `condition`; fail with `what` after `seconds`."""
+def wait_for(
+    condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 60.0
+) -> Any:
+    """Return the first truthy result of `condition`; fail with `what` after `seconds`.
+
+    Args:
+        condition: Asked again and again.
+        what: What is waited for; a function when it is to tell how things stand at the end.
+        seconds: How long.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         result = condition()
         if result:
             return result
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
+    told = what if isinstance(what, str) else what()
+    raise AssertionError(f"{told} did not happen within {seconds:.0f} s")
 
 
 @dataclass
@@ -63,7 +72,7 @@ class Program:
 
     def wait_for_plan(self) -> Any:
         """Return the first published plan."""
-        return wait_for(lambda: self.get("/api/plan"), f"a plan (log:\n{self.log_text()})")
+        return wait_for(lambda: self.get("/api/plan"), lambda: f"a plan (log:\n{self.log_text()})")
 
     def log_text(self) -> str:
         """Return what the program has logged so far."""

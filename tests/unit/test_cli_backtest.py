@@ -11,6 +11,7 @@ import pytest
 from ems_dash.cli.main import main
 from engine.analytics.backtest import tournament
 from engine.analytics.backtest.policy import Policy
+from engine.audit.reading import AuditQuery, read_page
 from tests.support.backtest_cases import VIENNA, series
 
 SITE_YAML = """
@@ -168,9 +169,14 @@ def test_a_tournament_proposes_and_writes_only_when_asked(
     assert len(answer["standings"]) == len(few)
     assert not answer["accepted"]
     assert (tmp_path / "ems.yaml").read_text() == before
-    assert main(["backtest", "--site", str(tmp_path), *asked, "--accept"]) == 0
+    assert not (tmp_path / "data").exists()
+    asked += ["--accept", "--audit", str(tmp_path / "data")]
+    assert main(["backtest", "--site", str(tmp_path), *asked]) == 0
     accepted = json.loads(capsys.readouterr().out)["proposal"]
     assert f"uncertainty: {accepted['uncertainty']}" in (tmp_path / "ems.yaml").read_text()
+    (entry,) = read_page(tmp_path / "data" / "audit", AuditQuery()).entries
+    assert (entry.action, entry.via, entry.target) == ("policy.accept", "cli", "ems.yaml")
+    assert entry.after["uncertainty"] == accepted["uncertainty"]
 
 
 def test_studies_are_answered_as_tables_as_json_and_as_files(
