@@ -12,7 +12,7 @@ from engine.strategies.override import ManualChoice
 
 AUTO, MANUAL = "auto", "manual"
 
-_TIE = 1e-6
+TIE = 1e-6
 """Relative cost difference (to at least 1 EUR) below which two plans are equally good."""
 
 
@@ -158,7 +158,7 @@ class Selector:
 
 def _best(weighed: Mapping[StrategyKey, float], active: StrategyKey | None) -> StrategyKey:
     least = min(weighed.values())
-    slack = _TIE * max(1.0, abs(least))
+    slack = TIE * max(1.0, abs(least))
     equal = [key for key in StrategyKey if key in weighed and weighed[key] <= least + slack]
     if active in equal:
         return active

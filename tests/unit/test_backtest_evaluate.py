@@ -11,15 +11,23 @@ import pytest
 from engine.analytics.backtest.accounts import account
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.evaluate import Comparison, compare, evaluate
+from engine.analytics.backtest.plans import Planner
 from engine.analytics.backtest.policy import AUTO, STRATEGIES, Forecaster, Policy
 from engine.analytics.backtest.prepared import prepare
+from engine.analytics.backtest.problems import Problems
+from engine.analytics.backtest.views import Views
 from engine.analytics.baselines import ACTUAL, OPENING
 from engine.analytics.local_days import local_midnight
 from engine.analytics.savings import Carry, account_day, add_up
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestCancelledError, BacktestError, MarketError
 from engine.domain.records import LedgerRow, SavingsRow
+from engine.domain.strategy import StrategyKey
 from engine.market.tariff import TariffBook
+from engine.optimization.routed import RoutedOptimizer
+from engine.strategies.candidates import plan_candidates
+from engine.strategies.evaluation import evaluate as evaluate_plan
+from engine.strategies.parameters import StrategyContext, StrategyParameters
 from tests.support.backtest_cases import SITE, TARIFF, case
 
 HOURLY = {"plan_minutes": 60}
@@ -183,6 +191,42 @@ def test_every_strategy_runs_with_and_without_foresight(strategy: str) -> None:
         assert result.solves >= 1
     if strategy == AUTO:
         assert any(note.startswith("Chosen:") for note in result.notes)
+
+
+@pytest.mark.parametrize("feed_in", [None, 0.12])
+def test_no_strategy_beats_the_co_optimised_plan_that_the_automatic_choice_takes(
+    feed_in: float | None,
+) -> None:
+    # With feed-in above the purchase price the steps are not convex.
+    tariff = TariffConfig(
+        spot_markup_eur_per_kwh=0.0,
+        grid_fee_eur_per_kwh=0.0,
+        feed_in_eur_per_kwh=feed_in,
+        demand_charge={"eur_per_kw": 8.0},
+    )
+    prepared = prepare(case(days=2, tariff=tariff))
+    policy = Policy(AUTO, Forecaster.DAY_TYPE, reserve=1.0)
+    problems = Problems(prepared, policy, Views(prepared, policy.forecaster))
+    for i in range(prepared.case.first, prepared.case.first + 60, 20):
+        state = {"energy_kwh": 30.0 + i % 40, "metered_kw": 20.0}
+        taken = Planner(problems, policy).make(i, **state)
+        true = problems.instance(problems.outlook(i, **state, last_value=None))
+        context = StrategyContext(recent_net_load_kw=problems.recent_net_kw(i))
+        rivals = plan_candidates(
+            true,
+            context,
+            StrategyParameters(),
+            RoutedOptimizer(),
+            [key for key in StrategyKey if key is not StrategyKey.CO_OPTIMISED],
+        )
+        chosen = evaluate_plan(true, taken.battery_kw, taken.curtailed_kw)
+        assert taken.strategy == StrategyKey.CO_OPTIMISED
+        for rival in rivals.values():
+            assert rival.value.cost_eur is not None
+            assert (
+                chosen.cost_eur + chosen.preference_eur
+                <= rival.value.cost_eur + rival.preference_eur + 1e-6
+            )
 
 
 def test_arbitrage_blind_to_the_demand_charge_pays_for_it(week: BacktestCase) -> None:

@@ -36,7 +36,7 @@ from engine.optimization.steering import steering_of
 from engine.strategies.configured import configure
 from engine.strategies.evaluation import Evaluation, evaluate
 from engine.strategies.parameters import StrategyContext
-from engine.strategies.selector import Selector, Standing
+from engine.strategies.selector import TIE, Selector, Standing
 
 _NOT_CHECKED = PlanCheck(True, 0.0, 0.0, 0.0)
 """Kernel plans are held to the model of record by the tests of the kernel; replaying each of
@@ -61,7 +61,8 @@ class Planner:
         self._prepared: Prepared = problems.prepared
         self._policy = policy
         self._arrays = _Arrays(problems.prepared)
-        self._optimizer = RoutedOptimizer()
+        # The closed loop has no way out of the energy window; a plan with one would only be slow.
+        self._optimizer = RoutedOptimizer(keeps_window=True)
         self._parameters = strategy_parameters(problems.prepared)
         strategies = problems.prepared.case.strategies
         self._selector = Selector(
@@ -107,11 +108,16 @@ class Planner:
         return float(values[at]) if 0 <= at < values.size else None
 
     def _co_optimised(self, outlook: Outlook) -> Plan:
-        found = self._arrays.plan(outlook)
+        return self._co_optimised_from(outlook, self._arrays.plan(outlook))
+
+    def _co_optimised_from(
+        self, outlook: Outlook, found: tuple[FloatArray, FloatArray] | None
+    ) -> Plan:
         self.solves += 1
         if found is None:
             instance = self._problems.instance(outlook)
-            plan = self._plan(outlook, self._flows(instance), StrategyKey.CO_OPTIMISED, instance)
+            columns, _ = self._flows(instance)
+            plan = self._plan(outlook, columns, StrategyKey.CO_OPTIMISED, instance)
         else:
             columns, caps = found
             values = self._scenario_values(outlook)
@@ -168,19 +174,59 @@ class Planner:
         instance = self._configured(key, self._problems.instance(outlook), outlook)
         self.solves += 1
         self._learn_value(outlook)
-        return self._plan(outlook, self._flows(instance), key, instance)
+        columns, _ = self._flows(instance)
+        return self._plan(outlook, columns, key, instance)
 
     def _automatic(self, outlook: Outlook) -> Plan:
-        """Return the plan of the strategy chosen as live: by worth, with hysteresis."""
+        """Return the plan of the strategy chosen as live: by worth, with hysteresis.
+
+        Worth is counted under the true tariff, of which the co-optimised plan is the optimum:
+        where that is proven no other plan is cheaper, ties go to it, and the others need no
+        planning to be refused. They are planned where it is in doubt.
+        """
+        standing = self._standing
+        holds = standing is None or standing.active is StrategyKey.CO_OPTIMISED
+        if holds and len(outlook.peaks) <= 1:
+            found = self._arrays.plan(outlook)
+            if found is not None:
+                self._stand(StrategyKey.CO_OPTIMISED, outlook)
+                return self._co_optimised_from(outlook, found)
         true = self._problems.instance(outlook)
-        worth: dict[StrategyKey, Evaluation] = {}
-        made: dict[StrategyKey, tuple[Instance, FloatArray]] = {}
+        columns, gap = self._flows(true)
+        self.solves += 1
+        active, problem = StrategyKey.CO_OPTIMISED, true
+        self._values = (outlook.first, columns[:, STORED_VALUE].copy())
+        if holds and gap <= TIE:
+            self._stand(active, outlook)
+        else:
+            active, problem, columns = self._contest(outlook, true, columns)
+        plan = self._plan(outlook, columns, active, problem)
+        if active is StrategyKey.CO_OPTIMISED:
+            values = self._scenario_values(outlook)
+            if values is not None:
+                plan = dataclasses.replace(plan, stored_value_eur_per_kwh=values)
+        return plan
+
+    def _contest(
+        self, outlook: Outlook, true: Instance, whole: FloatArray
+    ) -> tuple[StrategyKey, Instance, FloatArray]:
+        """Return the strategy chosen among all, its problem and its plan.
+
+        Args:
+            outlook: What the plans rest on.
+            true: The problem under the true tariff.
+            whole: Its plan.
+        """
+        made = {StrategyKey.CO_OPTIMISED: (true, whole)}
         for key in StrategyKey:
-            instance = self._configured(key, true, outlook)
-            columns = self._flows(instance)
-            made[key] = instance, columns
-            worth[key] = evaluate(true, columns[:, BATTERY], columns[:, GIVEN])
-        self.solves += len(made)
+            if key is not StrategyKey.CO_OPTIMISED:
+                instance = self._configured(key, true, outlook)
+                made[key] = instance, self._flows(instance)[0]
+        self.solves += len(made) - 1
+        worth: dict[StrategyKey, Evaluation] = {
+            key: evaluate(true, columns[:, BATTERY], columns[:, GIVEN])
+            for key, (_, columns) in made.items()
+        }
         selection = self._selector.choose(
             [value.candidate(key) for key, value in worth.items()],
             now=true.start,
@@ -192,15 +238,14 @@ class Planner:
         self._standing = Standing.after(selection, self._standing)
         active = selection.active
         self.chosen[active.value] = self.chosen.get(active.value, 0) + 1
-        whole = made[StrategyKey.CO_OPTIMISED][1]
-        self._values = (outlook.first, whole[:, STORED_VALUE].copy())
-        instance, columns = made[active]
-        plan = self._plan(outlook, columns, active, instance)
-        if active is StrategyKey.CO_OPTIMISED:
-            values = self._scenario_values(outlook)
-            if values is not None:
-                plan = dataclasses.replace(plan, stored_value_eur_per_kwh=values)
-        return plan
+        return active, *made[active]
+
+    def _stand(self, key: StrategyKey, outlook: Outlook) -> None:
+        """Choose `key`, which was in force before or is the first choice."""
+        if self._standing is None:
+            start = self._prepared.case.series.start
+            self._standing = Standing(key, start + outlook.first * STEP)
+        self.chosen[key.value] = self.chosen.get(key.value, 0) + 1
 
     def _configured(self, key: StrategyKey, true: Instance, outlook: Outlook) -> Instance:
         return configure(key, true, self._parameters, self._context(outlook))
@@ -213,8 +258,8 @@ class Planner:
         if found is not None:
             self._values = (outlook.first, found[0][:, STORED_VALUE].copy())
 
-    def _flows(self, instance: Instance) -> FloatArray:
-        """Return the optimum of `instance` as the kernel's columns.
+    def _flows(self, instance: Instance) -> tuple[FloatArray, float]:
+        """Return the optimum of `instance` as the kernel's columns, and its relative gap.
 
         What is not convex, or is outside the kernel's class, goes through the routed optimiser.
         """
@@ -223,13 +268,14 @@ class Planner:
             if not problem.rows[:, stage.RULES].any():
                 code, found = convex_search(problem, problem.rows)
                 if code == SOLVED and found is not None:
-                    return found.plan
+                    gap_eur = found.cost_eur - found.bound_eur
+                    return found.plan, gap_eur / max(1.0, abs(found.cost_eur))
         solution = self._optimizer.solve(instance)
         columns = np.zeros((instance.n_steps, PLAN_COLUMNS))
         columns[:, BATTERY], columns[:, GRID] = solution.battery_kw, solution.grid_kw
         columns[:, GIVEN], columns[:, ENERGY] = solution.curtailed_kw, solution.soc_kwh
         columns[:, STORED_VALUE] = solution.stored_value_eur_per_kwh
-        return columns
+        return columns, solution.gap
 
     def _context(self, outlook: Outlook) -> StrategyContext:
         return StrategyContext(

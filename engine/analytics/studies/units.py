@@ -17,7 +17,7 @@ from engine.domain.errors import EmsError
 from engine.domain.product import product_version
 from engine.optimization.kernel.compiled import sources_hash
 
-METHOD = 2
+METHOD = 3
 """Raised when the same case and policy are to give other numbers: what was kept is then old."""
 
 
