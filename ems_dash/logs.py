@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Final, TextIO
 
 from engine.domain.errors import EmsError
+from engine.domain.site_context import current_site
 from engine.fetching.redaction import MASK, redact
 
 FILE_NAME: Final = "ems.log"
@@ -70,7 +71,9 @@ class ConsoleFormatter(logging.Formatter):
         stamp = datetime.fromtimestamp(record.created).astimezone()
         message = clean(record.getMessage())
         when = f"{stamp:%Y-%m-%d %H:%M:%S}.{record.msecs:03.0f}"
-        line = f"{when} {record.levelname:<7} {record.name}: {message}"
+        site = getattr(record, "site", None)
+        where = f" [{clean(site)}]" if site else ""
+        line = f"{when} {record.levelname:<7}{where} {record.name}: {message}"
         stack = _stack_of(self, record)
         if stack is None:
             return line
@@ -89,6 +92,9 @@ class JsonFormatter(logging.Formatter):
             "thread": record.threadName,
             "message": clean(record.getMessage()),
         }
+        site = getattr(record, "site", None)
+        if site:
+            document["site"] = clean(site)
         stack = _stack_of(self, record)
         if stack is not None:
             document["stack"] = stack
@@ -105,7 +111,11 @@ def _stack_of(formatter: logging.Formatter, record: logging.LogRecord) -> str | 
 
 class _Queueing(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Make the texts here: what an argument or a stack refers to may change later."""
+        """Make the texts here: what an argument or a stack refers to may change later.
+
+        Only the thread that logs knows which site it works for.
+        """
+        record.site = current_site()
         record.msg, record.args = record.getMessage(), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 from flask import Flask, Response, current_app, has_request_context, request
 
 from ems_dash.services import Services, WholeServices
-from engine.config.sites import UnknownSiteError
+from engine.config.sites import no_such_site
+from engine.domain.site_context import work_for
 
 PARAMETER: Final = "site"
 HEADER: Final = "X-EMS-Site"
@@ -35,6 +36,11 @@ class SiteRouter:
         self._sites = dict(sites)
 
     @property
+    def by_id(self) -> Mapping[str, WholeServices]:
+        """Site id to its services, in the order of the installation."""
+        return self._sites
+
+    @property
     def all_sites(self) -> tuple[WholeServices, ...]:
         """The services of every site."""
         return tuple(self._sites.values())
@@ -49,20 +55,21 @@ class SiteRouter:
         if not has_request_context():
             # Any site would be as wrong as right, and numbers of two would be mixed.
             raise RuntimeError("Outside of a request it is not known which site is meant.")
-        asked = request.args.get(PARAMETER) or request.headers.get(HEADER)
-        if not asked:
+        asked = asked_site()
+        if asked is None:
             return next(iter(self._sites.values()))
         found = self._sites.get(asked)
         if found is None:
-            raise UnknownSiteError(
-                f"There is no site '{asked[:40]}'.",
-                field=PARAMETER,
-                hint=f"This installation serves {', '.join(self._sites)}.",
-            )
+            raise no_such_site(asked, self._sites)
         return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.here(), name)
+
+
+def asked_site() -> str | None:
+    """Return the id of the site that the current request names; None when it names none."""
+    return request.args.get(PARAMETER) or request.headers.get(HEADER) or None
 
 
 class _Part:
@@ -113,6 +120,14 @@ def install_sites(server: Flask, services: Services) -> None:
     server.extensions[EXTENSION] = services
     if not isinstance(services, SiteRouter):
         return
+
+    known = services.by_id
+
+    @server.before_request
+    def say_which() -> None:
+        """Let the log name the site a request asks for; what asks for none concerns all."""
+        asked = asked_site()
+        work_for(asked if asked in known else None)
 
     @server.after_request
     def stay(answer: Response) -> Response:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from ems_dash.api.models import ErrorAnswer, ErrorBody
+from engine.config.sites import no_such_site
 from engine.domain.errors import EmsError
 
 STATUS_OF_CODE: Final[dict[str, int]] = {
@@ -91,13 +92,7 @@ def wrong_site(site_id: str) -> Response | None:
     asked = request.args.get("site")
     if asked is None or asked == site_id:
         return None
-    return error(
-        404,
-        "unknown_site",
-        f"There is no site '{asked}'.",
-        field="site",
-        hint=f"This installation serves '{site_id}'.",
-    )
+    return known_error(no_such_site(asked, (site_id,)))
 
 
 def add_error_handlers(api: Blueprint) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +43,13 @@ class UnknownSiteError(ConfigError):
     code = "unknown_site"
 
 
+def no_such_site(asked: str, known: Iterable[str]) -> UnknownSiteError:
+    """Return the error of somebody who asked for a site that is none of the `known` ones."""
+    return UnknownSiteError(
+        f"There is no site '{asked[:40]}'.", field="site", hint=f"Known: {', '.join(known)}."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """Everything one ``ems.yaml`` describes.
@@ -69,9 +76,7 @@ class Installation:
                 return config
         known = ", ".join(self.ids)
         if site_id is not None:
-            raise UnknownSiteError(
-                f"There is no site '{site_id[:40]}'.", field="site", hint=f"Known: {known}."
-            )
+            raise no_such_site(site_id, self.ids)
         if len(self.sites) > 1:
             raise UnknownSiteError(
                 f"There are {len(self.sites)} sites here.",

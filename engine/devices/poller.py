@@ -19,6 +19,7 @@ from engine.devices.limit_commander import LimitCommander
 from engine.devices.link import ModbusLink
 from engine.devices.rtc import RtcSync
 from engine.domain.clock import Clock
+from engine.domain.site_context import SiteThread
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class LinkPoller:
     def start(self) -> None:
         """Start the thread; calling it again does nothing."""
         if self._thread is None and not self._stopping.is_set():
-            self._thread = threading.Thread(
+            self._thread = SiteThread(
                 target=self._run, name=f"poll {self._link.endpoint}", daemon=True
             )
             self._thread.start()

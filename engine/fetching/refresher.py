@@ -12,6 +12,7 @@ from random import Random
 from engine.domain.clock import Clock
 from engine.domain.control import StepHealth
 from engine.domain.errors import EmsError, FetchError
+from engine.domain.site_context import SiteThread
 from engine.fetching.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class BackgroundRefresher:
         """Start the thread; may be called once."""
         if self._thread is not None:
             raise RuntimeError("the refresher was started before")
-        self._thread = threading.Thread(target=self._loop, name="fetching", daemon=True)
+        self._thread = SiteThread(target=self._loop, name="fetching", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> bool:

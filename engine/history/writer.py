@@ -30,6 +30,7 @@ from engine.domain.records import (
     SavingsRow,
     TariffRow,
 )
+from engine.domain.site_context import SiteThread
 from engine.domain.strategy import Selection
 from engine.history.buffer import RowBuffer, WaitingRows
 from engine.history.checks import (
@@ -200,7 +201,7 @@ class HistoryWriter:
         with self._state:
             if self._thread is not None or self._stopped:
                 raise HistoryError("The history writer can be started once only.")
-            self._thread = threading.Thread(target=self._run, name="history-writer", daemon=True)
+            self._thread = SiteThread(target=self._run, name="history-writer", daemon=True)
             self._thread.start()
 
     def flush(self, timeout_s: float = 30.0) -> bool:

@@ -11,6 +11,7 @@ from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.domain.alarms import AlarmChange, AlarmSeverity, AlarmView
 from engine.domain.clock import Clock
 from engine.domain.records import EventRow
+from engine.domain.site_context import SiteThread
 from engine.domain.snapshot import EngineSnapshot
 from engine.notify.book import RESTORED_HOLD_S, AlarmBook
 from engine.notify.conditions import conditions
@@ -99,7 +100,7 @@ class AlarmDesk:
         """Start the channels and the watch over the heartbeat."""
         self._notifier.start()
         if self._heartbeat_age_s is not None:
-            self._thread = threading.Thread(target=self._watch, name="alarm-watch", daemon=True)
+            self._thread = SiteThread(target=self._watch, name="alarm-watch", daemon=True)
             self._thread.start()
 
     def stop(self, timeout_s: float = 1.0) -> None:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from engine.domain.alarms import AlarmChange
 from engine.domain.clock import Clock
 from engine.domain.site import Site
+from engine.domain.site_context import SiteThread
 from engine.notify.channel import Channel
 from engine.notify.errors import NotifyError
 from engine.notify.kept import KeptMessages
@@ -233,7 +234,7 @@ class Notifier:
                 done.set()
 
         began = time.monotonic()
-        threading.Thread(target=send, name=f"notify-test-{name}", daemon=True).start()
+        SiteThread(target=send, name=f"notify-test-{name}", daemon=True).start()
         if not done.wait(self._test_limit_s):
             text = f"Not done within {self._test_limit_s:g} s."
             return NotifyTest(name, False, text, time.monotonic() - began)

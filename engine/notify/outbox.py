@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from engine.domain.alarms import AlarmChange, severity_rank
 from engine.domain.clock import Clock
+from engine.domain.site_context import SiteThread
 from engine.fetching.refresher import Backoff
 from engine.notify.channel import Channel
 from engine.notify.errors import NotifyError, NotifyKind
@@ -239,7 +240,7 @@ class Outbox:
 
     def start(self) -> None:
         """Start delivering."""
-        self._thread = threading.Thread(
+        self._thread = SiteThread(
             target=self._loop, name=f"notify-{self._channel.name}", daemon=True
         )
         self._thread.start()

@@ -56,7 +56,6 @@ from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.planned_past import PlannedPast
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup
-from engine.runtime.reload import ConfigReload
 from engine.runtime.settings_service import SettingsService
 from engine.runtime.setup_records import record_setup
 from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
@@ -220,7 +219,6 @@ def build_engine(
             tell=engine.record,
             trail=trail,
         )
-        engine.settings.reloading = ConfigReload(config_dir, ((engine, engine.settings),), trail)
     return engine
 
 

@@ -33,6 +33,7 @@ from engine.domain.records import EventRow, PriceRow, RunRow
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
+from engine.domain.site_context import SiteThread
 from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
 from engine.history.writer import HistoryWriter, WriterStatus
@@ -397,7 +398,7 @@ class Engine:
             ("planning", self._planning_loop),
             ("analytics", self._analytics_loop),
         ):
-            thread = threading.Thread(target=loop, name=f"ems-{name}", daemon=True)
+            thread = SiteThread(target=loop, name=f"ems-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.schema import Config
 from engine.domain.errors import EmsError, HistoryError
+from engine.domain.site_context import SiteThread
 from engine.history.import_file import ImportRefusedError, Problem, RawTable, read_head
 from engine.history.import_mapping import ColumnMap, guess_map
 from engine.history.import_write import ImportStore
@@ -228,7 +229,7 @@ class ImportDesk:
             for number in list(self._states)[:-REMEMBERED]:
                 del self._states[number]
             self._end.clear()
-            self._thread = threading.Thread(
+            self._thread = SiteThread(
                 target=self._run, args=(state.number, asked, dry_run), name="history-import"
             )
             self._thread.daemon = True

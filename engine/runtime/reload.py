@@ -93,8 +93,11 @@ class ConfigReload:
 
     Args:
         directory: Folder of ``ems.yaml``.
-        sites: The sites that run, each with what is known of its configuration.
+        sites: The sites that run, each with what is known of its configuration; at least one.
         trail: Takes down every attempt.
+
+    Raises:
+        ValueError: There is no site.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class ConfigReload:
         sites: Sequence[tuple[RunningSite, RunningSettings]],
         trail: Trail = NO_TRAIL,
     ) -> None:
+        if not sites:
+            raise ValueError("a configuration is taken over by at least one site")
         self._path = directory / FILE_NAME
         self._sites = tuple(sites)
         self._trail = trail

@@ -59,8 +59,8 @@ class SettingsService:
             site=running.site.id,
         )
         self._policies = PolicyDesk(self._desk, directory, trail=trail)
-        self.reloading = ConfigReload(directory, ())
-        """Reads the file anew, for all sites of the program; set by who knows them."""
+        self.reloading: ConfigReload | None = None
+        """Reads the file anew, for all sites of the program; set by who knows them all."""
 
     @property
     def desk(self) -> ConfigDesk:
@@ -86,7 +86,10 @@ class SettingsService:
 
         Raises:
             ConfigError: The file cannot be read or has mistakes; nothing was changed.
+            RuntimeError: The sites were not put together yet.
         """
+        if self.reloading is None:
+            raise RuntimeError("no site can be asked to take over a configuration yet")
         return self.reloading.run()
 
     @property

@@ -12,6 +12,7 @@ from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.schema import Config
 from engine.config.sites import Installation, entry_place
 from engine.domain.errors import ConfigError, EmsError
+from engine.domain.site_context import working_for
 from engine.optimization.kernel.process import KernelCompiler
 from engine.runtime.assembly import build_engine, check_buildable
 from engine.runtime.engine import Engine
@@ -69,7 +70,8 @@ class SiteEngines:
         """
         try:
             for engine in self._engines:
-                engine.start()
+                with working_for(self._said(engine)):
+                    engine.start()
         except EmsError:
             self.stop()
             raise
@@ -89,11 +91,18 @@ class SiteEngines:
             thread.join(STOP_JOIN_S)
 
     def _stop_one(self, engine: Engine) -> None:
-        try:
-            engine.stop()
-        except Exception:
-            # The other sites must still come to a safe state.
-            log.exception("site %s could not be stopped in order", engine.snapshot().site.site_id)
+        with working_for(self._said(engine)):
+            try:
+                engine.stop()
+            except Exception:
+                # The other sites must still come to a safe state.
+                log.exception(
+                    "site %s could not be stopped in order", engine.snapshot().site.site_id
+                )
+
+    def _said(self, engine: Engine) -> str | None:
+        """Return the id the log names, None where there is only one site."""
+        return engine.snapshot().site.site_id if len(self._engines) > 1 else None
 
 
 def check_installation(installation: Installation) -> None:
@@ -140,20 +149,22 @@ def build_sites(
     """
     check_installation(installation)
     folders = site_folders(installation.ids, data_dir)
+    several = len(folders) > 1
     kernel = KernelCompiler()
     built: list[Engine] = []
     try:
         for config, folder in zip(installation.sites, folders.values(), strict=True):
-            built.append(
-                build_engine(
-                    adjust(config),
-                    folder,
-                    config_dir=config_dir,
-                    trail=trail,
-                    kernel=kernel,
-                    backups_below=config.site.id if folder != data_dir else None,
+            with working_for(config.site.id if several else None):
+                built.append(
+                    build_engine(
+                        adjust(config),
+                        folder,
+                        config_dir=config_dir,
+                        trail=trail,
+                        kernel=kernel,
+                        backups_below=config.site.id if folder != data_dir else None,
+                    )
                 )
-            )
         remember_owner(folders, data_dir)
     except EmsError:
         for engine in built:

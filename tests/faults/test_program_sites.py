@@ -44,7 +44,11 @@ def test_two_sites_are_steered_backed_up_and_stopped_in_order(tmp_path: Path) ->
         assert program.stop() == 0
         log = program.log_text()
     assert "Traceback" not in log
-    assert log.count("engine stopped") == 2
+    stops = [line for line in log.splitlines() if "engine stopped" in line]
+    assert sorted(site for line in stops for site in ("north", "south") if f"[{site}]" in line) == [
+        "north",
+        "south",
+    ], "a line says of which site it is"
     for site_id, folder in (("north", tmp_path / "data"), ("south", south)):
         codes = _codes(folder, site_id)
         assert "engine_started" in codes

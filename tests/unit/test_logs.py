@@ -12,6 +12,7 @@ import pytest
 
 from ems_dash.logs import FILE_NAME, ConsoleFormatter, JsonFormatter, ProgramLog, clean
 from engine.domain.errors import EmsError
+from engine.domain.site_context import SiteThread, working_for
 
 log = logging.getLogger("tests.logs")
 
@@ -39,6 +40,25 @@ def test_a_message_cannot_begin_a_line_or_steer_a_terminal(
     (row,) = file.read_text().splitlines()
     assert row.isascii()
     assert json.loads(row)["message"].startswith("login of bob\\n2026")
+
+
+def test_a_line_names_the_site_its_thread_works_for_and_so_do_threads_it_starts(
+    program_log: tuple[ProgramLog, io.StringIO, Path],
+) -> None:
+    made, console, file = program_log
+    with working_for("south\x1b[2J"):
+        log.warning("one")
+        thread = SiteThread(target=log.warning, args=("two",))
+        thread.start()
+    thread.join()
+    log.warning("three")
+    made.stop()
+    one, two, three = console.getvalue().splitlines()
+    assert one.endswith(" WARNING [south\\x1b[2J] tests.logs: one")
+    assert two.endswith("[south\\x1b[2J] tests.logs: two")
+    assert three.endswith(" WARNING tests.logs: three")
+    rows = [json.loads(row) for row in file.read_text().splitlines()]
+    assert [row.get("site") for row in rows] == ["south\\x1b[2J"] * 2 + [None]
 
 
 def test_a_stack_is_kept_below_its_line_and_cannot_pose_as_one(

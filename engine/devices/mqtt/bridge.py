@@ -53,6 +53,7 @@ from engine.devices.mqtt.topics import OFFLINE, Topics
 from engine.domain.clock import Clock
 from engine.domain.errors import ConfigError
 from engine.domain.sample import Sample
+from engine.domain.site_context import SiteThread
 from engine.domain.snapshot import EngineSnapshot
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.debounce import AnalogDebounce
@@ -218,7 +219,7 @@ class MqttBridge:
         """Start connecting in the background; returns at once. A second call does nothing."""
         if self._worker is not None:
             return
-        self._worker = threading.Thread(target=self._run, name="ems-mqtt", daemon=True)
+        self._worker = SiteThread(target=self._run, name="ems-mqtt", daemon=True)
         self._worker.start()
 
     def stop(self, timeout_s: float = 1.0) -> None:

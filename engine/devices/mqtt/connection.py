@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from engine.devices.mqtt.topics import OFFLINE, ONLINE
+from engine.domain.site_context import current_site, work_for
 
 log = logging.getLogger(__name__)
 
@@ -173,10 +174,12 @@ class _GuardedClient(mqtt.Client):
     """
 
     on_thread_end: Callable[[str], None]
+    site: str | None = None
 
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False
     ) -> MQTTErrorCode:
+        work_for(self.site)
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as exc:
@@ -261,6 +264,7 @@ class BrokerConnection:
             RuntimeError: The network thread of an earlier `open` still runs.
         """
         client = self._client
+        client.site = current_site()
         client.reconnect_delay_set(*self._retry_s)
         # Clean each time; also after the first connection.
         client.connect_async(

@@ -23,6 +23,7 @@ from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError, EmsError
 from engine.domain.site import Site
+from engine.domain.site_context import SiteThread
 from engine.runtime.backtests.folders import (
     ID_PATTERN,
     REQUEST,
@@ -399,7 +400,7 @@ class BacktestDesk:
             return
         self._process, self._running = process, waiting.id
         self._put(replace(waiting, state=RUNNING))
-        threading.Thread(
+        SiteThread(
             target=self._follow, args=(waiting.id, process), name="backtest", daemon=True
         ).start()
 
@@ -409,7 +410,7 @@ class BacktestDesk:
         words: list[str] = []
         assert process.stdout is not None
         assert process.stderr is not None
-        reader = threading.Thread(
+        reader = SiteThread(
             target=lambda: words.append(process.stderr.read()[-_LAST_WORDS:]),  # type: ignore[union-attr]
             name="backtest-words",
             daemon=True,
