@@ -184,28 +184,6 @@ def change_row(change: Change, lang: str) -> Any:
     )
 
 
-def pending(found: Sequence[Change], lang: str) -> Any:
-    """Return the notice that the running program does not have what the file says; or nothing."""
-    if not found:
-        return []
-    names = ", ".join(dict.fromkeys(change_name(change, lang) for change in found[:6]))
-    more = t("set.more", lang, count=len(found) - 6) if len(found) > 6 else ""
-    return [
-        html.Div(
-            [
-                ui.icon("info-circle"),
-                html.Div(
-                    [
-                        html.Span(t("set.pending", lang), className="notice-title"),
-                        html.Span(f"{names} {more}".strip(), className="notice-text"),
-                    ]
-                ),
-            ],
-            className="notice notice-warn",
-        )
-    ]
-
-
 def failure(text: str, lang: str) -> Any:
     """Return what stands in place of the form when the file cannot be read."""
     return html.Div(

@@ -15,6 +15,7 @@ from ems_dash.services import Services
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang
+from ems_dash.ui.settings_force import APPLY
 from pages.settings.assistants import Assistants
 from pages.settings.page import SettingsPage
 
@@ -102,6 +103,15 @@ def register(app: dash.Dash, services: Services) -> None:
         prevent_initial_call=True,
         role=Role.ADMIN,
     )(page.decide)
+    app.callback(
+        output=[
+            Output("set-said", "children", allow_duplicate=True),
+            Output("set-notice", "children", allow_duplicate=True),
+        ],
+        inputs={"_clicks": Input(APPLY, "n_clicks"), "lang": State("lang", "data")},
+        prevent_initial_call=True,
+        role=Role.ADMIN,
+    )(page.apply)
     app.callback(
         output=[
             Output("set-form", "children", allow_duplicate=True),

@@ -19,7 +19,13 @@ from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
 from ems_dash.site_router import site_names
 from ems_dash.ui import format as fmt
-from ems_dash.ui import settings_content, settings_devices, settings_sites, settings_tariff
+from ems_dash.ui import (
+    settings_content,
+    settings_devices,
+    settings_force,
+    settings_sites,
+    settings_tariff,
+)
 from ems_dash.ui import settings_registers as registers
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui import settings_view as view_
@@ -230,6 +236,21 @@ class SettingsPage:
             self._pending(settings, lang),
         )
 
+    def apply(self, _clicks: int | None, lang: str) -> Any:
+        """Have the running program take over what of the file needs no restart."""
+        if not clicked():
+            return no_update, no_update
+        try:
+            settings = self._required()
+            report = settings.reload()
+            site_id = self._services.snapshot().site.site_id
+            text = settings_force.applied(report, site_id, self._clock_time(), lang)
+            return view_.said(text, "ok"), self._pending(settings, lang)
+        except ConfigProblems:
+            return view_.said(t("set.not_applied", lang), "alarm"), no_update
+        except EmsError as exc:
+            return view_.said(str(exc), "alarm"), no_update
+
     # Parts.
 
     def _carry_out(
@@ -304,17 +325,20 @@ class SettingsPage:
         return (*(no_update,) * 6, view_.said(text, "alarm"), no_update)
 
     def _said_saved(self, made: Saved, lang: str, *, undo: bool) -> Any:
-        now = fmt.clock_time(self._services.now(), self._zone, seconds=True)
-        text = t("set.saved" if undo else "set.restored", lang, time=now)
+        text = t("set.saved" if undo else "set.restored", lang, time=self._clock_time())
+        text = f"{text} {settings_force.when(made.changes, lang)} "
         back = button(t("set.undo", lang), undo_id(made.backup), small=True) if undo else None
         return view_.said(text, "ok", back)
+
+    def _clock_time(self) -> str:
+        return fmt.clock_time(self._services.now(), self._zone, seconds=True)
 
     def _pending(self, settings: SettingsServices, lang: str) -> Any:
         file = settings.desk.read()
         if file.config is None:
             return []
         found = changes(settings.running, file.config) + settings_sites.pending(site_names(), file)
-        return view_.pending(found, lang)
+        return settings_force.notices(found, lang, may_apply=may(Role.ADMIN))
 
     def _preview(self, view: View, judged: Judged, lang: str, theme: str) -> Any:
         zone = self._zone
