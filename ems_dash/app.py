@@ -23,7 +23,9 @@ from ems_dash.auth.access import (
     needs,
 )
 from ems_dash.auth.roles import Role
+from ems_dash.bundles import script_bundle, serve_bundles, style_bundle
 from ems_dash.callback_bodies import install_callback_bodies
+from ems_dash.first_view import first_view
 from ems_dash.headers import install_headers
 from ems_dash.i18n import t
 from ems_dash.services import Services
@@ -42,7 +44,13 @@ STYLE_SHEETS = (
     "vendor/inter/inter.css",
     "vendor/bootstrap-icons/icons.css",
 )
-"""Loaded in this order before `ems.css`, which overrides them."""
+"""Come in this order before ours, which override them."""
+
+STARTER = "start.js"
+"""Runs last and starts Dash."""
+
+OUTSIDE = ("theme-init.js", STARTER)
+"""Our scripts that run at a time of their own."""
 
 PLOTLY = "vendor/plotly/plotly-cartesian.min.js"
 """A third of the script that comes with plotly: without maps, 3-D and WebGL, which no page uses."""
@@ -67,6 +75,7 @@ INDEX = """<!DOCTYPE html>
 </head>
 <body>
 <noscript>{noscript}</noscript>
+{first_view}
 {{%app_entry%}}
 <footer hidden>
 {{%config%}}
@@ -124,15 +133,21 @@ class EmsDash(dash.Dash):  # type: ignore[misc]  # dash ships no types mypy can 
             manifest=web_manifest.PATH,
             plotly=self._versioned(PLOTLY),
             noscript=escape(t("app.noscript", lang)),
+            first_view=first_view(self).replace("{%", "{&#37;"),
         )
         for name, value in parts.items():
             html = html.replace("{%" + name + "%}", value)
         return html
 
     def _generate_scripts_html(self) -> str:
-        """Return the elements of the scripts that pages need."""
+        """Return the elements of the scripts that pages need; files wait for the first view."""
         tags = super()._generate_scripts_html().split("\n")
-        return "\n".join(tag for tag in tags if not any(unused in tag for unused in UNUSED_SCRIPTS))
+        needed = (tag for tag in tags if not any(unused in tag for unused in UNUSED_SCRIPTS))
+        return "\n".join(tag.replace("<script src=", "<script defer src=") for tag in needed)
+
+    def _generate_renderer(self) -> str:
+        """Return the element of the script that starts Dash, after those it needs."""
+        return f'<script id="_dash-renderer" defer src="{self._versioned(STARTER)}"></script>'
 
     def _config(self) -> Any:
         """Return what the renderer is told; it takes the script of the charts from us."""
@@ -160,11 +175,14 @@ def create_app(
     """
     register_templates()
     branding = branding or BrandingConfig()
+    styles = style_bundle(ASSETS, STYLE_SHEETS)
+    scripts = script_bundle(ASSETS, OUTSIDE)
     app = EmsDash(
         "ems_dash",
         server=web_server(),
         assets_folder=str(ASSETS),
-        assets_ignore=r"^theme-init\.js$",
+        # We name our files ourselves, see `bundles`.
+        assets_ignore=r"\.(css|js)$",
         assets_path_ignore=["vendor"],
         pages_folder="",
         use_pages=True,
@@ -175,17 +193,14 @@ def create_app(
         update_title=None,
         suppress_callback_exceptions=True,
         csrf_token_name=CSRF_COOKIE,
-        external_stylesheets=[versioned(f"/assets/{path}", ASSETS / path) for path in STYLE_SHEETS],
+        external_stylesheets=[styles.address],
+        external_scripts=[scripts.address],
         meta_tags=[
             {"name": "viewport", "content": "width=device-width, initial-scale=1"},
             {"name": "description", "content": t("app.description", "de")},
         ],
-        # The page learns from every answer, empty ones too, that the server is there.
-        hooks={
-            "callback_resolved": "function(callback,result)"
-            "{window.emsLive&&window.emsLive.resolved(callback,result);}"
-        },
     )
+    serve_bundles(app.server, (styles, scripts))
     limit_bodies(app.server)
     keep_files(app.server)
     install_access(app.server, access)

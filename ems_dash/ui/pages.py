@@ -71,6 +71,7 @@ def add_page(
         pages.nav.append(NavEntry(path, nav_key))
 
     def layout_of_this_app(**values: Any) -> Any:
+        values.pop("self", None)  # anything may stand in an address; most layouts are methods
         own = app_pages(current_app).layouts
         found = own.get(name) or own["not_found_404"]
         return found(**values)

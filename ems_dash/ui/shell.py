@@ -10,6 +10,7 @@ from flask import current_app
 
 from ems_dash.i18n import t
 from ems_dash.services import Services
+from ems_dash.static_files import asset_address
 from ems_dash.ui import components as ui
 from ems_dash.ui.branding import branding
 from ems_dash.ui.fields import Fields
@@ -150,7 +151,7 @@ def _top_bar(lang: str, fields: Fields) -> Any:
 def _logo(brand: BrandingConfig) -> Any:
     if brand.logo_text is not None:
         return html.Span(brand.logo_text, className="logo logo-text", **{"aria-hidden": "true"})
-    return html.Img(src=dash.get_asset_url("logo.svg"), alt="", className="logo")
+    return html.Img(src=asset_address("logo.svg"), alt="", className="logo")
 
 
 def _footer(lang: str, fields: Fields) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import requests
 
+from ems_dash.first_view import PREFIX
 from ems_dash.ui.live import TICK_MS
 from tests.benchmarks.page_probe import Visit, page_probe
 from tests.support.login import bearer
@@ -71,20 +72,20 @@ def main() -> None:
 def _show_visits(program: Program) -> dict[str, dict[str, Any]]:
     url = f"http://127.0.0.1:{program.port}"
     print(
-        f"main content painted, ms (limit {PAINT_LIMIT_MS}); kB transferred; "
-        "ms of processor time per live update\n"
-        f"{'page':22} {'first':>7} {'later':>7} {'worst':>7} {'kB':>7} {'later':>7} "
-        f"{'main':>7} {'script':>7} {'browser':>8}"
+        f"main content painted, ms (limit {PAINT_LIMIT_MS}), and the page ready for clicks; "
+        "kB transferred; ms of processor time per live update\n"
+        f"{'page':22} {'first':>7} {'later':>7} {'worst':>7} {'ready':>7} {'later':>7} "
+        f"{'kB':>7} {'later':>7} {'main':>7} {'script':>7} {'browser':>8}"
     )
     bodies = {}
     with page_probe(bearer()) as warm:
-        warm.visit(url + "/", PAGES["/"])
+        warm.visit(url + "/", _anywhere(PAGES["/"]))
     for path, selector in PAGES.items():
         first, later = [], []
         for _ in range(VISITS):
             with page_probe(bearer()) as probe:
-                first.append(probe.visit(url + path, selector))
-                later.append(probe.visit(url + path, selector))
+                first.append(probe.visit(url + path, _anywhere(selector)))
+                later.append(probe.visit(url + path, _anywhere(selector)))
                 if len(first) == VISITS:
                     ticks = probe.ticks(WATCHED_S, TICK_S)
                     body = probe.tick_body()
@@ -93,12 +94,19 @@ def _show_visits(program: Program) -> dict[str, dict[str, Any]]:
         worst = max(visit.useful_ms for visit in first)
         print(
             f"{path:22} {_middle_ms(first):7.0f} {_middle_ms(later):7.0f} {worst:7.0f} "
+            f"{median(visit.ready_ms for visit in first):7.0f} "
+            f"{median(visit.ready_ms for visit in later):7.0f} "
             f"{first[0].bytes / 1e3:7.0f} {later[0].bytes / 1e3:7.0f} "
             f"{ticks.main_ms:7.0f} {ticks.script_ms:7.0f} {ticks.browser_ms:8.0f}"
             f"{'   over the limit' if _middle_ms(first) > PAINT_LIMIT_MS else ''}",
             flush=True,
         )
     return bodies
+
+
+def _anywhere(selector: str) -> str:
+    """Return a selector that finds the main content in the first view too."""
+    return f"{selector}, {selector.replace('#', f'#{PREFIX}')}"
 
 
 def _middle_ms(visits: list[Visit]) -> float:

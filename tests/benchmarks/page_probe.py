@@ -16,17 +16,26 @@ from selenium.webdriver.chrome.options import Options
 WATCH = """
 (function () {
   const selector = %s;
-  window.usefulAfterMs = null;
-  function look() {
-    const found = document.querySelector(selector);
-    if (!found || !found.textContent.trim() || !found.getBoundingClientRect().height) return;
-    watcher.disconnect();
+  window.usefulAfterMs = window.readyAfterMs = null;
+  let isSeen = false;
+  function painted(name) {
     // A message sent from the frame's callback arrives when that frame has been painted.
     requestAnimationFrame(function () {
       const channel = new MessageChannel();
-      channel.port1.onmessage = function () { window.usefulAfterMs = performance.now(); };
+      channel.port1.onmessage = function () { window[name] = performance.now(); };
       channel.port2.postMessage(0);
     });
+  }
+  function look() {
+    const found = isSeen ? null : document.querySelector(selector);
+    if (found && found.textContent.trim() && found.getBoundingClientRect().height) {
+      isSeen = true;
+      painted("usefulAfterMs");
+    }
+    if (isSeen && document.querySelector("#_pages_content > *")) {
+      watcher.disconnect();
+      painted("readyAfterMs");
+    }
   }
   const watcher = new MutationObserver(look);
   watcher.observe(document, {subtree: true, childList: true, characterData: true});
@@ -52,11 +61,14 @@ class Visit:
     """One visit of a page.
 
     Attributes:
-        useful_ms: From the start of the navigation until its main content was painted.
+        useful_ms: From the start of the navigation until its main content was painted, be it in
+            the first view that stands in the document.
+        ready_ms: Until the page itself was painted and answers clicks.
         bytes: Transferred meanwhile, as far as the page has come after it.
     """
 
     useful_ms: float
+    ready_ms: float
     bytes: int
 
 
@@ -109,14 +121,17 @@ class PageProbe:
         self._watching = str(added["identifier"])
         self.driver.get(url)
         ends = time.monotonic() + deadline_s
-        useful = None
-        while useful is None:
+        useful = ready = None
+        while useful is None or ready is None:
             if time.monotonic() > ends:
                 raise TimeoutError(f"{url}: nothing at {selector} within {deadline_s:g} s")
             time.sleep(0.05)
-            useful = self.driver.execute_script("return window.usefulAfterMs")
+            useful, ready = self.driver.execute_script(
+                "return [window.usefulAfterMs, window.readyAfterMs]"
+            )
         self._settle()
-        return Visit(float(useful), int(self.driver.execute_script(TRANSFERRED)))
+        transferred = int(self.driver.execute_script(TRANSFERRED))
+        return Visit(float(useful), float(ready), transferred)
 
     def ticks(self, seconds: float, tick_s: float) -> Ticks:
         """Watch the page that is open for `seconds`; return means per `tick_s`."""
