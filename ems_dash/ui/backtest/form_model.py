@@ -23,7 +23,10 @@ FORECASTERS: tuple[str, ...] = (
     *("perfect_36h", "perfect"),
 )
 STUDIES: tuple[str, ...] = ("limits", "forecast", "montecarlo")
-"""Studies the form offers; other tariffs would need a second tariff form."""
+"""Studies that ask for nothing more than to be done."""
+
+OTHER_TARIFFS: tuple[str, ...] = ("other1", "other2")
+"""Sections of the other tariffs that are compared with the one in force."""
 
 SOURCES: tuple[str, ...] = ("recorded", "history", "upload")
 SITES: tuple[str, ...] = tuple(library.SITES)
@@ -39,12 +42,19 @@ class NumberField:
         unit: Unit shown.
         factor: Shown value over value asked for.
         optional: It may be left empty.
+        named: Key whose name it bears; its own when empty.
     """
 
     key: str
     unit: str
     factor: float = 1.0
     optional: bool = False
+    named: str = ""
+
+    @property
+    def name(self) -> str:
+        """The key whose name it bears."""
+        return self.named or self.key
 
 
 BATTERY: tuple[NumberField, ...] = (
@@ -80,7 +90,32 @@ INVESTMENT: tuple[NumberField, ...] = (
     NumberField("investment.calendar_life_years", "a"),
     NumberField("investment.end_of_life_percent", "%"),
 )
-NUMBERS = {field.key: field for field in (*BATTERY, *TARIFF, *INVESTMENT)}
+ENERGY_PRICE = NumberField("tariff.energy_price_eur_per_kwh", "ct/kWh", 100.0, optional=True)
+
+
+def other_tariff(section: str) -> tuple[NumberField, ...]:
+    """Return the fields of another tariff."""
+    return tuple(
+        NumberField(
+            f"{section}.{field.key.split('.')[1]}",
+            field.unit,
+            field.factor,
+            field.optional,
+            named=field.key,
+        )
+        for field in (ENERGY_PRICE, *TARIFF)
+    )
+
+
+NUMBERS = {
+    field.key: field
+    for field in (
+        *BATTERY,
+        *TARIFF,
+        *INVESTMENT,
+        *(field for section in OTHER_TARIFFS for field in other_tariff(section)),
+    )
+}
 
 _MOST_DIGITS = 6
 
@@ -100,6 +135,13 @@ def initial(defaults: BacktestDefaults) -> dict[str, Any]:
     raw["demand.eur_per_kw"] = 0.0 if demand is None else demand.eur_per_kw
     for field in INVESTMENT:
         raw[field.key] = investment[field.key.split(".")[1]]
+    for section in OTHER_TARIFFS:
+        for field in other_tariff(section):
+            raw[field.key] = (
+                raw["demand.eur_per_kw"]
+                if field.name == "demand.eur_per_kw"
+                else getattr(terms, field.key.split(".")[1])
+            )
     capacity = battery.energy_capacity_kwh
     power = max(battery.power_charge_max_kw, battery.power_discharge_max_kw)
     return {
@@ -107,6 +149,10 @@ def initial(defaults: BacktestDefaults) -> dict[str, Any]:
         "energies": ", ".join(f"{capacity * f:g}" for f in (0.5, 0.75, 1.0, 1.5, 2.0)),
         "powers": ", ".join(f"{power * f:g}" for f in (0.5, 0.75, 1.0, 1.5)),
         "demand_period": "month" if demand is None else demand.period,
+        **{
+            f"{section}.demand_period": "month" if demand is None else demand.period
+            for section in OTHER_TARIFFS
+        },
     }
 
 
@@ -137,7 +183,7 @@ def request_from(values: Values, start: Values) -> dict[str, Any]:
         out["bess"] = _section(values, "bess", BATTERY)
         out["grid"] = _section(values, "grid", BATTERY)
     if values.get("tariff_own"):
-        out["tariff"] = _tariff(values)
+        out["tariff"] = _tariff(values, "tariff", TARIFF, "demand_period")
     if values.get("sizing"):
         out["sizing"] = {
             "energies_kwh": _numbers(values, "energies"),
@@ -146,6 +192,8 @@ def request_from(values: Values, start: Values) -> dict[str, Any]:
             "investment": _section(values, "investment", INVESTMENT),
         }
     studies: dict[str, Any] = {name: {} for name in STUDIES if values.get(f"study_{name}")}
+    if values.get("study_tariffs"):
+        studies["tariffs"] = _other_tariffs(values)
     if studies:
         out["studies"] = studies
     return out
@@ -169,14 +217,42 @@ def _data(values: Values) -> dict[str, Any]:
     return data
 
 
-def _tariff(values: Values) -> dict[str, Any]:
-    tariff = _section(values, "tariff", TARIFF)
+def _other_tariffs(values: Values) -> list[dict[str, Any]]:
+    """Return the other tariffs that have a name."""
+    named = {section: (values.get(f"{section}.name") or "").strip() for section in OTHER_TARIFFS}
+    found = [
+        {
+            "name": name,
+            "tariff": _tariff(values, section, other_tariff(section), f"{section}.demand_period"),
+        }
+        for section, name in named.items()
+        if name
+    ]
+    if not found:
+        raise BacktestError(
+            "The other tariff has no name.",
+            field="studies.tariffs",
+            hint="Give a tariff to compare with a name; one without a name is left out.",
+        )
+    return found
+
+
+def _tariff(
+    values: Values, section: str, fields: Sequence[NumberField], period_key: str
+) -> dict[str, Any]:
+    tariff = {
+        name: number
+        for name, number in _section(values, section, fields).items()
+        if name != "eur_per_kw"
+    }
     if tariff.get("feed_in_eur_per_kwh") is not None:
         # A fixed price takes the place of the spot price with its fee.
         tariff["sell_fee_eur_per_kwh"] = 0.0
-    demand = _number(values, NUMBERS["demand.eur_per_kw"])
+    if tariff.get("energy_price_eur_per_kwh") is not None:
+        tariff["spot_markup_eur_per_kwh"] = 0.0
+    demand = _number(values, next(f for f in fields if f.name == "demand.eur_per_kw"))
     if demand:
-        tariff["demand_charge"] = {"eur_per_kw": demand, "period": values["demand_period"]}
+        tariff["demand_charge"] = {"eur_per_kw": demand, "period": values[period_key]}
     return tariff
 
 

@@ -41,7 +41,7 @@ def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
             _more("battery", [_numbers(model.BATTERY, values, lang)], lang),
             _more("tariff", _tariff(values, lang), lang),
             _more("sizing", _sizing(values, lang), lang),
-            _more("studies", _studies(lang), lang),
+            _more("studies", _studies(values, lang), lang),
             html.Div(
                 [
                     _field(t("backtest.name", lang), _text("name", "", 80), "bt-name"),
@@ -157,17 +157,13 @@ def _tariff(values: Mapping[str, Any], lang: str) -> list[Any]:
     return [
         _switch("tariff_own", t("backtest.tariff_own", lang)),
         _numbers(model.TARIFF, values, lang),
-        _field(
-            t("backtest.demand_period", lang),
-            _select(
-                "demand_period",
-                ("month", "year"),
-                "backtest.demand_by",
-                lang,
-                values["demand_period"],
-            ),
-        ),
+        _demand_period("demand_period", values, lang),
     ]
+
+
+def _demand_period(key: str, values: Mapping[str, Any], lang: str) -> Any:
+    periods = _select(key, ("month", "year"), "backtest.demand_by", lang, values[key])
+    return _field(t("backtest.demand_period", lang), periods)
 
 
 def _sizing(values: Mapping[str, Any], lang: str) -> list[Any]:
@@ -186,11 +182,30 @@ def _sizing(values: Mapping[str, Any], lang: str) -> list[Any]:
     ]
 
 
-def _studies(lang: str) -> list[Any]:
+def _studies(values: Mapping[str, Any], lang: str) -> list[Any]:
     return [
         *(_switch(f"study_{name}", t(f"backtest.study_{name}_on", lang)) for name in model.STUDIES),
+        _switch("study_tariffs", t("backtest.study_tariffs_on", lang)),
+        *(_other_tariff(section, values, lang) for section in model.OTHER_TARIFFS),
         html.P(t("backtest.studies_hint", lang), className="caption"),
     ]
+
+
+def _other_tariff(section: str, values: Mapping[str, Any], lang: str) -> Any:
+    named = _field(t("backtest.other_name", lang), _text(f"{section}.name", "", 60))
+    return html.Details(
+        [
+            html.Summary(t(f"backtest.{section}", lang)),
+            html.Div(
+                [
+                    named,
+                    _numbers(model.other_tariff(section), values, lang),
+                    _demand_period(f"{section}.demand_period", values, lang),
+                ]
+            ),
+        ],
+        className="bt-more",
+    )
 
 
 def _more(name: str, parts: Sequence[Any], lang: str) -> Any:
@@ -204,7 +219,7 @@ def _numbers(fields: Sequence[model.NumberField], values: Mapping[str, Any], lan
     return html.Div(
         [
             _field(
-                t(f"backtest.f.{field.key}", lang),
+                t(f"backtest.f.{field.name}", lang),
                 dbc.Input(
                     id=field_id(field.key),
                     type="number",

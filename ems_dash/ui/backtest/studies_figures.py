@@ -77,6 +77,68 @@ def years_figure(study: w.Result, look: Look) -> Figure:
     return figure
 
 
+TARIFF_BARS: tuple[tuple[str, str, float], ...] = (
+    ("without", "muted", 0.55),
+    ("best", "accent", 0.9),
+    ("perfect", "battery", 0.6),
+)
+"""Rows of a tariff that are drawn, their colour and its strength."""
+
+
+def tariffs_figure(study: w.Result, look: Look) -> Figure:
+    """Return what the site pays under each tariff: without a battery, at best, with foresight."""
+    costs = sw.tariff_costs(study)
+    if not costs:
+        return NOTHING
+    names = [sw.tariff_name(one.name, look.lang) for one in costs]
+    traces: list[Figure] = []
+    every = [0.0]
+    for key, role, strength in TARIFF_BARS:
+        rows = [getattr(one, key) for one in costs]
+        if not any(rows):
+            continue
+        values = [None if row is None else round(row["total_eur"], 2) for row in rows]
+        every += [value for value in values if value is not None]
+        traces.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "y": list(range(len(costs))),
+                "x": values,
+                "name": t(f"backtest.tariff_{key}", look.lang),
+                "marker": {
+                    "color": th.colour(role, strength, look.theme),
+                    "line": {"width": 0},
+                },
+                "customdata": [
+                    "" if row is None else w.strategy_name(row, look.lang) for row in rows
+                ],
+                "hovertemplate": "%{customdata}: %{x:,.0f} €<extra></extra>",
+                "meta": {"role": role, "marker": strength},
+            }
+        )
+    low, high, dtick = nice_range(every, most=3 if look.narrow else 5)
+    axis = {
+        "tickvals": list(range(len(costs))),
+        "ticktext": [name if len(name) <= 24 else f"{name[:23]}…" for name in names],
+        "autorange": "reversed",
+        "showgrid": False,
+        "zeroline": False,
+        "automargin": True,
+    }
+    euros = {"range": [low, high], "dtick": dtick, "tickformat": ",~f", "ticksuffix": " €"}
+    figure = chart(traces, euros, axis, look, "bt-tariffs")
+    margin = {"l": 8, "r": 14, "t": 6, "b": 28, "pad": 6}
+    figure["layout"] |= {
+        "barmode": "group",
+        "bargap": 0.3,
+        "bargroupgap": 0.08,
+        "hovermode": "closest",
+        "margin": margin,
+    }
+    return figure
+
+
 def _short(row: w.Result, look: Look) -> str:
     name = sw.forecast_name(row, look.lang)
     if not look.narrow:

@@ -16,6 +16,7 @@ from ems_dash.ui.figure_parts import Figure
 from ems_dash.ui.forecasts.figures import Look
 
 _DRAWN: dict[str, Callable[[w.Result, Look], Figure]] = {
+    "tariffs": fig.tariffs_figure,
     "forecast": fig.forecast_figure,
     "montecarlo": fig.years_figure,
 }
@@ -47,6 +48,15 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
     figure = _DRAWN[name](study, look) if name in _DRAWN else fig.NOTHING
     if figure["data"]:
         summary = f"{title}. {said or sw.caption(name, lang)}"
+        if name == "tariffs":
+            parts.append(
+                ui.legend(
+                    [
+                        ("bar", role, t(f"backtest.tariff_{key}", lang))
+                        for key, role, _ in fig.TARIFF_BARS
+                    ]
+                )
+            )
         parts.append(ui.chart(f"bt-{name}", figure, ui.chart_config(lang), summary, "middle"))
     cells = sw.rows(name, study, lang)
     if cells:
@@ -54,7 +64,7 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
             html.Tr([html.Th(first, scope="row"), *(html.Td(cell) for cell in rest)])
             for first, *rest in cells
         ]
-        parts.append(ui.table(title, sw.heads(name, lang), rows, "bt-money"))
+        parts.append(ui.table(title, sw.heads(name, lang), rows, f"bt-money bt-{name}-table"))
     if study["assumptions"]:
         parts.append(
             html.Details(

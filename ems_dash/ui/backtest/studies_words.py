@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.backtest import words as w
+from engine.analytics.studies.asked import IN_FORCE
 
 ORDER: tuple[str, ...] = ("tariffs", "limits", "forecast", "montecarlo")
 """Studies in the order they are shown."""
 
 LIMITS: tuple[str, ...] = ("grid_import", "grid_export", "cycles")
+
+PERFECT = "perfect"
+FORESIGHT: tuple[str, ...] = (PERFECT, "perfect_36h")
+"""Forecasts nobody can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class TariffCosts:
+    """Rows of one tariff.
+
+    Attributes:
+        without: No battery.
+        best: The cheapest strategy that knows no more than it can.
+        perfect: Perfect foresight.
+    """
+
+    without: w.Result | None
+    best: w.Result | None
+    perfect: w.Result | None
+
+    @property
+    def name(self) -> w.Result:
+        """A row that bears the tariff's name."""
+        found = self.without or self.best or self.perfect
+        assert found is not None
+        return found
 
 
 def shown(result: w.Result) -> list[tuple[str, w.Result]]:
@@ -55,6 +83,8 @@ def claim(name: str, study: w.Result, lang: str) -> str | None:
             middle=w.euros(saving["p50"], lang),
             high=w.euros(saving["p90"], lang),
         )
+    if name == "tariffs":
+        return _tariffs_claim(study, lang)
     if name != "forecast":
         return None
     forecaster = scaled_forecaster(study)
@@ -117,9 +147,58 @@ def _forecast(row: w.Result, lang: str) -> list[str]:
     return [forecast_name(row, lang), saving, capture]
 
 
+def tariff_name(row: w.Result, lang: str) -> str:
+    """Return the name of a tariff; the one in force in words of the language."""
+    name = str(row["tariff"])
+    return t("backtest.tariff_in_force", lang) if name == IN_FORCE else name
+
+
+def tariff_costs(study: w.Result) -> list[TariffCosts]:
+    """Return what the site pays under each tariff, in the order shown."""
+    found: dict[str, list[w.Result]] = {}
+    for row in study["rows"]:
+        if row["total_eur"] is not None:
+            found.setdefault(str(row["tariff"]), []).append(row)
+    return [
+        TariffCosts(
+            without=next((row for row in rows if row["strategy"] == w.NO_BATTERY), None),
+            best=min(filter(_attainable, rows), key=_total, default=None),
+            perfect=next((row for row in rows if row["forecaster"] == PERFECT), None),
+        )
+        for rows in found.values()
+    ]
+
+
+def _attainable(row: w.Result) -> bool:
+    return row["strategy"] != w.NO_BATTERY and row["forecaster"] not in FORESIGHT
+
+
+def _total(row: w.Result) -> float:
+    return float(row["total_eur"])
+
+
+def _tariffs_claim(study: w.Result, lang: str) -> str | None:
+    """Return the cheapest of what can be had, beside the cheapest under the tariff in force."""
+    best = [costs.best for costs in tariff_costs(study) if costs.best is not None]
+    own = next((row for row in best if row["tariff"] == IN_FORCE), None)
+    if own is None:
+        return None
+    cheapest = min(best, key=_total)
+    if cheapest is own:
+        return t("backtest.study_tariffs_stay", lang, total=w.euros(own["total_eur"], lang))
+    return t(
+        "backtest.study_tariffs_claim",
+        lang,
+        tariff=tariff_name(cheapest, lang),
+        strategy=w.strategy_name(cheapest, lang),
+        total=w.euros(cheapest["total_eur"], lang),
+        less=w.euros(_total(own) - _total(cheapest), lang),
+    )
+
+
 def _tariff(row: w.Result, lang: str) -> list[str]:
     return [
-        str(row["tariff"]),
+        tariff_name(row, lang),
         w.strategy_name(row, lang),
         w.euros(row["total_eur"], lang),
         w.euros(row["saving_eur"], lang),

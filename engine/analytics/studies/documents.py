@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.analytics.backtest.case import BacktestCase
-from engine.analytics.backtest.evaluate import PERFECT
+from engine.analytics.backtest.evaluate import PERFECT, capture
 from engine.analytics.backtest.policy import Forecaster, Policy
 from engine.analytics.backtest.result import BacktestResult
 from engine.analytics.studies.asked import (
@@ -102,7 +102,8 @@ def _tariffs(
         for entry in mine:
             rows.append(_tariff_row(name, entry.policy, entry.result) | {"failure": entry.failure})
         if best is not None:
-            rows.append(_tariff_row(name, PERFECT, dataclasses.replace(best, capture=1.0)))
+            share = capture(best.saving_eur, best.saving_eur)
+            rows.append(_tariff_row(name, PERFECT, dataclasses.replace(best, capture=share)))
     return _document(
         None,
         rows,
