@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 
+from ems_dash.doctor_devices import ReadDevice, device_findings, read_device
+from ems_dash.doctor_finding import Finding
 from ems_dash.logs import clean
 from engine.audit import files as audit_files
 from engine.audit.log import AuditError, read_key
@@ -34,8 +36,6 @@ from engine.runtime.readiness import LEAST_FREE_BYTES
 from engine.runtime.site_folders import site_folders
 from engine.runtime.sites import check_installation
 
-State = Literal["ok", "warning", "failed", "skipped"]
-
 PYTHON: Final = (3, 11)
 CONNECT_S: Final = 3.0
 LOCK_FILE: Final = Path(__file__).resolve().parents[1] / "requirements" / "runtime.txt"
@@ -43,23 +43,6 @@ LOCK_FILE: Final = Path(__file__).resolve().parents[1] / "requirements" / "runti
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(?!.*;)", re.MULTILINE)
 _OLD_PRICES: Final = timedelta(hours=36)
 _GROUP_AND_OTHERS: Final = 0o077
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found about one thing.
-
-    Attributes:
-        name: What was looked at.
-        state: ``"failed"`` keeps the program from working; ``"warning"`` does not.
-        detail: What was found, one sentence.
-        remedy: How to mend it; empty when there is nothing to mend.
-    """
-
-    name: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +62,7 @@ class Doctor:
         port: Port the program listens on.
         offline: Connect to nothing.
         connect: Opens a TCP connection to host and port and closes it; raises OSError.
+        read: Reads a device once.
     """
 
     def __init__(
@@ -89,12 +73,14 @@ class Doctor:
         *,
         offline: bool = False,
         connect: Callable[[str, int], None] | None = None,
+        read: ReadDevice = read_device,
     ) -> None:
         self._config_dir = config_dir
         self._data_dir = data_dir
         self._port = port
         self._offline = offline
         self._connect = connect or _connect
+        self._read = read
         self._sites = [_Site(None, data_dir)]
         self._owners: dict[Path, str] = {}
 
@@ -109,15 +95,15 @@ class Doctor:
             ("secrets", self._secrets),
             ("data", self._data),
             ("disk", self._disk),
-            ("lock", self._everywhere(self._lock)),
-            ("database", self._everywhere(self._database)),
+            ("lock", self._everywhere("lock", self._lock)),
+            ("database", self._everywhere("database", self._database)),
             ("audit", self._audit),
             ("port", self._listening),
-            ("time zone", self._everywhere(self._time_zone)),
+            ("time zone", self._everywhere("time zone", self._time_zone)),
             ("clock", self._clock),
-            ("broker", self._everywhere(self._broker)),
-            ("devices", self._everywhere(self._devices)),
-            ("prices", self._everywhere(self._prices)),
+            ("broker", self._everywhere("broker", self._broker)),
+            ("devices", self._everywhere("devices", self._devices)),
+            ("prices", self._everywhere("prices", self._prices)),
         ):
             try:
                 found = check()
@@ -127,14 +113,20 @@ class Doctor:
         return findings
 
     def _everywhere(
-        self, check: Callable[[_Site], Finding | list[Finding]]
+        self, name: str, check: Callable[[_Site], Finding | list[Finding]]
     ) -> Callable[[], list[Finding]]:
-        """Return a check of every site, which names the site where there are several."""
+        """Return a check of every site, which names the site where there are several.
+
+        What goes wrong at one site is told of that site, and the others are looked at all the same.
+        """
 
         def look() -> list[Finding]:
             findings: list[Finding] = []
             for site in self._sites:
-                found = check(site)
+                try:
+                    found = check(site)
+                except (EmsError, OSError) as exc:
+                    found = Finding(name, "failed", clean(str(exc)))
                 config = site.config
                 named = "" if config is None or len(self._sites) == 1 else f"{config.site.id}: "
                 findings += [
@@ -342,19 +334,10 @@ class Doctor:
         return self._reached("broker", where, mqtt.broker_host, mqtt.broker_port)
 
     def _devices(self, site: _Site) -> list[Finding]:
-        if site.config is None or site.config.demo:
-            return [Finding("devices", "skipped", "No real device is configured.")]
-        wanted: list[tuple[str, str | None, int | None]] = []
-        if site.config.modbus.enabled and site.config.modbus.serial is None:
-            wanted.append(("modbus", site.config.modbus.host, site.config.modbus.port))
-        wanted += [(d.name, d.host, d.port or 502) for d in site.config.devices if d.enabled]
-        found = []
-        for name, host, port in wanted:
-            if host is None or port is None:
-                found.append(Finding("devices", "skipped", f"{name} is on a serial line."))
-                continue
-            found.append(self._reached("devices", f"{name} at {host}:{port}", host, port))
-        return found
+        if site.config is None:
+            return [Finding("devices", "skipped", "Nobody knows which; see the configuration.")]
+        owner = self._owners.get(site.folder)
+        return device_findings(site.config, owner, offline=self._offline, read=self._read)
 
     def _reached(self, name: str, where: str, host: str, port: int) -> Finding:
         if self._offline:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import logging
 import re
 import tempfile
 import types
@@ -350,6 +351,8 @@ def pages() -> dict[str, str]:
 
 def main() -> None:
     """Write the pages."""
+    # Of an installation that is gone in a moment nobody needs the set-up code.
+    logging.getLogger("ems_dash.auth.web").setLevel(logging.ERROR)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
         help="say what is wrong with this installation",
         description="Look at Python, packages, configuration, files, history, clock, broker, "
         "devices and prices, and say what is wrong and how to mend it. Nothing is changed; devices "
-        "are only connected to. Works beside the running program. Exit code 1 when something "
+        "are only read, each once. Works beside the running program. Exit code 1 when something "
         "failed.",
     )
     for name, what in (("config", "ems.yaml"), ("data", "the database")):
