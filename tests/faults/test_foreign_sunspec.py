@@ -55,7 +55,9 @@ def test_pysunspec2_scans_every_model_of_our_simulator(
 def test_pysunspec2_and_our_client_read_the_same_values(
     scanned: foreign.SunSpecModbusClientDeviceTCP, port: int
 ) -> None:
-    spec = DeviceSpec(name="d", profile=PROFILE, host="127.0.0.1", port=port, unit_id=1)
+    spec = DeviceSpec(
+        name="d", profile=PROFILE, host="127.0.0.1", port=port, unit_id=1, timeout_s=30.0
+    )
     group = DeviceGroup([spec], SystemClock())
     try:
         group.poll_once()

@@ -32,7 +32,7 @@ def load(path: Path) -> tuple[DeviceProfile, int, Tables]:
 
 def run(profile: DeviceProfile, unit_id: int, tables: Tables) -> ConnectionReport:
     server = ImageServer(lambda: tables, unit_id=unit_id)
-    spec = DeviceSpec("device", profile, "127.0.0.1", server.start(), unit_id)
+    spec = DeviceSpec("device", profile, "127.0.0.1", server.start(), unit_id, timeout_s=30.0)
     try:
         return run_connection_test(spec, None, SystemClock(), observe_s=0.0)
     finally:

@@ -45,6 +45,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, Any], Map
         host="127.0.0.1",
         port=port,
         unit_id=golden["unit_id"],
+        timeout_s=30.0,
     )
     group = DeviceGroup([spec], SystemClock())
     try:

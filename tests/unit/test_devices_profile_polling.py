@@ -29,7 +29,7 @@ class Device:
         self.tables = {3: dict(enumerate(words, start=base))}
         port = self.server.start()
         if self.group is None:
-            spec = DeviceSpec("d", MODBUS_PROFILES[key], "127.0.0.1", port, 1, timeout_s=1.0)
+            spec = DeviceSpec("d", MODBUS_PROFILES[key], "127.0.0.1", port, 1, timeout_s=30.0)
             self.group = DeviceGroup([spec], self.clock)
 
     def poll(self) -> dict[str, Sample]:

@@ -50,6 +50,7 @@ class Bench:
             unit_id=self.server.unit_id,
             writable=writable,
             simulated=True,
+            timeout_s=30.0,
         )
         self.group = DeviceGroup([spec], self.clock, write_counts=CountsInMemory())
 
