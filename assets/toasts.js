@@ -1,13 +1,16 @@
-/* Says what was done or failed where it can be seen, when the place that says it is out of sight.
+/* Messages that come and go: what an action led to when the place that says it is out of sight,
+   and how an export is getting on, which no place says.
 
-   Elements that say the outcome of an action (class "said", "choice-said" or "set-said") are read
-   out by screen readers themselves; the toast is for the eye only. */
+   Elements that say the outcome of an action are read out by screen readers themselves; their
+   toast is for the eye only. A message of an export is read out from here. */
 (function () {
   "use strict";
 
-  var SHOWN_FOR_MS = 8000;
+  var SHOWN_FOR_MS = { info: 8000, alarm: 20000 };
   var MOST = 3;
-  var SAYS = ".said, .choice-said, .set-said";
+  var SAYS =
+    ".said, .choice-said, .set-said, #set-channel-result, #set-broker-result, #im-said, " +
+    "#bt-message, #bt-list-message, #sq-said";
 
   function isInSight(element) {
     var box = element.getBoundingClientRect();
@@ -20,34 +23,51 @@
   }
 
   function kindOf(element) {
-    var notice = element.querySelector(".notice");
-    return notice && notice.classList.contains("notice-alarm") ? "alarm" : "info";
+    return element.querySelector(".notice-alarm, .is-failed") ? "alarm" : "info";
   }
 
-  function show(text, kind) {
+  // Who reads or points at a message keeps it.
+  function closeLater(toast, ms) {
+    window.clearTimeout(Number(toast.dataset.timer));
+    toast.dataset.timer = window.setTimeout(function () {
+      if (toast.matches(":hover, :focus-within")) {
+        closeLater(toast, ms);
+      } else {
+        close(toast);
+      }
+    }, ms);
+  }
+
+  function show(text, kind, isRead) {
     var place = document.getElementById("toasts");
     if (!place) {
-      return;
+      return null;
     }
     var toast = document.createElement("div");
     toast.className = "toast-line toast-" + kind;
-    toast.textContent = text;
+    if (isRead) {
+      toast.setAttribute("aria-hidden", "true");
+    }
+    var words = document.createElement("span");
+    words.textContent = text;
     var button = document.createElement("button");
     button.type = "button";
     button.className = "toast-close";
-    button.tabIndex = -1;
+    button.setAttribute("aria-label", place.dataset.close);
+    if (isRead) {
+      button.tabIndex = -1;
+    }
     button.textContent = "\u00d7";
     button.addEventListener("click", function () {
       close(toast);
     });
-    toast.appendChild(button);
+    toast.append(words, button);
     place.appendChild(toast);
     while (place.children.length > MOST) {
       close(place.firstElementChild);
     }
-    toast.dataset.timer = window.setTimeout(function () {
-      close(toast);
-    }, SHOWN_FOR_MS);
+    closeLater(toast, SHOWN_FOR_MS[kind]);
+    return toast;
   }
 
   new MutationObserver(function (changes) {
@@ -59,7 +79,7 @@
         seen.add(element);
         var text = element.innerText.trim();
         if (text && !isInSight(element)) {
-          show(text, kindOf(element));
+          show(text, kindOf(element), true);
         }
       }
     });
@@ -72,6 +92,97 @@
     var place = document.getElementById("toasts");
     if (place && place.lastElementChild) {
       close(place.lastElementChild);
+    }
+  });
+
+  // Exports: a link alone would say nothing while the server writes, and save an error as a file.
+
+  function sizeText(bytes) {
+    var units = ["B", "kB", "MB", "GB"];
+    var number = bytes;
+    var unit = 0;
+    while (number >= 1000 && unit < units.length - 1) {
+      number /= 1000;
+      unit += 1;
+    }
+    var digits = { maximumFractionDigits: number < 10 && unit > 0 ? 1 : 0 };
+    var lang = document.documentElement.lang || "en";
+    return number.toLocaleString(lang, digits) + "\u202f" + units[unit];
+  }
+
+  function nameOf(response, link) {
+    var stated = /filename="?([^";]+)"?/.exec(response.headers.get("Content-Disposition") || "");
+    return stated ? stated[1] : new URL(link.href).pathname.split("/").pop();
+  }
+
+  function save(blob, name) {
+    var address = URL.createObjectURL(blob);
+    var anchor = document.createElement("a");
+    anchor.href = address;
+    anchor.download = name;
+    anchor.dataset.made = "true";
+    anchor.click();
+    window.setTimeout(function () {
+      URL.revokeObjectURL(address);
+    }, 60000);
+  }
+
+  function whatFailed(response) {
+    return response.json().then(
+      function (body) {
+        return (body.error && body.error.message) || body.message || String(response.status);
+      },
+      function () {
+        return String(response.status);
+      }
+    );
+  }
+
+  function fetchExport(link, place) {
+    var busy = show(place.dataset.busy, "info", false);
+    link.setAttribute("aria-busy", "true");
+    // It stays until there is something else to say.
+    window.clearTimeout(Number(busy.dataset.timer));
+    function end(text, kind) {
+      link.removeAttribute("aria-busy");
+      close(busy);
+      if (text) {
+        show(text, kind, false);
+      }
+    }
+    window.fetch(link.href).then(
+      function (response) {
+        if (response.status === 401) {
+          end("", "info");
+          return null;
+        }
+        if (!response.ok) {
+          return whatFailed(response).then(function (why) {
+            end(place.dataset.failed.replace("{why}", why), "alarm");
+          });
+        }
+        var name = nameOf(response, link);
+        return response.blob().then(function (blob) {
+          save(blob, name);
+          var text = place.dataset.ready.replace("{name}", name);
+          end(text.replace("{size}", sizeText(blob.size)), "info");
+        });
+      }
+    ).catch(function () {
+      end(place.dataset.failed.replace("{why}", place.dataset.offline), "alarm");
+    });
+  }
+
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest ? event.target.closest("a[download]") : null;
+    var place = document.getElementById("toasts");
+    var plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    if (!link || !place || !plain || link.dataset.made || event.defaultPrevented) {
+      return;
+    }
+    event.preventDefault();
+    if (link.getAttribute("aria-busy") !== "true") {
+      fetchExport(link, place);
     }
   });
 })();

@@ -47,10 +47,23 @@ def shell(services: Services) -> Any:
             ),
             session_texts(lang),
             html.Main(dash.page_container, id="main", tabIndex="-1"),
-            html.Div(id="toasts", className="toasts", **{"aria-hidden": "true"}),
+            _toasts(lang),
             _footer(lang, fields),
         ],
         id="shell",
+    )
+
+
+def _toasts(lang: str) -> Any:
+    """Return the place of the messages of ``assets/toasts.js``, with what they say."""
+    texts = ("close", "busy", "ready", "failed", "offline")
+    gaps = {gap: f"{{{gap}}}" for gap in ("name", "size", "why")}
+    return html.Div(
+        id="toasts",
+        className="toasts",
+        role="status",
+        **{"aria-live": "polite"},
+        **{f"data-{key}": t(f"toast.{key}", lang, **gaps) for key in texts},
     )
 
 

@@ -77,6 +77,10 @@ MAXIMA: tuple[str, ...] = ("peak_kw", "counted_peak_kw", "no_battery_peak_kw")
 FEWEST_CYCLES = 0.5
 """Below half a cycle a measured round trip is mostly the error of the state of charge."""
 
+MOST_STORED_SHARE = 0.25
+"""A change of the store by more than this share of the load moves the self-sufficiency by more
+than 25 points either way: no statement about the site. A day of an average site stays below."""
+
 MONEY_FLOOR_EUR = 0.005
 """A profit below half a cent is none to be a share of."""
 
@@ -217,7 +221,9 @@ def kpis(totals: Figures, settings: KpiSettings) -> dict[str, float | None]:
       changed by more than half of its usable capacity.
     * ``self_consumption``: 1 - PV exported / PV, counted; energy the battery exports counts as PV
       only as far as it was charged from PV on that day (pool colours).
-    * ``self_sufficiency``: 1 - import / load, counted; energy charged from the grid is import.
+    * ``self_sufficiency``: 1 - import / load, counted; energy charged from the grid is import, so
+      that it is below 0 where more was imported than the load took. None where the store changed
+      by more than a quarter of the load (`MOST_STORED_SHARE`).
     * ``peak_kw``: highest 15-min mean import, fully metered.
     * ``peak_reduction_kw``, ``peak_reduction``: highest import without a battery less the
       highest with it, counted; the latter as a share of the former, may be negative.
@@ -270,6 +276,22 @@ KPIS: tuple[str, ...] = (
     "co2_saved_kg",
 )
 """Every key figure, in the order pages show them."""
+
+
+def stores_more_than_used(totals: Figures) -> bool:
+    """True where the store changed so much that import says little about the load.
+
+    What was stored from the grid is import without load yet, and what was taken out of the store
+    is load without import: each kWh of it moves import / load by 1 / load. Over weeks that is
+    nothing; of a few minutes in which the battery was charged from the grid it makes -522 %.
+
+    Args:
+        totals: Sums of a period, as from `added`.
+    """
+    stored, load = totals.get("counted_stored_kwh"), totals.get("counted_load_kwh")
+    if stored is None or load is None:
+        return False
+    return abs(stored) > MOST_STORED_SHARE * load
 
 
 def round_trip_efficiency(
@@ -442,9 +464,9 @@ def _site_kpis(totals: Figures) -> dict[str, float | None]:
         "self_consumption": _rest(
             _ratio(totals.get("counted_pv_exported_kwh"), totals.get("counted_pv_kwh"))
         ),
-        "self_sufficiency": _rest(
-            _ratio(totals.get("counted_load_import_kwh"), totals.get("counted_load_kwh"))
-        ),
+        "self_sufficiency": None
+        if stores_more_than_used(totals)
+        else _rest(_ratio(totals.get("counted_load_import_kwh"), totals.get("counted_load_kwh"))),
         "peak_kw": totals.get("peak_kw"),
         "peak_reduction_kw": reduction,
         "peak_reduction": _ratio(reduction, without),

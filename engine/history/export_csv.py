@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,6 +14,12 @@ from engine.history.export_request import CsvProfile, ExportRows, Progress, Tell
 from engine.history.export_text import as_words, local_texts, numbers, quoted, utc_texts, wall_texts
 
 BOM = "\ufeff"
+
+MONEY_UNITS = frozenset({"EUR", "EUR/kWh", "EUR/MWh"})
+"""Money is a sum of decimal amounts; in binary 0.12 + 0.11 is 0.22999999999999998."""
+
+MONEY_DECIMALS = 10
+"""Far below every digit a price or an amount has, and far above that noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +54,10 @@ def csv_bytes(
     """Yield an export as CSV in UTF-8, one chunk per part.
 
     The time column becomes ``<name>_local`` (with its offset) and ``<name>_utc`` (``Z``);
-    further times are UTC (``Z``), or have no zone when none is known of them. With comments
-    the file begins with ``#`` lines that say what it holds, and ends with ``# rows: N``;
-    without that line it is not complete.
+    further times are UTC (``Z``), or have no zone when none is known of them. Numbers are the
+    shortest text that reads back exactly; prices and amounts have at most ten decimals.
+    With comments the file begins with ``#`` lines that say what it holds, and ends with
+    ``# rows: N``; without that line it is not complete.
     """
     style = STYLES[profile]
     head = BOM if style.bom else ""
@@ -87,6 +95,7 @@ def _remarks(rows: ExportRows) -> list[str]:
 
 
 def _lines(table: Any, rows: ExportRows, style: CsvStyle) -> bytes:
+    units = {column.name: column.unit for column in rows.info.columns}
     cells: list[Any] = []
     for name, chunked in zip(table.column_names, table.columns, strict=True):
         column = chunked.combine_chunks()
@@ -95,6 +104,8 @@ def _lines(table: Any, rows: ExportRows, style: CsvStyle) -> bytes:
         elif name in rows.wall_times:
             cells.append(wall_texts(column, between=" " if style.split_offset else "T"))
         else:
+            if units.get(name) in MONEY_UNITS and pa.types.is_float64(column.type):
+                column = _without_noise(column)
             cells.append(_cell(column, style))
     joined = pc.binary_join_element_wise(
         *cells[:-1],
@@ -132,6 +143,11 @@ def _local_and_utc(column: Any, timezone: str, style: CsvStyle) -> list[Any]:
         shown = pc.replace_substring(local, "T", " ")
         return [shown, quoted(pc.binary_join_element_wise(pa.scalar("UTC"), offset, "")), utc]
     return [pc.binary_join_element_wise(local, offset, ""), utc]
+
+
+def _without_noise(column: Any) -> Any:
+    # Arrow's own rounding multiplies by 1e-10, which makes noise of its own.
+    return pa.array(np.round(column.to_numpy(zero_copy_only=False), MONEY_DECIMALS))
 
 
 def _cell(column: Any, style: CsvStyle) -> Any:

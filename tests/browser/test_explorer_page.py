@@ -23,6 +23,8 @@ dash_clientside.set_props({"type": "chart", "id": "ex-chart"}, {relayoutData: {a
 document.getElementById("ex-out").click();
 """
 
+EXPORT = "document.querySelector(\".an-links a[href*='series.csv']\").click()"
+
 
 def until(dash_duo: Any, condition: Any) -> None:
     wait_until(dash_duo.driver, condition, DEADLINE_S)
@@ -85,6 +87,16 @@ def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> No
     link = dash_duo.find_element(".an-links a[href*='series.csv']").get_attribute("href")
     assert f"from={since}" in link
     assert "signals=load_kw%2Csoc_percent" in link
+    # What becomes of it is said where nothing else says it, for the ear too.
+    dash_duo.driver.execute_script(EXPORT)
+    until(dash_duo, lambda: "Export ready" in text(dash_duo, "#toasts"))
+    assert ".csv, " in text(dash_duo, "#toasts")
+    assert not dash_duo.find_elements("#toasts [aria-hidden]")
+    dash_duo.find_element(".toast-close").click()
+    until(dash_duo, lambda: text(dash_duo, "#toasts") == "")
+    broken = EXPORT.replace(".click()", ".href = '/api/export/nothing.csv'")
+    dash_duo.driver.execute_script(f"{broken}; {EXPORT}")
+    until(dash_duo, lambda: "export failed: " in text(dash_duo, ".toast-alarm"))
 
     # Every value drawn, for those who do not see the chart.
     dash_duo.driver.execute_script("document.getElementById('ex-values-open').click()")
@@ -99,5 +111,5 @@ def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> No
     # The click counts although the chart says in the same moment that it was drawn anew.
     dash_duo.driver.execute_script(CLICK_WHILE_DRAWN)
     until(dash_duo, lambda: "being reopened" in text(dash_duo, "#an-body-explorer"))
-    severe = [entry for entry in dash_duo.get_logs() or [] if entry["level"] == "SEVERE"]
+    severe = [e for e in dash_duo.get_logs() or [] if e["level"] == "SEVERE"]
     assert severe == [], severe[0]["message"]

@@ -121,7 +121,7 @@ def test_german_excel_csv_to_the_letter(store: DuckDbHistory) -> None:
         b"\xef\xbb\xbf"
         b'"ts_local";"ts_offset";"ts_utc";"buy_eur_per_kwh";"source"\r\n'
         b'2026-11-23 11:00:00;"UTC+01:00";2026-11-23T10:00:00Z;0,22;"recorded"\r\n'
-        b'2026-11-23 11:15:00;"UTC+01:00";2026-11-23T10:15:00Z;0,22999999999999998;"recorded"\r\n'
+        b'2026-11-23 11:15:00;"UTC+01:00";2026-11-23T10:15:00Z;0,23;"recorded"\r\n'
     )
 
 

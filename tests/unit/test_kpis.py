@@ -58,6 +58,22 @@ def test_capture_needs_something_to_capture() -> None:
     assert kpis(nothing, SETTINGS)["gap_to_perfect_eur"] == pytest.approx(0.4)
 
 
+def test_self_sufficiency_is_not_said_of_minutes_of_charging_from_the_grid() -> None:
+    day = {"counted_load_kwh": 100.0, "counted_load_import_kwh": 60.0, "counted_stored_kwh": 20.0}
+    assert kpis(day, SETTINGS)["self_sufficiency"] == pytest.approx(0.4)
+    charging = {
+        "counted_load_kwh": 9.0,
+        "counted_load_import_kwh": 56.0,
+        "counted_stored_kwh": 45.0,
+    }
+    assert kpis(charging, SETTINGS)["self_sufficiency"] is None
+    emptied = {"counted_load_kwh": 9.0, "counted_load_import_kwh": 0.0, "counted_stored_kwh": -9.0}
+    assert kpis(emptied, SETTINGS)["self_sufficiency"] is None
+    # What was exported for more than it cost is import without load for good: that is said.
+    traded = {"counted_load_kwh": 100.0, "counted_load_import_kwh": 130.0}
+    assert kpis(traded, SETTINGS)["self_sufficiency"] == pytest.approx(-0.3)
+
+
 def test_a_round_trip_is_measured_only_where_it_can_be() -> None:
     full = {
         "counted_charged_kwh": 200.0,

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
+from engine.analytics.kpis import stores_more_than_used
 from engine.analytics.money import shown_cents
 from engine.domain.records import RunRow
 from engine.runtime.analytics_service import DayFigures, PeriodFigures
@@ -125,6 +126,7 @@ def cards(period: PeriodFigures, baseline: str, lang: str) -> list[Card]:
             _share(kpis.get("self_sufficiency"), lang),
             t("results.self_sufficiency_sub", lang, energy=_energy(totals.get("import_kwh"), lang)),
             lang,
+            unknown="results.self_sufficiency_stored" if stores_more_than_used(totals) else "",
         ),
         _card(
             "peak",
@@ -149,7 +151,9 @@ def cards(period: PeriodFigures, baseline: str, lang: str) -> list[Card]:
     ]
 
 
-def _card(key: str, icon: str, figure: tuple[str, str], sub: str, lang: str) -> Card:
+def _card(
+    key: str, icon: str, figure: tuple[str, str], sub: str, lang: str, *, unknown: str = ""
+) -> Card:
     value, unit = figure
     known = value != fmt.NO_VALUE
     return Card(
@@ -158,7 +162,7 @@ def _card(key: str, icon: str, figure: tuple[str, str], sub: str, lang: str) -> 
         icon,
         value,
         unit if known else "",
-        sub if known else t("results.unknown", lang),
+        sub if known else t(unknown or "results.unknown", lang),
     )
 
 
