@@ -21,6 +21,11 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         "Diese Zeitzone ist nicht bekannt. Einen IANA-Namen wie Europe/Vienna angeben.",
     ),
     (
+        r"There is nothing to read: the demo plant is off, and no device is enabled",
+        "Es gibt nichts zu lesen: Die Demo-Anlage ist aus, und kein Gerät ist aktiv. Ein Gerät "
+        "einschalten oder die Demo-Anlage auf „automatisch“ stellen.",
+    ),
+    (
         r"The id '(.+?)' is that of sites\[\d+\] already",
         "Die Kennung „{0}“ hat schon ein anderer Standort.",
     ),

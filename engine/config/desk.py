@@ -27,6 +27,7 @@ from engine.config.site_entry import index_of, site_values, with_site
 from engine.config.site_list import SiteRow, row_changes, row_place, site_rows, with_rows
 from engine.config.sites import (
     SITES,
+    Installation,
     UnknownSiteError,
     entry_place,
     has_sites,
@@ -354,12 +355,22 @@ class ConfigDesk:
             self._check(config)
             written = self._written(values, data, sites)
             if has_sites(written):
-                installation_from(written)
+                self._check_new(installation_from(written), sites)
         except ConfigProblems as exc:
             return None, tuple(_of_row(_as_field_problem(p), own, sites) for p in exc.problems)
         except ConfigError as exc:
-            return None, (_as_field_problem(exc),)
+            return None, (_of_row(_as_field_problem(exc), own, sites),)
         return config, ()
+
+    def _check_new(self, made: Installation, sites: Sequence[SiteRow] | None) -> None:
+        """Refuse new sites that nothing could run with."""
+        new = [row for row in sites or () if row.index is None]
+        for index in range(len(made.sites) - len(new), len(made.sites)):
+            try:
+                self._check(made.sites[index])
+            except ConfigError as exc:
+                place = entry_place(index, exc.field or "")
+                raise _as_field_problem(exc).at(place, f"{SITES}.{index}.{exc.field}") from exc
 
     def _file(self, text: str) -> ConfigFile:
         data = self._data(text)

@@ -53,7 +53,8 @@ def with_rows(data: Mapping[Any, Any], rows: Sequence[SiteRow]) -> dict[str, Any
 
     Entries keep their order and everything they state; what is not in `rows` goes, new sites come
     last. A new one has no devices and no MQTT inputs, whatever holds for all: a device belongs to
-    one site, and a measurement of one must not become that of another.
+    one site, and a measurement of one must not become that of another. It runs the demo plant
+    until it has a device.
 
     Args:
         data: The file as it is.
@@ -164,17 +165,24 @@ def _rename(values: dict[str, Any], name: str | None, known: SiteRow) -> None:
 
 
 def _not_inherited(shared: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what a new entry states so that it has no device or measurement of another site."""
+    """Return what a new entry states so that it has no device or measurement of another site.
+
+    Without a device of its own it runs the demo plant, which is marked as such on every page, and
+    leaves out what cannot stand beside that.
+    """
     out: dict[str, Any] = {}
     if _in(shared, "modbus", "enabled") is True:
         out["modbus"] = {"enabled": False}
     if shared.get("devices"):
         out["devices"] = []
-    if out and _in(shared, "demo_plant", "enabled") is None:
-        # Without a device the demo plant would run, and nobody asked for made-up values.
-        out["demo_plant"] = {"enabled": False}
     if _in(shared, "mqtt", "inputs"):
         out["mqtt"] = {"inputs": []}
+    if _in(shared, "demo_plant", "enabled") is False:
+        out["demo_plant"] = {"enabled": None}
+    if _in(shared, "weather", "provider") not in (None, "none"):
+        out["weather"] = {"provider": "none"}
+        if _in(shared, "forecasts", "pv") == "weather_pv":
+            out["forecasts"] = {"pv": "auto"}
     return out
 
 

@@ -111,6 +111,13 @@ def check_buildable(config: Config) -> None:
             value=config.demo_plant.speed,
             hint="Set it to 1, or prices.demo_mode to true.",
         )
+    if not config.demo and not config.has_real_devices:
+        raise ConfigError(
+            "There is nothing to read: the demo plant is off, and no device is enabled.",
+            field="demo_plant.enabled",
+            value=False,
+            hint="Enable a device, or remove demo_plant.enabled.",
+        )
     if config.has_real_devices:
         # Made and thrown away: nothing connects or is counted before it is started.
         counts = JsonWriteCounts(Path(WRITE_COUNTS_NAME))

@@ -97,6 +97,8 @@ def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> No
     broken = EXPORT.replace(".click()", ".href = '/api/export/nothing.csv'")
     dash_duo.driver.execute_script(f"{broken}; {EXPORT}")
     until(dash_duo, lambda: "export failed: " in text(dash_duo, ".toast-alarm"))
+    said = [e["message"] for e in dash_duo.driver.get_log("browser") if e["level"] == "SEVERE"]
+    assert all("nothing.csv" in message for message in said)
 
     # Every value drawn, for those who do not see the chart.
     dash_duo.driver.execute_script("document.getElementById('ex-values-open').click()")
@@ -111,5 +113,5 @@ def test_an_analyst_zooms_compares_and_takes_the_link_along(dash_duo: Any) -> No
     # The click counts although the chart says in the same moment that it was drawn anew.
     dash_duo.driver.execute_script(CLICK_WHILE_DRAWN)
     until(dash_duo, lambda: "being reopened" in text(dash_duo, "#an-body-explorer"))
-    severe = [e for e in dash_duo.get_logs() or [] if e["level"] == "SEVERE"]
+    severe = [entry for entry in dash_duo.get_logs() or [] if entry["level"] == "SEVERE"]
     assert severe == [], severe[0]["message"]

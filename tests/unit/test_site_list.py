@@ -14,6 +14,7 @@ from engine.config.changes import Change
 from engine.config.default import DEFAULT_EMS_YAML
 from engine.config.desk import ConfigChangedError, ConfigDesk
 from engine.config.load import read_yaml
+from engine.config.schema import Config
 from engine.config.site_list import SiteRow, row_changes, row_place, site_rows, with_rows
 from engine.config.sites import UnknownSiteError, load_installation
 from engine.domain.errors import ConfigError
@@ -30,10 +31,14 @@ sites:
 """
 
 PLANT = """\
-site: {id: north, name: Halle Nord}
+site: {id: north, name: Halle Nord, latitude: 48.2, longitude: 16.4}
+demo_plant: {enabled: false}
+weather: {provider: open_meteo}
+pv: {planes: [{peak_kw: 100.0, tilt_deg: 30.0, azimuth_deg: 180.0}]}
+forecasts: {pv: weather_pv}
 modbus: {enabled: true, host: 192.0.2.7, write_enabled: true}
 devices: [{name: m, profile: eastron_sdm630, host: 192.0.2.8}]
-mqtt: {inputs: [{topic: meter/1, signal: grid_kw}]}
+mqtt: {enabled: true, inputs: [{topic: meter/1, signal: grid_kw}]}
 """
 
 
@@ -73,8 +78,7 @@ def test_a_new_site_gets_no_device_and_no_measurement_of_another(tmp_path: Path)
     desk.save(file.values, file.revision, "a", (*file.sites, SiteRow(None, "west", "West")))
     north, west = load_installation(tmp_path).sites
     assert north == file.config
-    assert not west.has_real_devices
-    assert not west.demo
+    assert west.demo
     assert west.devices == []
     assert west.mqtt.inputs == []
 
@@ -123,6 +127,19 @@ def test_what_is_wrong_is_said_at_its_row(tmp_path: Path) -> None:
     wrong = file.values | {"bess": {"energy_capacity_kwh": -1.0}}
     draft = desk.check(wrong, file.sites)
     assert [problem.field for problem in draft.problems] == ["bess.energy_capacity_kwh"]
+
+
+def test_a_new_site_that_could_not_run_is_refused(tmp_path: Path) -> None:
+    def check(config: Config) -> None:
+        if config.site.id == "west":
+            raise ConfigError("Nothing to read.", field="demo_plant.enabled")
+
+    (tmp_path / "ems.yaml").write_text(TWO, encoding="utf-8")
+    now = datetime(2026, 11, 26, 9, tzinfo=UTC)
+    desk = ConfigDesk(tmp_path, now=lambda: now, check=check, site="north")
+    file = desk.read()
+    draft = desk.check(file.values, (*file.sites, SiteRow(None, "west", "West")))
+    assert [(p.field, p.message) for p in draft.problems] == [("sites.2", "Nothing to read.")]
 
 
 def test_a_list_made_from_another_file_is_refused() -> None:
