@@ -175,6 +175,10 @@ _PHRASES: tuple[tuple[str, str], ...] = (
 )
 
 
+# A number with its unit behind it; an address has none.
+_DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
+
+
 @cache
 def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(pattern), text) for pattern, text in _PHRASES)
@@ -191,4 +195,4 @@ def said(message: str | None, lang: str) -> str:
 def _in_german(text: str) -> str:
     for pattern, german in _rules():
         text = pattern.sub(german, text)
-    return text
+    return _DECIMAL.sub(r"\1,\2", text)

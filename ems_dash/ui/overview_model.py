@@ -415,7 +415,7 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
     entries += [
         _failed_step(step, snapshot, lang)
         for step in snapshot.health
-        if not step.ok and step.name not in told
+        if not step.ok and not step.waits and step.name not in told
     ]
     if snapshot.plan is not None:
         entries += [

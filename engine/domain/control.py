@@ -123,6 +123,11 @@ class StepHealth:
     restarts: int = 0
     last_error: str | None = None
 
+    @property
+    def waits(self) -> bool:
+        """True while it has neither succeeded nor failed, for example for want of values."""
+        return not self.ok and self.last_success is None and not self.failures
+
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:

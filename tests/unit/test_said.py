@@ -17,7 +17,7 @@ ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|ille
     [
         (
             "unit 1 at 10.0.0.5:502: no answer within 2 s, next attempt in 1.2 s.",
-            "Unit 1 an 10.0.0.5:502: keine Antwort innerhalb von 2 s, nächster Versuch in 1.2 s.",
+            "Unit 1 an 10.0.0.5:502: keine Antwort innerhalb von 2 s, nächster Versuch in 1,2 s.",
         ),
         (
             "api.awattar.at cannot be reached: its name cannot be resolved. "

@@ -178,8 +178,12 @@ class TestFigures:
 
     def test_an_hour_nobody_measured_stays_empty(self) -> None:
         means = hourly_means(np.empty(0, dtype="datetime64[us]"), np.empty(0), [TODAY], [])
+        # Nothing at all is said in words.
+        assert heat_figure([TODAY], means, "kW", "grid", LIGHT)["data"] == []
+        means[5, 0] = 7.0
         figure = heat_figure([TODAY], means, "kW", "grid", LIGHT)
-        assert {cell for row in figure["data"][0]["z"] for cell in row} == {None}
+        cells = [cell for row in figure["data"][0]["z"] for cell in row]
+        assert cells == [None] * 5 + [7.0] + [None] * 18
 
     def test_the_duration_curve_falls_and_keeps_the_extremes(self) -> None:
         rng = np.random.default_rng(3)

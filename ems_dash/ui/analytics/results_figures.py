@@ -73,12 +73,13 @@ def peaks_figure(days: Sequence[DayFigures], look: Look) -> Figure:
                 "name": label("baseline", "no_battery", look.lang),
                 "marker": {
                     "symbol": "line-ew-open",
-                    "size": 12,
-                    "line": {"width": 2},
-                    "color": th.colour("muted", 1, look.theme),
+                    # As wide as the bar of a week or a month is, in a card of a narrow page.
+                    "size": 24 if len(days) <= 10 else 12 if len(days) <= 31 else 6,
+                    "line": {"width": 3},
+                    "color": th.colour("text", 1, look.theme),
                 },
                 "hovertemplate": "%{y:.1f} kW",
-                "meta": {"role": "muted", "marker": 1},
+                "meta": {"role": "text", "marker": 1},
             }
         )
     values = [value for _, value in (*mine, *none)]
@@ -177,8 +178,9 @@ def heat_figure(
         look: How it looks.
     """
     finite = values[np.isfinite(values)]
-    low = float(finite.min()) if finite.size else 0.0
-    high = float(finite.max()) if finite.size else 1.0
+    if not finite.size:
+        return {"data": [], "layout": {}}
+    low, high = float(finite.min()), float(finite.max())
     paper, full = th.colour("sunken", 1, look.theme), th.colour(role, 1, look.theme)
     scale: list[list[Any]] = [[0.0, paper], [1.0, full]]
     if low < 0.0 < high:

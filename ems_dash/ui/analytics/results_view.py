@@ -156,7 +156,7 @@ def body(results: Results, baseline: str, heat: str, lang: str) -> list[Any]:
                     legend=(
                         ("bar", "grid", t("results.peak_highest", lang)),
                         ("bar-pale", "grid", t("results.peak_day", lang)),
-                        ("line", "muted", label("baseline", "no_battery", lang)),
+                        ("line", "text", label("baseline", "no_battery", lang)),
                     ),
                 ),
                 _waterfall_card(results, lang),

@@ -127,9 +127,12 @@ def _task_fields(stem: str, step: StepHealth, moment: Moment) -> Fields:
         if step.last_success is None
         else fmt.when(step.last_success, moment.now, moment.tz, lang)
     )
+    word, look = ("ok", "pill pill-ok pill-dot") if step.ok else ("failing", "pill pill-alarm")
+    if step.waits:
+        word, look = "waiting", "pill pill-info"
     return {
-        f"{stem}-q": t("connections.task_ok" if step.ok else "connections.task_failing", lang),
-        f"{stem}-q.className": "pill pill-ok pill-dot" if step.ok else "pill pill-alarm",
+        f"{stem}-q": t(f"connections.task_{word}", lang),
+        f"{stem}-q.className": look,
         f"{stem}-r": said(step.last_error, lang),
         f"{stem}-t": last,
         f"{stem}-n": fmt.number(step.restarts, 0, lang),
