@@ -156,7 +156,9 @@
           end("", "info");
           return null;
         }
-        if (!response.ok) {
+        // A page instead of a file: the address leads nowhere, or a proxy answers in its place.
+        var isPage = (response.headers.get("Content-Type") || "").indexOf("text/html") === 0;
+        if (!response.ok || (isPage && !response.headers.get("Content-Disposition"))) {
           return whatFailed(response).then(function (why) {
             end(place.dataset.failed.replace("{why}", why), "alarm");
           });
