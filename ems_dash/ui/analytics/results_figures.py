@@ -276,7 +276,7 @@ def duration_figure(load_kw: FloatArray, grid_kw: FloatArray, look: Look) -> Fig
                 "hoverformat": ".1f",
             },
             "yaxis": y_axis([low, high], dtick, ",~f"),
-            "margin": {"l": 46, "r": 16, "t": 6, "b": 28, "pad": 0},
+            "margin": {"l": 46, "r": 28, "t": 6, "b": 28, "pad": 0},
             "separators": separators(look.lang),
             "autosize": True,
             "uirevision": "an-duration",
