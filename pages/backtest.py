@@ -16,11 +16,12 @@ from dash import ALL, ClientsideFunction, Input, Output, State, ctx, dcc, html, 
 from ems_dash.auth.access import actor, may
 from ems_dash.auth.roles import Role
 from ems_dash.i18n import t
+from ems_dash.i18n.backtest_said import refused
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.backtest import form_model as form
 from ems_dash.ui.backtest import list_view, result_view
-from ems_dash.ui.backtest.form_view import field_id
+from ems_dash.ui.backtest.form_view import field_id, field_name
 from ems_dash.ui.backtest.form_view import form as form_view
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.fields import ShownTexts
@@ -171,7 +172,8 @@ class _Backtests:
             now = _token(str(exc))
             if now == token:
                 return no_update, no_update
-            failed = ui.empty(t("backtest.not_there", lang), str(exc))
+            why = refused(exc.message, lang)[0]
+            failed = ui.empty(t("backtest.not_there", lang), why)
             return [html.Section(failed, className="card")], now
         allowed = may(Role.OPERATOR)
         return result_view.body(state, result, others, wanted, look, allowed=allowed), now
@@ -239,12 +241,15 @@ def files_chosen(contents: list[str] | None, names: list[str] | None) -> Any:
 
 
 def _refused(exc: EmsError, lang: str) -> Any:
-    place = t("backtest.field", lang, field=exc.field) if exc.field else ""
+    place = t("backtest.field", lang, field=field_name(exc.field or "", lang))
+    text, spoken = refused(exc.message, lang)
+    # The German text has its remedy in it.
+    hint = exc.hint if spoken == "en" else None
     return html.Div(
         [
-            html.Strong(exc.message, className="bt-lines"),
-            html.Span(f" {exc.hint}") if exc.hint else None,
-            html.Div(place, className="caption") if place else None,
+            html.Strong(text, className="bt-lines", lang=spoken),
+            html.Span(f" {hint}", lang="en") if hint else None,
+            html.Div(place, className="caption") if exc.field else None,
         ],
         className="notice notice-alarm",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui.backtest import form_model as model
 from ems_dash.ui.segments import segments
 from engine.runtime.backtests.desk import BacktestDefaults
@@ -272,3 +272,19 @@ def _segments(key: str, options: Sequence[str], value: str, group: str, lang: st
         value,
         t(f"{group}_label", lang),
     )
+
+
+_NAMED: Mapping[str, str] = {
+    "data.start": "backtest.from",
+    "data.end": "backtest.to",
+    "data.files": "backtest.upload",
+    "strategies": "backtest.strategies",
+    "forecaster": "backtest.forecasts",
+    "studies.tariffs": "backtest.other_name",
+}
+
+
+def field_name(field: str, lang: str) -> str:
+    """Return what the form calls a field of a request; its key where it has no such field."""
+    known = catalogue(lang)
+    return known.get(f"backtest.f.{field}") or known.get(_NAMED.get(field, "")) or field

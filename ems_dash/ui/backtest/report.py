@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems_dash.i18n import t
+from ems_dash.i18n.backtest_said import assumed
 from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.backtest import studies_words as sw
@@ -88,7 +89,7 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
         parts += [_h2(f"backtest.study_{name}", lang), _study(name, study, lang)]
     parts += [
         _h2("backtest.assumptions_title", lang),
-        _list(w.assumptions(result, lang)),
+        _list(text for text, _spoken in w.assumptions(result, lang)),
         _h2("backtest.inputs_title", lang),
         _inputs(result, lang),
         _h2("backtest.method_title", lang),
@@ -250,7 +251,7 @@ def _sizing(sizing: w.Result, lang: str) -> str:
             cells.append(f"<td{mark}>{escape(w.euros(point.get('npv_eur'), lang))}</td>")
         size = escape(str(fmt.capacity(kwh, lang)))
         body.append(f'<tr><th scope="row">{size}</th>{"".join(cells)}</tr>')
-    said = [sizing_claim(sizing, lang), *sizing["assumptions"]]
+    said = [sizing_claim(sizing, lang), *_assumed(sizing, lang)]
     return (
         f"<p>{escape(t('backtest.sizing_caption', lang))}</p>"
         f'<table class="map"><thead><tr><th></th>{head}</tr></thead>'
@@ -262,7 +263,11 @@ def _study(name: str, study: w.Result, lang: str) -> str:
     cells = sw.rows(name, study, lang)
     table = _table(sw.heads(name, lang), [("", row) for row in cells]) if cells else ""
     said = sw.claim(name, study, lang) or sw.caption(name, lang)
-    return f"<p>{escape(said)}</p>{table}{_list(study['assumptions'])}"
+    return f"<p>{escape(said)}</p>{table}{_list(_assumed(study, lang))}"
+
+
+def _assumed(document: w.Result, lang: str) -> list[str]:
+    return [assumed(text, lang)[0] for text in document["assumptions"]]
 
 
 def sizing_claim(sizing: w.Result, lang: str) -> str:

@@ -322,7 +322,7 @@ def _sizing(sizing: w.Result, measure: str, look: Look) -> Any:
             html.Details(
                 [
                     html.Summary(t("backtest.assumptions_title", lang)),
-                    html.Ul([html.Li(text, lang="en") for text in sizing["assumptions"]]),
+                    html.Ul(studies_view.remarks(sizing["assumptions"], lang)),
                 ],
                 className="bt-more",
             ),
@@ -337,7 +337,7 @@ def _assumptions(result: w.Result, lang: str) -> Any:
         [
             _title("bt-assumed", t("backtest.assumptions_title", lang), ""),
             html.Ul(
-                [html.Li(text, lang="en") for text in w.assumptions(result, lang)],
+                [html.Li(text, lang=spoken) for text, spoken in w.assumptions(result, lang)],
                 className="bt-assumed",
             ),
             html.P(t("backtest.limits", lang), className="caption"),

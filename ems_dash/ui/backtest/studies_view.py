@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dash import html
 
 from ems_dash.i18n import t
+from ems_dash.i18n.backtest_said import assumed
 from ems_dash.ui import components as ui
 from ems_dash.ui.backtest import studies_figures as fig
 from ems_dash.ui.backtest import studies_words as sw
@@ -70,7 +71,7 @@ def _card(name: str, study: w.Result, look: Look) -> Any:
             html.Details(
                 [
                     html.Summary(t("backtest.assumptions_title", lang)),
-                    html.Ul([html.Li(text, lang="en") for text in study["assumptions"]]),
+                    html.Ul(remarks(study["assumptions"], lang)),
                 ],
                 className="bt-more",
             )
@@ -98,3 +99,9 @@ def _exports(number: str, lang: str) -> Any:
         ],
         className="an-links",
     )
+
+
+def remarks(texts: Sequence[str], lang: str) -> list[Any]:
+    """Return what the engine says of assumptions as items of a list, each in its language."""
+    said = [assumed(text, lang) for text in texts]
+    return [html.Li(text, lang=spoken) for text, spoken in said]

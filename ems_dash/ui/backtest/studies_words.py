@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ems_dash.i18n import label, t
+from ems_dash.i18n.backtest_said import refused
 from ems_dash.ui import format as fmt
 from ems_dash.ui.backtest import words as w
 from engine.analytics.studies.asked import IN_FORCE
@@ -72,7 +73,7 @@ def rows(name: str, study: w.Result, lang: str) -> list[list[str]]:
 def claim(name: str, study: w.Result, lang: str) -> str | None:
     """Return what a study says, in a sentence; None where its table says it all."""
     if study["failure"] is not None:
-        return t("backtest.study_failed", lang, why=study["failure"])
+        return t("backtest.study_failed", lang, why=refused(study["failure"], lang)[0])
     if name == "montecarlo":
         saving = study["saving"]
         return t(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems_dash.i18n import label, t
+from ems_dash.i18n.backtest_said import assumed
 from ems_dash.ui import format as fmt
 
 Result = Mapping[str, Any]
 
 NO_BATTERY = "none"
 MONTHS_PER_YEAR = 12
+
+_STRATEGY = re.compile(
+    r"\b(?:co_optimised|arbitrage|peak_shaving|self_consumption|load_balancing)\b"
+)
 
 
 def strategy_name(entry: Result, lang: str) -> str:
@@ -113,14 +119,19 @@ def month_rows(top: Result, lang: str) -> list[list[str]]:
     ]
 
 
-def assumptions(result: Result, lang: str) -> list[str]:
-    """Return what was assumed, and what each strategy remarked on."""
-    notes = [
-        f"{strategy_name(entry, lang)}: {note}"
-        for entry in shown(result)
-        for note in entry["notes"]
-    ]
-    return [*result["assumptions"], *notes]
+def assumptions(result: Result, lang: str) -> list[tuple[str, str]]:
+    """Return what was assumed, and what each strategy remarked on, each with its language."""
+    notes = []
+    for entry in shown(result):
+        for note in entry["notes"]:
+            text, spoken = assumed(note, lang)
+            notes.append((f"{strategy_name(entry, lang)}: {_named(text, lang)}", spoken))
+    return [*(assumed(text, lang) for text in result["assumptions"]), *notes]
+
+
+def _named(text: str, lang: str) -> str:
+    """Return a remark with the names of strategies for their keys."""
+    return _STRATEGY.sub(lambda found: label("backtest.strategy", found[0], lang), text)
 
 
 def battery_text(result: Result, lang: str) -> str:
