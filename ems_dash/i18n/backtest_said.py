@@ -123,8 +123,8 @@ _ASSUMED: tuple[tuple[str, str], ...] = (
     # Studies.
     (
         r"Each tariff is replayed with the same series; the site behaves the same under each\.",
-        "Jeder Tarif wird mit denselben Reihen nachgerechnet; der Standort verhält sich unter jedem "
-        "gleich.",
+        "Jeder Tarif wird mit denselben Reihen nachgerechnet; der Standort verhält sich unter "
+        "jedem gleich.",
     ),
     (
         r"Total cost is energy, demand charge and ageing, less the growth of what is stored; fixed "
@@ -150,8 +150,8 @@ _ASSUMED: tuple[tuple[str, str], ...] = (
     (
         r"Feed-in caps are compared with a plant that may give PV power away, as a cap makes it "
         r"do; without that the cap could not be kept\.",
-        "Einspeisegrenzen werden mit einer Anlage verglichen, die PV-Leistung verschenken darf, wie "
-        "es eine Grenze erzwingt; sonst ließe sie sich nicht einhalten.",
+        "Einspeisegrenzen werden mit einer Anlage verglichen, die PV-Leistung verschenken darf, "
+        "wie es eine Grenze erzwingt; sonst ließe sie sich nicht einhalten.",
     ),
     (
         r"The errors the forecasts of load, PV and unpublished prices really had, times a factor: "
@@ -234,8 +234,8 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (
         r"No forecasts of the load were recorded for this period\.",
-        "Für diesen Zeitraum wurden keine Lastprognosen aufgezeichnet. Ein Modell wählen oder einen "
-        "Zeitraum, in dem das Programm lief.",
+        "Für diesen Zeitraum wurden keine Lastprognosen aufgezeichnet. Ein Modell wählen oder "
+        "einen Zeitraum, in dem das Programm lief.",
     ),
     (
         r"The files are larger than (\d+) MB\.",
