@@ -105,11 +105,11 @@ def peaks_figure(result: w.Result, look: Look) -> Figure:
             "marker": {
                 "symbol": "line-ew-open",
                 "size": 24 if len(months) < 8 else 16,
-                "line": {"width": 2},
-                "color": th.colour("muted", 1, look.theme),
+                "line": {"width": 3},
+                "color": th.colour("text", 1, look.theme),
             },
             "hovertemplate": "%{y:.1f} kW",
-            "meta": {"role": "muted", "marker": 1},
+            "meta": {"role": "text", "marker": 1},
         },
     ]
     low, high, dtick = nice_range([*own, *without], most=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
@@ -15,6 +16,8 @@ from ems_dash.ui import format as fmt
 from ems_dash.ui import theme as th
 from ems_dash.ui.backtest import studies_words as sw
 from ems_dash.ui.backtest import words as w
+from ems_dash.ui.figure_parts import nice_range
+from ems_dash.ui.settings_words import name_of, value_text
 from engine.runtime.backtests.desk import BacktestState
 
 _STYLE = """
@@ -120,12 +123,15 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
 
 def headline(result: w.Result, top: w.Result, lang: str) -> str:
     """Return the answer in one sentence."""
+    # A sunny month earns without a battery already: there is no cost to save a part of.
+    earns = result["without_eur"] < 0.0
+    key = "backtest.headline_earning" if earns else "backtest.headline"
     return t(
-        "backtest.headline" if top["capture"] is not None else "backtest.headline_plain",
+        key if top["capture"] is not None else f"{key}_plain",
         lang,
         strategy=w.strategy_name(top, lang),
         saving=w.euros(top["saving_eur"], lang),
-        without=w.euros(result["without_eur"], lang),
+        without=w.euros(abs(result["without_eur"]), lang),
         capture=w.share(top["capture"], lang),
     )
 
@@ -193,9 +199,9 @@ def _cumulative(result: w.Result, lang: str) -> str:
         if entry["strategy"] != w.NO_BATTERY
     ][: len(_LINES)]
     values: list[float] = [0.0, *(value for _, curve in curves for value in curve)]
-    low, high = min(values), max(values)
-    if not curves or high - low < 1e-9:
+    if not curves or max(values) - min(values) < 1e-9:
         return f"<p>{escape(t('backtest.nothing', lang))}</p>"
+    low, high, step = nice_range(values, most=5)
     width, height, left = 760.0, 240.0, 64.0
 
     def x(day: int, n: int) -> float:
@@ -205,8 +211,8 @@ def _cumulative(result: w.Result, lang: str) -> str:
         return 8.0 + (height - 28.0) * (high - value) / (high - low)
 
     out = [f'<svg viewBox="0 0 {width:g} {height:g}" role="img">']
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        value = low + share * (high - low)
+    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
+        value = number * step
         out.append(
             f'<line x1="{left:g}" x2="{width:g}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
             f'stroke="#E1E7EE"/><text x="{left - 8:g}" y="{y(value) + 4:.1f}" font-size="11" '
@@ -317,22 +323,24 @@ def _inputs(result: w.Result, lang: str) -> str:
         (t("backtest.in_load", lang), str(fmt.energy(energy["load_kwh"], lang))),
         (t("backtest.in_pv", lang), str(fmt.energy(energy["pv_kwh"], lang))),
         (t("backtest.in_spot", lang), str(fmt.price(energy["mean_spot_eur_per_kwh"], lang))),
-        *((t("backtest.in_tariff", lang) + f": {key}", text) for key, text in _terms(result)),
+        *(
+            (f"{t('backtest.in_tariff', lang)}: {name}", text)
+            for name, text in _terms(result, lang)
+        ),
     ]
     return _table(("", ""), [("", row) for row in rows])
 
 
-def _terms(result: w.Result) -> list[tuple[str, str]]:
+def _terms(result: w.Result, lang: str) -> list[tuple[str, str]]:
     return [
-        (key, _plain(value))
+        (name_of(f"tariff.{key}", lang), _term(key, value, lang))
         for key, value in result["tariff"].items()
         if value not in (0.0, [], False, None)
     ]
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items() if part != [])
-    if isinstance(value, list):
-        return "; ".join(_plain(part) for part in value)
-    return str(value)
+def _term(key: str, value: Any, lang: str) -> str:
+    text = value_text(value, lang, f"tariff.{key}")
+    units = {"minutes": "min", "percent": "%", "month": "€"}
+    unit = units.get(key.rpartition("_")[2]) if isinstance(value, int | float) else None
+    return f"{text}{fmt.NBSP}{unit}" if unit and not isinstance(value, bool) else text

@@ -404,7 +404,9 @@ def _with_and_without(
         return []
     return [
         ("bar" if bar else "line", "grid", w.strategy_name(top, lang)),
-        ("line" if bar else "dashes", "muted", t("backtest.strategy.none", lang)),
+        ("line", "text", t("backtest.strategy.none", lang))
+        if bar
+        else ("dashes", "muted", t("backtest.strategy.none", lang)),
     ]
 
 

@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -187,7 +188,7 @@ class BacktestDesk:
         now = self._clock()
         number = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         folder = self._folder / number
-        name = asked.name or f"{case.start:%Y-%m-%d} - {case.end:%Y-%m-%d}"
+        name = asked.name or _days(case)
         state = BacktestState(number, name, QUEUED, now, by)
         try:
             folder.mkdir(parents=True)
@@ -475,12 +476,19 @@ class BacktestDesk:
                 self._end(state, INTERRUPTED)
 
 
+def _days(case: BacktestCase) -> str:
+    """Return first and last local day of a case."""
+    zone = ZoneInfo(case.site.timezone)
+    last = case.end.astimezone(zone) - timedelta(microseconds=1)
+    return f"{case.start.astimezone(zone):%Y-%m-%d} – {last:%Y-%m-%d}"
+
+
 def _asked_for(name: str, asked: BacktestRequest, case: BacktestCase) -> dict[str, Any]:
     """Return what the audit log keeps of a request: not its series."""
     return {
         "name": name,
         "source": asked.data.source,
-        "days": f"{case.start:%Y-%m-%d} - {case.end:%Y-%m-%d}",
+        "days": _days(case),
         "strategies": list(asked.strategies),
     }
 
