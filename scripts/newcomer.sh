@@ -8,7 +8,8 @@
 # --keep      leave the root behind and say where it is
 #
 # Settings of pip (PIP_...) reach the root; folders of this machine that they name are listed in
-# NEWCOMER_BIND, separated by blanks, and appear in the root read-only.
+# NEWCOMER_BIND, separated by blanks, and appear in the root read-only. Certificates lie in a folder
+# of their own then (PIP_CERT): packages of the root write into its /etc/ssl/certs.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,13 +19,20 @@ while [ $# -gt 0 ]; do
         --port) port=$2; shift 2 ;;
         --base) base=$2; shift 2 ;;
         --keep) keep=yes; shift ;;
-        *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 if [ "$(id -u)" -ne 0 ]; then
     echo "A root of one's own needs root: sudo scripts/newcomer.sh" >&2
     exit 1
 fi
+case " ${NEWCOMER_BIND:-} " in
+    *" /etc/ssl/certs "*)
+        echo "NEWCOMER_BIND: packages write into /etc/ssl/certs. Copy the certificates to another" \
+            "folder, name that one, and the file in PIP_CERT." >&2
+        exit 2
+        ;;
+esac
 if [ -z "${NEWCOMER_INSIDE:-}" ]; then
     sh "$here/scripts/need_packages.sh" debootstrap:debootstrap unshare:util-linux git:git
     arguments=(--port "$port" ${base:+--base "$base"} ${keep:+--keep})
