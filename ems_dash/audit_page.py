@@ -12,7 +12,9 @@ from flask import Blueprint, Flask, Response, request
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.auth.views.frame import Web, page
+from ems_dash.i18n import catalogue
 from ems_dash.services import AuditServices
+from ems_dash.ui.request import request_lang
 from engine.audit.entry import AuditEntry
 from engine.audit.reading import AuditQuery
 from engine.audit.trail import Outcome
@@ -59,7 +61,7 @@ def register_audit_page(server: Flask, audit: AuditServices, web: Web) -> None:
             "audit.html",
             web,
             title="audit.title",
-            entries=[_shown(entry) for entry in found.entries],
+            entries=[_shown(entry, request_lang()) for entry in found.entries],
             asked=asked,
             outcomes=get_args(Outcome),
             older=older,
@@ -72,8 +74,10 @@ def register_audit_page(server: Flask, audit: AuditServices, web: Web) -> None:
     server.register_blueprint(pages)
 
 
-def _shown(entry: AuditEntry) -> dict[str, Any]:
+def _shown(entry: AuditEntry, lang: str) -> dict[str, Any]:
     return {
+        # The filter asks for the code, so it stands below the words.
+        "words": catalogue(lang).get(f"audit.act.{entry.action}", ""),
         "seq": entry.seq,
         "ts": datetime.fromisoformat(entry.ts),
         "actor": entry.actor,

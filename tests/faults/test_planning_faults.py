@@ -396,7 +396,7 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
         lang="de",
     )
     notes = [note["text"] for note in figure["layout"]["annotations"]]
-    assert "Keine Preise bekannt" in notes
+    assert "Noch kein Plan mit Preisen" in notes
     page = create_app(demo.engine, access=OPEN).server.test_client()
     assert page.get("/_dash-layout").status_code == 200
 

@@ -219,7 +219,7 @@ def test_the_window_shows_no_more_past_than_was_measured(
 def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
     figure = price_soc(the_plan=None)
     assert [len(trace["x"]) for trace in drawn(figure)[2:]] == [0, 0, 0]
-    assert "Keine Preise bekannt" in [n["text"] for n in figure["layout"]["annotations"]]
+    assert "Noch kein Plan mit Preisen" in [n["text"] for n in figure["layout"]["annotations"]]
 
 
 def test_the_older_past_is_drawn_by_quarter_hours_and_the_last_hours_by_minutes() -> None:
