@@ -4,6 +4,10 @@
   "use strict";
 
   var MAX_POINTS = 720;
+  var TICK_MS = 2000; // as in ems_dash/ui/live.py
+  var SLOW_MS = 500;
+  var SLOWEST_MS = 10000;
+  var WATCH_MS = 1000;
   var OFFLINE_AFTER_MS = 6000;
   var YEAR_S = 31536000;
   var NO_UPDATE = window.dash_clientside ? window.dash_clientside.no_update : undefined;
@@ -108,24 +112,45 @@
     };
   }
 
+  // Moves what Plotly has drawn: letting it do so draws whole charts anew, every minute. What
+  // Plotly draws later, for whatever reason, finds the same place in the layout.
   function moveNow(name, nowMs) {
     var plot = plotOf(name);
-    if (!plot || !plot.layout || !plot.layout.meta || !window.Plotly) {
+    var axis = plot && plot._fullLayout && plot._fullLayout.xaxis;
+    var layout = plot && plot.layout;
+    if (!axis || !layout.meta || !layout.shapes || !layout.annotations) {
       return;
     }
-    var x = nowMs + plot.layout.meta.offset_ms;
-    // Not Plotly.relayout: its event makes dcc.Graph set a new figure, and Dash drops extendData
-    // that arrives together with one.
-    window.Plotly.update(
-      plot,
-      {},
-      {
-        "shapes[0].x1": x,
-        "shapes[1].x0": x,
-        "shapes[1].x1": x,
-        "annotations[0].x": x,
+    var x = nowMs + layout.meta.offset_ms;
+    var px = pixel(axis, x);
+    var label = plot.querySelector('.annotation[data-index="0"]');
+    if (label) {
+      if (label.emsDrawnAt === undefined) {
+        label.emsDrawnAt = layout.annotations[0].x;
       }
-    );
+      var by = (px - pixel(axis, label.emsDrawnAt)).toFixed(2);
+      label.setAttribute("transform", "translate(" + by + ",0)");
+    }
+    movePath(plot, 0, /(H)[-\d.]+/, px); // of the past, the right edge
+    movePath(plot, 1, /([ML])[-\d.]+/g, px);
+    layout.shapes[0].x1 = layout.shapes[1].x0 = layout.shapes[1].x1 = x;
+    layout.annotations[0].x = x;
+  }
+
+  function pixel(axis, x) {
+    return Math.round(100 * (axis._offset + axis.d2p(x))) / 100;
+  }
+
+  function movePath(plot, index, where, px) {
+    var path = plot.querySelector('.shape-group[data-index="' + index + '"] path');
+    if (path) {
+      path.setAttribute(
+        "d",
+        path.getAttribute("d").replace(where, function (_, letter) {
+          return letter + px;
+        })
+      );
+    }
   }
 
   // An area says in its meta which line it lies below. It follows what that line is extended by;
@@ -256,9 +281,12 @@
   }
 
   // Charts take a moment to take over a new figure or new points, the first ones much longer.
+  var sparkTimers = [];
+
   function drawSparksSoon() {
-    [400, 1500, 4000, 10000].forEach(function (afterMs) {
-      window.setTimeout(drawSparks, afterMs);
+    sparkTimers.forEach(window.clearTimeout);
+    sparkTimers = [400, 1500, 4000, 10000].map(function (afterMs) {
+      return window.setTimeout(drawSparks, afterMs);
     });
     return noUpdate();
   }
@@ -300,6 +328,49 @@
     };
   }
 
+  // --- never faster than this browser draws ---------------------------------------------------
+
+  var drawing = { names: [], since: 0, restUntil: 0 };
+
+  // Charts get half of the time at most, and nothing is added to one that is being drawn: work
+  // that piles up would leave a slow browser no moment for a click. What is left out now is asked
+  // for again with the next answer, all that has come until then at once.
+  function mayDraw() {
+    var now = Date.now();
+    var isDrawn = !drawing.names.length || now - drawing.since > PATIENCE_MS;
+    return isDrawn && now >= drawing.restUntil;
+  }
+
+  function willDraw(names) {
+    var mine = { names: [], since: Date.now(), restUntil: 0 };
+    mine.names = names.filter(function (name) {
+      var plot = plotOf(name);
+      if (!plot || !plot.once) {
+        return false; // Plotly has not come yet
+      }
+      plot.once("plotly_afterplot", function () {
+        mine.names = mine.names.filter(function (other) {
+          return other !== name;
+        });
+        if (!mine.names.length) {
+          afterPainting(function () {
+            mine.restUntil = 2 * Date.now() - mine.since;
+          });
+        }
+      });
+      return true;
+    });
+    drawing = mine;
+  }
+
+  function afterPainting(act) {
+    window.requestAnimationFrame(function () {
+      var channel = new MessageChannel();
+      channel.port1.onmessage = act;
+      channel.port2.postMessage(0);
+    });
+  }
+
   var drawn = { charts: null, minute: 0, nowMinute: 0, widened: null };
   var isOnItsWay = patience();
 
@@ -327,7 +398,8 @@
     // when a figure has come that ends before the points the server knew to be drawn, because
     // between the two a hole would stay.
     var follows = drawn.minute >= (state.minute || 0);
-    if (delta.add && follows && !delta.charts && planMeta && priceMeta) {
+    var may = mayDraw();
+    if (delta.add && follows && may && !delta.charts && planMeta && priceMeta) {
       var fresh = delta.add.filter(function (point) {
         return point[0] > drawn.minute;
       });
@@ -340,6 +412,7 @@
           charts = "range|" + delta.seq;
         }
         drawn.minute = fresh[fresh.length - 1][0];
+        willDraw(["plan", "price-soc"]);
         drawSparksSoon();
       }
     }
@@ -353,9 +426,10 @@
       moveNow("plan", delta.now);
       moveNow("price-soc", delta.now);
     }
-    if (delta.charts) {
+    if (delta.charts && may) {
       if (!isOnItsWay(delta.charts, drawn.charts)) {
         charts = delta.charts + "|" + delta.seq;
+        willDraw(["plan", "price-soc"]);
       }
       next.charts = delta.charts.replace("|late", "");
     }
@@ -453,9 +527,35 @@
     });
   }
 
+  // A browser that needs seconds to show an answer must not ask for the next one meanwhile: it
+  // gets as much time again for everything else.
+  function keepPace(answeredAt) {
+    var page = document.querySelector("[data-tick]");
+    if (!page) {
+      return;
+    }
+    var shownAfterMs = Date.now() - answeredAt;
+    var slow = shownAfterMs > SLOW_MS ? Math.min(shownAfterMs, SLOWEST_MS) : 0;
+    var before = page.emsSlowerBy || 0;
+    if (slow > 1.5 * before || slow < before / 1.5) {
+      page.emsSlowerBy = slow;
+      window.dash_clientside.set_props(page.dataset.tick, { interval: TICK_MS + slow });
+    }
+  }
+
+  var watchedAt = Date.now();
+
   function watch() {
     var page = document.querySelector("[data-tick]");
-    var silent = Date.now() - lastAnswer > OFFLINE_AFTER_MS;
+    // While this browser could not listen, nobody was silent.
+    var now = Date.now();
+    var late = now - watchedAt - WATCH_MS;
+    watchedAt = now;
+    if (late > WATCH_MS / 2) {
+      lastAnswer = Math.min(now, lastAnswer + late);
+    }
+    var patienceMs = OFFLINE_AFTER_MS + ((page && page.emsSlowerBy) || 0);
+    var silent = now - lastAnswer > patienceMs;
     showOffline(page !== null && silent && !document.hidden);
     if (page !== null && silent) {
       // Dash leaves what `running` switched off as it is when a request finds no server.
@@ -467,13 +567,15 @@
     // Browsers stretch timers of hidden tabs: give the first request time to come back.
     lastAnswer = Math.max(lastAnswer, Date.now() - OFFLINE_AFTER_MS / 2);
   });
-  window.setInterval(watch, 1000);
+  window.setInterval(watch, WATCH_MS);
 
   window.emsLive = {
     /* For the scripts of other live pages. */
     applyFields: applyFields,
     noUpdate: noUpdate,
     patience: patience,
+    mayDraw: mayDraw,
+    willDraw: willDraw,
     withAreas: withAreas,
     plotOf: plotOf,
     /* Called by the Dash renderer after every callback, whether or not it changed anything. */
@@ -486,6 +588,7 @@
       if (offline) {
         showOffline(false);
       }
+      afterPainting(keepPace.bind(null, lastAnswer));
     },
   };
 

@@ -82,7 +82,8 @@
       if (pointsFollow) {
         plot.layout.xaxis.range = range; // drawn together with the points
       } else {
-        // Not Plotly.relayout, see live.js.
+        // Not Plotly.relayout: its event makes dcc.Graph set a new figure, and Dash drops extendData
+        // that arrives together with one.
         window.Plotly.update(plot, {}, { "xaxis.range": range });
       }
     });
@@ -121,7 +122,8 @@
     var sameRange = meta && meta.made.split("|")[0] === span;
     if (sameRange) {
       // Points that do not follow what is drawn are asked for again, see live.js.
-      var follows = drawn.newest >= (state.newest || 0) && !delta.charts;
+      var may = window.emsLive.mayDraw();
+      var follows = may && drawn.newest >= (state.newest || 0) && !delta.charts;
       var fresh = (follows ? delta.add || [] : []).filter(function (row) {
         return row[0] > drawn.newest;
       });
@@ -134,8 +136,11 @@
           charts = "range|" + delta.seq;
         }
         drawn.newest = fresh[fresh.length - 1][0];
+        window.emsLive.willDraw(CHARTS);
       }
-      slide(delta.now, meta, fresh.length > 0);
+      if (may) {
+        slide(delta.now, meta, fresh.length > 0);
+      }
       next.newest = drawn.newest;
     }
     if (delta.charts) {

@@ -59,6 +59,18 @@ return {points: plot.data[2].x.length, last: plot.data[2].x.slice(-1)[0],
 """
 
 
+NOW_MARKS = """
+const plot = document.querySelector('.area-plan .js-plotly-plot');
+const marks = () => [0, 1].map(i => plot.querySelector(
+    `.shape-group[data-index="${i}"] path`).getAttribute("d"))
+  .concat(Math.round(plot.querySelector('.annotation[data-index="0"]').getBoundingClientRect().x));
+const moved = marks();
+const done = arguments[arguments.length - 1];
+Plotly.redraw(plot).then(() => done([moved, marks()]));
+"""
+"""Where past, line and word at now stand, and where Plotly itself would draw them."""
+
+
 def test_live_values_change_and_measured_curve_grows(dash_duo: Any) -> None:
     plant = FakeServices()
     open_page(dash_duo, plant)
@@ -104,7 +116,7 @@ def test_a_figure_that_ends_before_points_the_server_took_for_drawn_leaves_no_ho
 ) -> None:
     # What happens when the charts come late: minutes were added to the old ones meanwhile.
     open_page(dash_duo, FakeServices())
-    state, extended = js(
+    state, extended, held = js(
         dash_duo,
         """
         const apply = window.dash_clientside.ems.applyDelta;
@@ -116,12 +128,20 @@ def test_a_figure_that_ends_before_points_the_server_took_for_drawn_leaves_no_ho
                             {seq: 1, minute: 103 * 60000}, late, late);
         const then = apply({seq: 3, token: "t", now: 0, add: points([101, 102, 103, 104, 105])},
                            first[0], late, late);
-        return [[first[0].minute / 60000, then[0].minute / 60000],
-                then[1][0].x[2].map(x => x / 60000)];
+        // While they are being drawn nothing is added, so that no work piles up.
+        window.more = () => apply({seq: 4, token: "t", now: 0, add: points([106])},
+                                  then[0], late, late);
+        const held = window.more();
+        return [[first[0].minute / 60000, then[0].minute / 60000, held[0].minute / 60000],
+                then[1][0].x[2].map(x => x / 60000), held[1].x === undefined];
         """,
     )
-    assert state == [100, 105]
+    assert state == [100, 105, 105]
     assert extended == [101, 102, 103, 104, 105]
+    assert held
+    js(dash_duo, "document.querySelectorAll('.js-plotly-plot').forEach(p => Plotly.redraw(p))")
+    until(dash_duo, lambda: js(dash_duo, "return window.emsLive.mayDraw()"))
+    assert js(dash_duo, "return window.more()[1][0].x[2][0] / 60000") == 106
 
 
 def test_new_plan_rebuilds_charts_and_caption(dash_duo: Any) -> None:
