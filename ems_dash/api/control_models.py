@@ -30,7 +30,7 @@ class ManualRequest(ApiRequest):
 
     power_kw: Number
     until: Instant | None = None
-    minutes: Annotated[Number, Field(le=1e6)] | None = None
+    minutes: Annotated[Number, Field(ge=-1e6, le=1e6)] | None = None
     soc_percent: Number | None = None
 
 

@@ -113,6 +113,7 @@ def test_an_idle_battery_can_be_ordered_too(client: FlaskClient) -> None:
         ({"power_kw": -1e300, "minutes": 5}, "power_kw"),
         ({"power_kw": 10, "minutes": 0}, "until"),
         ({"power_kw": 10, "minutes": -5}, "until"),
+        ({"power_kw": 10, "minutes": -2e16}, "minutes"),
         ({"power_kw": 10, "minutes": 1500}, "until"),
         ({"power_kw": 10, "minutes": 1e300}, "minutes"),
         ({"power_kw": 10, "until": "2026-11-23T11:59:00Z"}, "until"),
