@@ -45,6 +45,7 @@ PAGES = {
     "/analytics/explorer": ".ex-table tbody td",
     "/analytics/runs": "#an-body-runs td",
     "/analytics/sql": ".sq-schema tbody td",
+    "/backtest": "main h1",
     "/settings": "main h1",
 }
 """Path and main content: the first figure of the page, or its heading where it has none."""
@@ -177,7 +178,8 @@ def _remember(body: dict[str, Any], changed: dict[str, Any]) -> None:
     """Take over the answer as the page's script does."""
     (props,) = changed.values()
     delta = props["data"]
-    state = next(entry for entry in body["state"] if entry["id"].endswith("-state"))["value"]
+    values = (entry["value"] for entry in body["state"])
+    state = next(value for value in values if isinstance(value, dict) and "token" in value)
     for key in ("seq", "token", "charts", "lists", "alarms", "panel", "made"):
         if key in delta:
             state[key] = delta[key]

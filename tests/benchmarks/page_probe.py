@@ -43,7 +43,9 @@ WATCH = """
   const send = window.fetch;
   window.fetch = function (address, options) {
     const body = options && options.body;
-    if (typeof body === "string" && body.includes("-tick.n_intervals")) window.tickBody = body;
+    // A page may ask for more at a tick than for its texts.
+    if (typeof body === "string" && body.includes("-tick.n_intervals")
+        && body.includes("-delta.data")) window.tickBody = body;
     return send.apply(this, arguments);
   };
 })();
