@@ -34,6 +34,8 @@ class SharedBrowser(Browser):  # type: ignore[misc]
     def begin(self, server: Any) -> None:
         """Make the browser as good as new."""
         self.server = server
+        # A module that shares one page among its tests leaves it open, its server stopped.
+        self.driver.get("about:blank")
         self.driver.set_window_size(WIDTH, HEIGHT)
         self.driver.get_log("browser")
         self.reset_log_timestamp()

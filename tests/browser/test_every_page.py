@@ -131,6 +131,7 @@ def test_a_page_has_no_barrier_in_either_theme_and_no_error(
     path: str, site: str, one_browser: Any
 ) -> None:
     driver = one_browser.driver
+    driver.get("about:blank")
     driver.set_window_size(1300, 1000)
     one_browser.get_logs()
     open_page(one_browser, site + path, PAGES[path], "de")
