@@ -88,7 +88,8 @@ def studies(
     Raises:
         EmsError: One is not possible.
     """
-    from engine.analytics.studies.documents import study_document
+    from engine.analytics.studies.asked import run_by
+    from engine.analytics.studies.documents import refuse_impossible, study_document
 
     wrong = next((name for name in arguments.study if name not in NAMES), None)
     if wrong is not None:
@@ -102,6 +103,9 @@ def studies(
     assert request.sizing is not None
     assert request.studies is not None
     asked = request.studies.asked(case, request.sizing.investment.investment())
+    refuse_impossible(case, policies, asked)
+    if SIZING in arguments.study:
+        run_by(policies, foresight=request.sizing.foresight)
     found: dict[str, dict[str, Any]] = {}
     for name in asked.names:
         document = study_document(
@@ -258,11 +262,11 @@ def _sizing(
     sizing: SizingConfig,
     progress: Progress,
 ) -> dict[str, Any]:
-    from engine.analytics.backtest.evaluate import PERFECT
+    from engine.analytics.studies.asked import run_by
     from engine.analytics.studies.sizing import sizing_map, sizing_units
     from engine.runtime.backtests.result_document import sizing_document
 
-    policy = PERFECT if sizing.foresight else policies[0]
+    policy = run_by(policies, foresight=sizing.foresight)
     units = sizing_units(case, policy, sizing.energies_kwh, sizing.powers_kw)
     investment = sizing.investment.investment()
     outcomes = _run(arguments, SIZING, progress)(units)

@@ -169,6 +169,16 @@ def test_ids_are_no_paths(waiting: BacktestDesk) -> None:
         ({"data": {"source": "upload"}}, "data.files", "belong together"),
         ({"data": {"start": "2026-02-01", "end": "2026-01-01"}}, "data.end", "before it begins"),
         ({"data": {"start": "1999-01-01"}}, "data.start", "Nothing is known of 1999"),
+        ({"studies": {"montecarlo": {}}}, "studies.montecarlo", "no whole week"),
+        ({"strategies": ["timer"], "studies": {"forecast": {}}}, "strategies", "fixed rules"),
+        (
+            {
+                "strategies": ["timer"],
+                "sizing": {"energies_kwh": [50.0], "powers_kw": [50.0], "foresight": False},
+            },
+            "strategies",
+            "fixed rules",
+        ),
     ],
 )
 def test_a_mistake_names_its_field(

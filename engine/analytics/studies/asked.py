@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analytics.backtest.case import BacktestCase
-from engine.analytics.backtest.policy import Forecaster
+from engine.analytics.backtest.evaluate import PERFECT
+from engine.analytics.backtest.policy import Forecaster, Policy
 from engine.analytics.studies.finance import Investment
 from engine.analytics.studies.forecast_quality import REAL, SCALES
 from engine.analytics.studies.year_samples import PriceSeries
 from engine.config.tariff import TariffConfig
+from engine.domain.errors import BacktestError
 
 LIMITS, FORECAST, MONTE_CARLO, TARIFFS = "limits", "forecast", "montecarlo", "tariffs"
 STUDIES: tuple[str, ...] = (TARIFFS, LIMITS, FORECAST, MONTE_CARLO)
@@ -100,6 +102,31 @@ class StudiesAsked:
         """Names of the studies asked for, in their order."""
         asked = (self.tariffs, self.limits, self.forecast, self.years)
         return tuple(name for name, one in zip(STUDIES, asked, strict=True) if one is not None)
+
+
+def first_strategy(policies: Sequence[Policy]) -> Policy:
+    """Return the policy that studies of one policy take: the first that plans.
+
+    Raises:
+        BacktestError: There are only fixed rules.
+    """
+    found = next((policy for policy in policies if not policy.is_baseline), None)
+    if found is None:
+        raise BacktestError(
+            "This study needs a strategy that plans; only fixed rules were chosen.",
+            field="strategies",
+            hint="Choose a strategy, for example co_optimised.",
+        )
+    return found
+
+
+def run_by(policies: Sequence[Policy], *, foresight: bool) -> Policy:
+    """Return how a study runs the battery: with perfect foresight, or as the first strategy.
+
+    Raises:
+        BacktestError: There is no strategy.
+    """
+    return PERFECT if foresight else first_strategy(policies)
 
 
 def limits_asked(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,8 @@ from engine.analytics.studies.asked import (
     LimitsAsked,
     StudiesAsked,
     YearsAsked,
+    first_strategy,
+    run_by,
 )
 from engine.analytics.studies.forecast_quality import quality_points, quality_units
 from engine.analytics.studies.limits import cycle_values, grid_units, grid_values
@@ -155,7 +157,7 @@ def _limits(case: BacktestCase, asked: LimitsAsked, run: Run, told: Told | None)
 def _forecast(
     case: BacktestCase, policies: Sequence[Policy], asked: ForecastAsked, run: Run
 ) -> dict[str, Any]:
-    policy = _first(policies)
+    policy = first_strategy(policies)
     if policy.forecaster in (Forecaster.PERFECT, Forecaster.PERFECT_36H, Forecaster.RECORDED):
         policy = dataclasses.replace(policy, forecaster=Forecaster.BLEND)
     units = quality_units(case, policy, scales=asked.scales, forecasters=asked.forecasters)
@@ -170,10 +172,29 @@ def _forecast(
     )
 
 
-def _years(
-    case: BacktestCase, policies: Sequence[Policy], asked: YearsAsked, run: Run
-) -> dict[str, Any]:
-    policy = PERFECT if asked.foresight else _first(policies)
+def refuse_impossible(case: BacktestCase, policies: Sequence[Policy], asked: StudiesAsked) -> None:
+    """Refuse at once what a study would only find impossible after all others are done.
+
+    Args:
+        case: What is replayed.
+        policies: How the battery is run.
+        asked: What is asked for.
+
+    Raises:
+        EmsError: A study is not possible: only fixed rules were chosen for one that needs a
+            strategy, or made-up years find no week for some season.
+    """
+    if asked.forecast is not None:
+        first_strategy(policies)
+    if asked.years is not None:
+        _year_units(case, policies, dataclasses.replace(asked.years, n=1))
+
+
+def _year_units(
+    case: BacktestCase, policies: Sequence[Policy], asked: YearsAsked
+) -> tuple[list[Unit], Policy, date, int]:
+    """Return the made-up years, how they are run, their first day and their weeks."""
+    policy = run_by(policies, foresight=asked.foresight)
     zone = ZoneInfo(case.site.timezone)
     first = case.start.astimezone(zone).date()
     first += timedelta(days=-first.weekday() % 7)
@@ -196,6 +217,13 @@ def _years(
         weeks=weeks,
         paired=not asked.prices,
     )
+    return units, policy, first, weeks
+
+
+def _years(
+    case: BacktestCase, policies: Sequence[Policy], asked: YearsAsked, run: Run
+) -> dict[str, Any]:
+    units, policy, first, weeks = _year_units(case, policies, asked)
     outcomes = run(units)
     found = monte_carlo(units, outcomes, asked.investment)
     said = (
@@ -224,17 +252,6 @@ def _years(
 
 def _spread(spread: Spread | None) -> dict[str, float] | None:
     return None if spread is None else dataclasses.asdict(spread)
-
-
-def _first(policies: Sequence[Policy]) -> Policy:
-    found = next((policy for policy in policies if not policy.is_baseline), None)
-    if found is None:
-        raise BacktestError(
-            "This study needs a strategy that plans; only fixed rules were chosen.",
-            field="strategies",
-            hint="Choose a strategy, for example co_optimised.",
-        )
-    return found
 
 
 def _document(

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.analytics.backtest.case import BacktestCase
+from engine.analytics.studies.asked import run_by
+from engine.analytics.studies.documents import refuse_impossible
 from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestError, EmsError
@@ -185,6 +187,7 @@ class BacktestDesk:
         with self._lock:
             self._check_room()
         case = self._cases.case(asked)
+        _refuse_impossible(asked, case)
         now = self._clock()
         number = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         folder = self._folder / number
@@ -481,6 +484,15 @@ def _days(case: BacktestCase) -> str:
     zone = ZoneInfo(case.site.timezone)
     last = case.end.astimezone(zone) - timedelta(microseconds=1)
     return f"{case.start.astimezone(zone):%Y-%m-%d} – {last:%Y-%m-%d}"
+
+
+def _refuse_impossible(asked: BacktestRequest, case: BacktestCase) -> None:
+    """Refuse a sizing or study that would fail after everything else has been computed."""
+    policies = asked.policies()
+    if asked.sizing is not None:
+        run_by(policies, foresight=asked.sizing.foresight)
+    if asked.studies is not None:
+        refuse_impossible(case, policies, asked.studies.asked(case))
 
 
 def _asked_for(name: str, asked: BacktestRequest, case: BacktestCase) -> dict[str, Any]:

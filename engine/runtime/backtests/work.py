@@ -26,7 +26,14 @@ from engine.analytics.backtest.evaluate import (
 )
 from engine.analytics.backtest.policy import Policy
 from engine.analytics.backtest.prepared import prepare
-from engine.analytics.studies.asked import FORECAST, LIMITS, MONTE_CARLO, TARIFFS, StudiesAsked
+from engine.analytics.studies.asked import (
+    FORECAST,
+    LIMITS,
+    MONTE_CARLO,
+    TARIFFS,
+    StudiesAsked,
+    run_by,
+)
 from engine.analytics.studies.documents import study_document
 from engine.analytics.studies.run import StudyProgress, run_units
 from engine.analytics.studies.sizing import sizing_map, sizing_units
@@ -110,8 +117,7 @@ def carry_out(folder: Path, tell: Tell) -> None:
         result = evaluate(case, policy, perfect_saving_eur=best, progress=stages.of_policy(number))
         written.add(result)
     if asked.sizing is not None:
-        policies = [policy for policy in asked.policies() if not policy.is_baseline]
-        policy = PERFECT if asked.sizing.foresight or not policies else policies[0]
+        policy = run_by(asked.policies(), foresight=asked.sizing.foresight)
         units = sizing_units(case, policy, asked.sizing.energies_kwh, asked.sizing.powers_kw)
         _size(units, asked.sizing, _store(folder, units), written, stages.sizing)
     asked_for = [policy for policy in asked.policies() if policy != NO_BATTERY]
