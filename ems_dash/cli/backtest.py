@@ -229,10 +229,11 @@ def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
     if arguments.json:
         print(json.dumps(document, allow_nan=False))
         return 0
-    print(f"{'scenarios':>9}{'reserve':>9}{'target':>8}{'saving EUR':>12}{'capture':>9}")
+    print(f"{'scenarios':>9}{'reserve':>9}{'PV':>6}{'target':>8}{'saving EUR':>12}{'capture':>9}")
     for row in document["standings"]:
         print(
-            f"{row['scenarios']:>9}{row['reserve']:>9g}{row['target_share']:>8g}"
+            f"{row['scenarios']:>9}{row['reserve']:>9g}"
+            f"{row['reserve_pv_quantile']:>6g}{row['target_share']:>8g}"
             f"{row['saving_eur']:>12,.2f}{_share(row['capture']):>9}"
         )
     print(

@@ -172,7 +172,7 @@ EMS = Section(
             "planning",
             (
                 *entries("uncertainty", "peak_reserve"),
-                *shares("reserve_share", "peak_target_share"),
+                *shares("reserve_share", "reserve_pv_quantile", "peak_target_share"),
             ),
         ),
     ),

@@ -70,7 +70,9 @@ strategies:
 planning:
   uncertainty: auto               # auto, median or scenarios
   peak_reserve: auto              # auto, on or off
-  reserve_share: 1.0              # share of the energy that the rule of the reserve asks for
+  reserve_share: 0.7              # share of the energy that the rule of the reserve asks for
+  # PV power the reserve counts on, by time of day in three weeks: 0 the lowest, 0.5 the middle
+  reserve_pv_quantile: 0.0
   # the import worth holding: 0 the lowest possible of the last weeks, 1 that without a battery
   peak_target_share: 0.33
 

@@ -203,16 +203,22 @@ def peak_between_kw(
     return lowest + share * (without - lowest)
 
 
-def lowest_by_time_kw(past_pv_kw: FloatArray, n: int) -> FloatArray:
-    """Return the lowest PV power at the same time of day in three weeks, shape (n,).
+def pv_by_time_kw(past_pv_kw: FloatArray, n: int, *, quantile: float) -> FloatArray:
+    """Return a low PV power at the same time of day in three weeks, shape (n,).
+
+    The lowest of every time together is a day darker than any there was. On a site whose peaks
+    come from the load that costs little and protects; on one with much PV it keeps energy all
+    year for a day that does not come.
 
     Args:
         past_pv_kw: 15-min means that end where the `n` steps begin, at least a day.
         n: Number of steps ahead.
+        quantile: 0 for the lowest, 0.5 for the middle.
     """
     days = min(_PV_DAYS, past_pv_kw.size // 96)
-    lowest = past_pv_kw[-days * 96 :].reshape(days, 96).min(axis=0)
-    repeated: FloatArray = np.resize(lowest, n)
+    past = past_pv_kw[-days * 96 :].reshape(days, 96)
+    low = past.min(axis=0) if quantile <= 0.0 else np.quantile(past, quantile, axis=0)
+    repeated: FloatArray = np.resize(low, n)
     return repeated
 
 

@@ -29,9 +29,9 @@ from engine.optimization.peak_reserve import (
     ENVELOPE_WEEKS,
     RESERVE_SHARE,
     load_envelope_kw,
-    lowest_by_time_kw,
     peak_between_kw,
     peak_reserve_kwh,
+    pv_by_time_kw,
     scaled_reserve_kwh,
     upper_net_load_kw,
 )
@@ -171,7 +171,8 @@ class Uncertainty:
         load, pv = self._recent(quarter_start(now), has_pv=forecasts.pv is not None)
         if load is not None:
             envelope = maximum_filter1d(load_envelope_kw(load, n, 0.25), 2 * AROUND_STEPS + 1)
-            high = np.maximum(envelope, forecasts.load.p50) - lowest_by_time_kw(pv, n)
+            low_pv = pv_by_time_kw(pv, n, quantile=self._config.reserve_pv_quantile)
+            high = np.maximum(envelope, forecasts.load.p50) - low_pv
         else:
             high = upper_net_load_kw(forecasts.load.p90, problem.pv_kw)
         hold_kw = max([target_kw or 0.0, *(peak.floor_kw for peak in charges)])

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.analytics.backtest.agreement import WITHIN, Agreement, agreement
-from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.policy import RESERVE_SHARE, Forecaster, Policy
 from tests.support.live_simulation import simulate_live
 
 DAYS = 10
@@ -63,7 +63,7 @@ def compared(season: Season, days: int = DAYS, *, cycle_s: float = CYCLE_S) -> A
     policy = Policy(
         "co_optimised",
         Forecaster.RECORDED,
-        reserve=1.0 if season.charged else 0.0,
+        reserve=RESERVE_SHARE if season.charged else 0.0,
         plan_minutes=60,
     )
     return agreement(run.case, run.traces, policy)

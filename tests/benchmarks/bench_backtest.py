@@ -16,7 +16,7 @@ import numpy as np
 from engine.analytics.backtest.accounts import whole_period
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.evaluate import PERFECT, evaluate, without_eur
-from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.policy import RESERVE_SHARE, Forecaster, Policy
 from engine.analytics.backtest.prepared import prepare
 from engine.optimization.kernel import rolling
 from engine.optimization.kernel.solver import KernelSolver
@@ -83,8 +83,14 @@ def times() -> None:
     print(f"  kernel, plans alone          {fast:>9.2f} s")
     print(f"  CVXPY, plans alone           {slow:>9.0f} s ({SAMPLES} plans, extrapolated)")
     for name, policy in (
-        ("closed loop, every 15 min", Policy("co_optimised", Forecaster.BLEND, reserve=1.0)),
-        ("closed loop, hourly", Policy("co_optimised", Forecaster.BLEND, reserve=1.0, **HOURLY)),
+        (
+            "closed loop, every 15 min",
+            Policy("co_optimised", Forecaster.BLEND, reserve=RESERVE_SHARE),
+        ),
+        (
+            "closed loop, hourly",
+            Policy("co_optimised", Forecaster.BLEND, reserve=RESERVE_SHARE, **HOURLY),
+        ),
     ):
         seconds = _cpu_s(lambda p=policy: evaluate(case, p))
         print(
@@ -97,7 +103,7 @@ POLICIES: tuple[tuple[str, Policy], ...] = (
     ("no battery", Policy("none")),
     ("self-consumption rule", Policy("self_consumption_rule")),
     ("static timer", Policy("timer")),
-    ("co-optimised, reserve", Policy("co_optimised", reserve=1.0, **HOURLY)),
+    ("co-optimised, reserve", Policy("co_optimised", reserve=RESERVE_SHARE, **HOURLY)),
     ("co-optimised, point", Policy("co_optimised", **HOURLY)),
     ("co-optimised, perfect 36 h", Policy("co_optimised", Forecaster.PERFECT_36H, **HOURLY)),
     ("arbitrage", Policy("arbitrage", **HOURLY)),
@@ -105,8 +111,11 @@ POLICIES: tuple[tuple[str, Policy], ...] = (
     ("peak shaving", Policy("peak_shaving", **HOURLY)),
     ("load balancing", Policy("load_balancing", **SELDOM)),
     ("10 scenarios", Policy("co_optimised", scenarios=10, **SELDOM)),
-    ("10 scenarios + reserve", Policy("co_optimised", scenarios=10, reserve=1.0, **SELDOM)),
-    ("adaptive auto, reserve", Policy("auto", reserve=1.0, **SELDOM)),
+    (
+        "10 scenarios + reserve",
+        Policy("co_optimised", scenarios=10, reserve=RESERVE_SHARE, **SELDOM),
+    ),
+    ("adaptive auto, reserve", Policy("auto", reserve=RESERVE_SHARE, **SELDOM)),
 )
 """Plans are hourly, and two-hourly for what takes longest."""
 

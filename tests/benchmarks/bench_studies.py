@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.analytics.backtest.case import BacktestCase, SiteSeries
-from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.policy import RESERVE_SHARE, Forecaster, Policy
 from engine.analytics.studies.finance import Investment
 from engine.analytics.studies.run import run_units
 from engine.analytics.studies.sizing import sizing_map, sizing_units
@@ -22,7 +22,7 @@ from engine.recorded.recording import DEMO_FILE, Recording
 
 ENERGIES_KWH = tuple(np.linspace(50.0, 500.0, 10).tolist())
 POWERS_KW = tuple(np.linspace(25.0, 250.0, 10).tolist())
-CAUSAL = Policy("co_optimised", Forecaster.DAY_TYPE, reserve=1.0, plan_minutes=60)
+CAUSAL = Policy("co_optimised", Forecaster.DAY_TYPE, reserve=RESERVE_SHARE, plan_minutes=60)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from engine.analytics.backtest.agreement import WITHIN, agreement
 from engine.analytics.backtest.evaluate import evaluate
-from engine.analytics.backtest.policy import Forecaster, Policy
+from engine.analytics.backtest.policy import RESERVE_SHARE, Forecaster, Policy
 from engine.domain.errors import BacktestError
 from tests.support.build import SIMPLE_MODELS
 from tests.support.live_simulation import Simulated, simulate_live
@@ -55,7 +55,7 @@ def test_without_movement_within_the_quarter_hour_the_loops_are_the_same(tmp_pat
     """Peak guard, reserve and all: the closed loop is that of live control itself."""
     start = datetime(2026, 1, 13, tzinfo=UTC)
     run = simulate_live(tmp_path, start, 1, yaml=DEMAND, ripple=0.0, cycle_s=300.0, plan_every=8)
-    policy = dataclasses.replace(RECORDED, reserve=1.0, sub_steps=3)
+    policy = dataclasses.replace(RECORDED, reserve=RESERVE_SHARE, sub_steps=3)
     ours = evaluate(run.case, policy)
     assert ours.traces is not None
     # Plans of the kernel and of the model of record may differ among equally good ones.

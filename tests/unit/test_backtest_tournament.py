@@ -81,7 +81,7 @@ def test_candidates_differ_and_the_settings_in_force_are_one_of_their_kind() -> 
     assert len(set(tried)) == len(tried) >= 12
     automatic = policy_in_force(PlanningConfig(), has_demand_charge=True)
     assert automatic.scenarios == 10
-    assert automatic.reserve == 1.0
+    assert automatic.reserve == PlanningConfig().reserve_share
     plain = policy_in_force(PlanningConfig(), has_demand_charge=False)
     assert (plain.scenarios, plain.reserve) == (0, 0.0)
     off = PlanningConfig(uncertainty="median", peak_reserve="off")

@@ -16,6 +16,7 @@ from engine.optimization.peak_reserve import (
     lowest_peak_kw,
     peak_reserve_kwh,
     peak_target_kw,
+    pv_by_time_kw,
     upper_net_load_kw,
 )
 from tests.unit.optimization_cases import BATTERY, START
@@ -134,3 +135,11 @@ def test_target_is_a_share_of_it_but_never_below_what_is_incurred() -> None:
 
 def test_without_any_import_there_is_no_peak() -> None:
     assert lowest_peak_kw(np.zeros(4), np.ones(4), BATTERY, step_hours=0.25) == 0.0
+
+
+def test_the_reserve_counts_on_the_lowest_pv_of_three_weeks_or_on_more() -> None:
+    days = np.repeat(np.arange(1.0, 26.0)[:, None], 96, axis=1)  # the last 21 days: 5 to 25 kW
+    past = days.ravel()
+    assert (pv_by_time_kw(past, 100, quantile=0.0) == 5.0).all()
+    assert (pv_by_time_kw(past, 100, quantile=0.2) == 9.0).all()
+    assert pv_by_time_kw(past, 100, quantile=0.5).shape == (100,)

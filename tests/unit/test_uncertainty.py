@@ -190,6 +190,13 @@ def test_a_reserve_is_kept_only_where_a_peak_is_billed(battery: Battery) -> None
     # The past has 110 kW at nine o'clock, which the forecast does not see.
     before_nine = billed.energy_reserve_kwh[:12]
     assert before_nine.max() > battery.energy_min_kwh + 40.0
+    whole = uncertainty(battery, reserve_share=1.0)
+    asked = whole.with_reserve(problem(battery), series(), NOW, 45.0).energy_reserve_kwh
+    assert asked is not None
+    kept = battery.energy_min_kwh + PlanningConfig().reserve_share * (
+        asked - battery.energy_min_kwh
+    )
+    assert billed.energy_reserve_kwh == pytest.approx(kept)
     assert billed.reserve_eur_per_kwh_h == pytest.approx(0.4)
 
 
@@ -200,7 +207,7 @@ def test_the_reserve_can_be_switched_off(battery: Battery) -> None:
 
 
 def test_without_a_week_of_past_the_high_forecast_stands_in(battery: Battery) -> None:
-    policy = uncertainty(battery, Past(weeks=0.5))
+    policy = uncertainty(battery, Past(weeks=0.5), reserve_share=1.0)
     billed = policy.with_reserve(problem(battery), series(), NOW, None)
     assert billed.energy_reserve_kwh is not None
     # P90 is 70 kW against 45 kW to hold, for hours: the battery is asked to be full at first.

@@ -25,6 +25,12 @@ STRATEGIES: tuple[str, ...] = (*(key.value for key in StrategyKey), AUTO)
 TARGET_SHARE: float = PlanningConfig().peak_target_share
 """Where the peak target of the live planner lies (see `Policy.target_share`)."""
 
+RESERVE_SHARE: float = PlanningConfig().reserve_share
+"""Share of the reserve that the live planner keeps (see `Policy.reserve`)."""
+
+RESERVE_PV_QUANTILE: float = PlanningConfig().reserve_pv_quantile
+"""PV power the reserve of the live planner counts on (see `Policy.reserve_pv_quantile`)."""
+
 SCENARIOS = 10
 
 
@@ -58,7 +64,9 @@ class Policy:
         forecaster: What a strategy knows; baselines know nothing.
         scenarios: Paths drawn from past forecast errors, planned against together; 0 plans on
             the middle forecast. Only the co-optimised strategy uses them.
-        reserve: Share of the energy kept for peaks that the rule asks for, 0 for none, 1 as live.
+        reserve: Share of the energy kept for peaks that the rule asks for, 0 for none.
+        reserve_pv_quantile: PV power the reserve counts on: this quantile of the same time of day
+            in the last three weeks; 0 the lowest.
         target_share: Where the peak target lies between the lowest peak that was possible in
             the trailing four weeks (0) and the peak without a battery (1); None for no target.
         plan_minutes: Minutes between two plans, a multiple of 15.
@@ -77,6 +85,7 @@ class Policy:
     forecaster: Forecaster = Forecaster.BLEND
     scenarios: int = 0
     reserve: float = 0.0
+    reserve_pv_quantile: float = RESERVE_PV_QUANTILE
     target_share: float | None = TARGET_SHARE
     plan_minutes: int = 15
     horizon_hours: int = 36
@@ -93,6 +102,8 @@ class Policy:
             _require("forecaster", self.forecaster, False, f"one of {names}")
         _require("scenarios", self.scenarios, 0 <= self.scenarios <= 50, "0 to 50")
         _require("reserve", self.reserve, 0.0 <= self.reserve <= 2.0, "0 to 2")
+        low = self.reserve_pv_quantile
+        _require("reserve_pv_quantile", low, 0.0 <= low <= 0.5, "0 to 0.5")
         share = self.target_share
         _require("target_share", share, share is None or 0.0 <= share <= 1.0, "0 to 1, or none")
         minutes = self.plan_minutes
@@ -135,6 +146,8 @@ class Policy:
             parts.append(f"{self.scenarios} scenarios")
         if self.reserve:
             parts.append(f"reserve {self.reserve:g}")
+            if self.reserve_pv_quantile != RESERVE_PV_QUANTILE:
+                parts.append(f"PV quantile {self.reserve_pv_quantile:g}")
         if self.error_scale != 1.0:
             parts.append(f"errors x {self.error_scale:g}")
         return ", ".join(parts)
@@ -142,7 +155,7 @@ class Policy:
 
 def insured(strategy: str, forecaster: Forecaster = Forecaster.BLEND, **changes: int) -> Policy:
     """Return what the live planner does where there is a demand charge: scenarios and reserve."""
-    return Policy(strategy, forecaster, scenarios=SCENARIOS, reserve=1.0, **changes)
+    return Policy(strategy, forecaster, scenarios=SCENARIOS, reserve=RESERVE_SHARE, **changes)
 
 
 def _require(name: str, value: object, ok: bool, allowed: str) -> None:

@@ -19,10 +19,10 @@ from engine.optimization.peak_reserve import (
     AROUND_STEPS,
     ENVELOPE_WEEKS,
     RESERVE_SHARE,
-    lowest_by_time_kw,
     lowest_peak_kw,
     peak_between_kw,
     peak_reserve_kwh,
+    pv_by_time_kw,
     scaled_reserve_kwh,
 )
 from engine.optimization.terms import BilledPeak
@@ -191,7 +191,8 @@ class Problems:
         past_pv = case.series.pv_kw[max(0, i - ENVELOPE_WEEKS * WEEK_STEPS) : i]
         battery = case.battery
         reserve = peak_reserve_kwh(
-            np.maximum(envelope, ahead.load_kw) - lowest_by_time_kw(past_pv, h),
+            np.maximum(envelope, ahead.load_kw)
+            - pv_by_time_kw(past_pv, h, quantile=self.policy.reserve_pv_quantile),
             target_kw=hold_kw,
             eta_charge=battery.efficiency_charge,
             eta_discharge=battery.efficiency_discharge,

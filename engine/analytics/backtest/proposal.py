@@ -29,6 +29,7 @@ class Proposal:
         capture: The same as a share of perfect foresight; None where that saves nothing.
         current_saving_eur: What the settings in force would have saved there.
         current_capture: Likewise.
+        reserve_pv_quantile: For ``planning.reserve_pv_quantile``; proposals of old have none.
     """
 
     site_id: str
@@ -45,6 +46,7 @@ class Proposal:
     capture: float | None
     current_saving_eur: float
     current_capture: float | None
+    reserve_pv_quantile: float = 0.0
 
     @property
     def gain_eur(self) -> float:
@@ -57,6 +59,7 @@ class Proposal:
             "uncertainty": self.uncertainty,
             "peak_reserve": self.peak_reserve,
             "reserve_share": self.reserve_share,
+            "reserve_pv_quantile": self.reserve_pv_quantile,
             "peak_target_share": self.peak_target_share,
         }
 

@@ -22,7 +22,12 @@ from engine.analytics.backtest.evaluate import (
     Progress,
     evaluate,
 )
-from engine.analytics.backtest.policy import SCENARIOS, Forecaster, Policy
+from engine.analytics.backtest.policy import (
+    RESERVE_PV_QUANTILE,
+    SCENARIOS,
+    Forecaster,
+    Policy,
+)
 from engine.analytics.backtest.proposal import Proposal
 from engine.analytics.backtest.result import BacktestResult
 from engine.analytics.local_days import local_midnight, month_start
@@ -35,7 +40,9 @@ SHORTEST = timedelta(days=14)
 
 TRAIN_SHARE = 0.6
 
-_RESERVES = (0.0, 0.5, 1.0)
+_RESERVES = ((0.0, RESERVE_PV_QUANTILE), (0.5, 0.0), (0.7, 0.0), (1.0, 0.0), (1.0, 0.2))
+"""Shares of the reserve, and the quantile of the PV power it counts on."""
+
 _TARGETS = (0.0, 0.33, 0.66)
 
 Run = Callable[[Callable[[Policy], BacktestResult], Sequence[Policy]], Iterable[BacktestResult]]
@@ -72,6 +79,7 @@ class Tournament:
             uncertainty="scenarios" if policy.scenarios else "median",
             peak_reserve="on" if policy.reserve else "off",
             reserve_share=policy.reserve or PlanningConfig().reserve_share,
+            reserve_pv_quantile=policy.reserve_pv_quantile,
             peak_target_share=PlanningConfig().peak_target_share if share is None else share,
             trained_from=case.start.isoformat(),
             tested_from=self.split.isoformat(),
@@ -94,12 +102,13 @@ def candidates(
             forecaster,
             scenarios=scenarios,
             reserve=reserve,
+            reserve_pv_quantile=pv_quantile,
             target_share=target,
             plan_minutes=plan_minutes,
             horizon_hours=horizon_hours,
         )
         for scenarios in (0, SCENARIOS)
-        for reserve in _RESERVES
+        for reserve, pv_quantile in _RESERVES
         for target in _TARGETS
     )
 
@@ -122,6 +131,7 @@ def policy_in_force(
         forecaster,
         scenarios=SCENARIOS if insured else 0,
         reserve=planning.reserve_share if kept else 0.0,
+        reserve_pv_quantile=planning.reserve_pv_quantile,
         target_share=planning.peak_target_share,
         plan_minutes=plan_minutes,
         horizon_hours=horizon_hours,
@@ -223,6 +233,7 @@ def standing_rows(found: Tournament) -> list[Mapping[str, Any]]:
         {
             "scenarios": r.policy.scenarios,
             "reserve": r.policy.reserve,
+            "reserve_pv_quantile": r.policy.reserve_pv_quantile,
             "target_share": r.policy.target_share,
             "saving_eur": r.saving_eur,
             "capture": r.capture,
