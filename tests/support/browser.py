@@ -13,7 +13,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 def wait_until(driver: Any, condition: Callable[[], Any], deadline_s: float) -> Any:
     """Return what `condition` gives once it is true.
 
-    A condition that looks at an element while a callback replaces it is asked again.
+    A condition that looks at an element while a callback replaces it is asked again, and nothing is
+    looked for while the document still shows its first view, whose classes are those of the page.
 
     Raises:
         TimeoutException: It was not true within `deadline_s`.
@@ -21,7 +22,7 @@ def wait_until(driver: Any, condition: Callable[[], Any], deadline_s: float) -> 
     wait = WebDriverWait(
         driver, deadline_s, 0.1, ignored_exceptions=[StaleElementReferenceException]
     )
-    return wait.until(lambda _driver: condition())
+    return wait.until(lambda _driver: not driver.find_elements(By.ID, "first-view") and condition())
 
 
 class Moving(Protocol):
