@@ -9,6 +9,8 @@ import dash
 import pytest
 from dash.testing.browser import Browser
 
+from tests.support.browser import wait_for_pages
+
 WIDTH, HEIGHT = 1300, 1000
 
 
@@ -62,6 +64,7 @@ def one_browser(request: Any, tmp_path_factory: Any) -> Iterator[SharedBrowser]:
         download_path=str(tmp_path_factory.mktemp("download")),
         percy_run=False,
     ) as browser:
+        wait_for_pages(browser.driver)
         yield browser
 
 

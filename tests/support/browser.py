@@ -13,8 +13,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 def wait_until(driver: Any, condition: Callable[[], Any], deadline_s: float) -> Any:
     """Return what `condition` gives once it is true.
 
-    A condition that looks at an element while a callback replaces it is asked again, and nothing is
-    looked for while the document still shows its first view, whose classes are those of the page.
+    A condition that looks at an element while a callback replaces it is asked again.
 
     Raises:
         TimeoutException: It was not true within `deadline_s`.
@@ -22,7 +21,23 @@ def wait_until(driver: Any, condition: Callable[[], Any], deadline_s: float) -> 
     wait = WebDriverWait(
         driver, deadline_s, 0.1, ignored_exceptions=[StaleElementReferenceException]
     )
-    return wait.until(lambda _driver: not driver.find_elements(By.ID, "first-view") and condition())
+    return wait.until(lambda _driver: condition())
+
+
+def wait_for_pages(driver: Any, deadline_s: float = 60) -> None:
+    """Let `driver.get` and `driver.refresh` return when the page has replaced its first view.
+
+    The elements of the first view have the classes of the page, but nothing can be pressed there.
+    """
+
+    def built(load: Callable[..., None]) -> Callable[..., None]:
+        def load_and_wait(*address: str) -> None:
+            load(*address)
+            wait_until(driver, lambda: not driver.find_elements(By.ID, "first-view"), deadline_s)
+
+        return load_and_wait
+
+    driver.get, driver.refresh = built(driver.get), built(driver.refresh)
 
 
 class Moving(Protocol):
