@@ -53,7 +53,7 @@ def js(dash_duo: Any, script: str, *arguments: Any) -> Any:
 def test_values_signals_and_charts_follow_the_plant(dash_duo: Any) -> None:
     plant = MonitoredPlant()
     open_page(dash_duo, plant)
-    moving = Pace(dash_duo, plant, 10.0)
+    moving = Pace(dash_duo, plant, 2.0, cycles=5)
     power, grid = text(dash_duo, "#m-pow-v"), text(dash_duo, "#sig-grid_kw-v")
     before = js(dash_duo, CHART)
 

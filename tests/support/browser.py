@@ -47,14 +47,15 @@ class Moving(Protocol):
 
 
 class Pace:
-    """Moves a plant's clock by `step_s` whenever the page has shown the step before.
+    """Moves a plant's clock, `cycles` times by `step_s`, whenever the page has shown that before.
 
     So a machine ten times slower sees the same test, only later: a clock that runs by itself
     would hand its page more than it can draw.
     """
 
-    def __init__(self, dash_duo: Any, plant: Moving, step_s: float) -> None:
-        self._duo, self._plant, self._step_s = dash_duo, plant, step_s
+    def __init__(self, dash_duo: Any, plant: Moving, step_s: float, cycles: int = 1) -> None:
+        self._duo, self._plant = dash_duo, plant
+        self._step_s, self._cycles = step_s, cycles
         self._shown = ""
 
     def until(self, condition: Callable[[], Any], deadline_s: float = 120) -> Any:
@@ -64,7 +65,8 @@ class Pace:
             shown = self._duo.driver.find_element(By.ID, "hdr-time").text
             if shown != self._shown:
                 self._shown = shown
-                self._plant.advance(self._step_s)
+                for _ in range(self._cycles):
+                    self._plant.advance(self._step_s)
             return condition()
 
         return wait_until(self._duo.driver, moved, deadline_s)
