@@ -129,6 +129,11 @@ def install_sites(server: Flask, services: Services) -> None:
         asked = asked_site()
         work_for(asked if asked in known else None)
 
+    @server.teardown_request
+    def leave_it(_error: BaseException | None) -> None:
+        """Let nothing the thread does later be taken for work on that site."""
+        work_for(None)
+
     @server.after_request
     def stay(answer: Response) -> Response:
         """Let a page that leads on to another of our pages lead to it at the same site."""
