@@ -115,16 +115,34 @@
     return stated ? stated[1] : new URL(link.href).pathname.split("/").pop();
   }
 
-  function save(blob, name) {
-    var address = URL.createObjectURL(blob);
+  function save(address, name) {
     var anchor = document.createElement("a");
     anchor.href = address;
     anchor.download = name;
     anchor.dataset.made = "true";
     anchor.click();
-    window.setTimeout(function () {
-      URL.revokeObjectURL(address);
-    }, 60000);
+  }
+
+  // A year of samples is more than a page may hold: null beyond `most` bytes.
+  function collected(response, most) {
+    var reader = response.body.getReader();
+    var pieces = [];
+    var size = 0;
+    function next() {
+      return reader.read().then(function (piece) {
+        if (piece.done) {
+          return new Blob(pieces, { type: response.headers.get("Content-Type") || "" });
+        }
+        size += piece.value.length;
+        if (size > most) {
+          reader.cancel();
+          return null;
+        }
+        pieces.push(piece.value);
+        return next();
+      });
+    }
+    return next();
   }
 
   function whatFailed(response) {
@@ -164,8 +182,17 @@
           });
         }
         var name = nameOf(response, link);
-        return response.blob().then(function (blob) {
-          save(blob, name);
+        return collected(response, Number(place.dataset.most)).then(function (blob) {
+          if (!blob) {
+            save(link.href, name);
+            end(place.dataset.large.replace("{name}", name), "info");
+            return;
+          }
+          var address = URL.createObjectURL(blob);
+          save(address, name);
+          window.setTimeout(function () {
+            URL.revokeObjectURL(address);
+          }, 60000);
           var text = place.dataset.ready.replace("{name}", name);
           end(text.replace("{size}", sizeText(blob.size)), "info");
         });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, dcc, html
@@ -23,6 +23,9 @@ from ems_dash.ui.theme import client_palette
 from ems_dash.ui.user_menu import session_texts, user_menu
 from engine.config.branding import BrandingConfig
 from engine.domain.product import product_version
+
+MOST_HELD_BYTES: Final = 64_000_000
+"""A larger export is left to the browser, which writes it to the disk as it comes."""
 
 
 def shell(services: Services) -> Any:
@@ -56,13 +59,14 @@ def shell(services: Services) -> Any:
 
 def _toasts(lang: str) -> Any:
     """Return the place of the messages of ``assets/toasts.js``, with what they say."""
-    texts = ("close", "busy", "ready", "failed", "offline")
+    texts = ("close", "busy", "ready", "large", "failed", "offline")
     gaps = {gap: f"{{{gap}}}" for gap in ("name", "size", "why")}
     return html.Div(
         id="toasts",
         className="toasts",
         role="status",
         **{"aria-live": "polite"},
+        **{"data-most": MOST_HELD_BYTES},
         **{f"data-{key}": t(f"toast.{key}", lang, **gaps) for key in texts},
     )
 
