@@ -228,7 +228,7 @@ class ControlConfig(Section):
         net_load_gain: Filter gain on the net load per 2 s (notes/optimisation section 4: not
             oscillating up to 0.4 even when meter and battery samples lie a cycle apart).
         calm_filter_s: Time constant of the mean by which the direction is chosen.
-        deadband_kw: Smaller powers and smaller changes are left alone.
+        deadband_kw: Smaller powers and smaller changes are left alone, but for a person's order.
         ramp_percent_per_s: Fastest change of the setpoint, share of nameplate; limits and
             grid needs act at once.
         min_hold_s: The battery stands still this long between charging and discharging.

@@ -39,6 +39,7 @@ class Calming:
         self._last_monotonic_s: float | None = None
         self._direction = 0
         self._direction_left_s = 0.0
+        self._under_way = False
 
     def adopt(self, settings: CalmingSettings) -> None:
         """Be as calm as `settings` say from now on; what was done so far stays known."""
@@ -71,8 +72,11 @@ class Calming:
     def settled(self, wanted_kw: float, low_kw: float, high_kw: float) -> float:
         """Return 0 for less than the deadband, and the last setpoint for a smaller change.
 
+        A setpoint the ramp is still changing is no resting place: kept, the rest of the way
+        would never be gone.
+
         Args:
-            wanted_kw: Power wanted.
+            wanted_kw: Power wanted, before the ramp.
             low_kw: The last setpoint is kept only within this and
             high_kw: this.
         """
@@ -81,11 +85,18 @@ class Calming:
             return 0.0
         kept = self._last_kw
         near = abs(wanted_kw - kept) < deadband_kw and kept * wanted_kw > 0.0
-        return kept if near and low_kw <= kept <= high_kw else wanted_kw
+        return kept if near and not self._under_way and low_kw <= kept <= high_kw else wanted_kw
 
-    def done(self, power_kw: float, monotonic_s: float) -> None:
-        """Note the setpoint of this cycle."""
+    def done(self, power_kw: float, monotonic_s: float, *, under_way: bool = False) -> None:
+        """Note the setpoint of this cycle.
+
+        Args:
+            power_kw: What it is.
+            monotonic_s: When.
+            under_way: The ramp cut it, so it is not yet what is wanted.
+        """
         if power_kw != 0.0:
             self._direction = 1 if power_kw > 0.0 else -1
             self._direction_left_s = monotonic_s
         self._last_kw, self._last_monotonic_s = power_kw, monotonic_s
+        self._under_way = under_way

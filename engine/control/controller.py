@@ -207,12 +207,16 @@ class Controller:
         if moment.guard_least_kw > power_kw + EPSILON_KW:
             power_kw = wanted_kw = moment.guard_least_kw
             reason, binding = PEAK_GUARD, None
+        limits = moment.limits
+        low_kw, high_kw = limits.low_kw, limits.high_kw
+        # What a person asks for is carried out to the last watt; the deadband is for the law.
+        exact = reason == MANUAL
+        if not exact:
+            least_kw = max(low_kw, moment.guard_least_kw)
+            power_kw = self._calming.settled(power_kw, least_kw, high_kw)
         ramped_kw = self._calming.ramped(power_kw, monotonic_s)
         if abs(ramped_kw - power_kw) > EPSILON_KW:
             power_kw, binding = ramped_kw, RAMP
-        limits = moment.limits
-        low_kw, high_kw = limits.low_kw, limits.high_kw
-        power_kw = self._calming.settled(power_kw, max(low_kw, moment.guard_least_kw), high_kw)
         if power_kw > high_kw:
             power_kw = high_kw
             reason, binding = (
@@ -227,10 +231,11 @@ class Controller:
                 if limits.required_kw > 0.0
                 else (reason, limits.charge_binding)
             )
-        if low_kw <= 0.0 <= high_kw and abs(power_kw) < self._calming.deadband_kw:
+        small = abs(power_kw) < self._calming.deadband_kw and low_kw <= 0.0 <= high_kw
+        if small and not exact and binding != RAMP:
             power_kw = 0.0
         power_kw += 0.0  # turns a minus zero into a zero
-        self._calming.done(power_kw, monotonic_s)
+        self._calming.done(power_kw, monotonic_s, under_way=binding == RAMP)
         missing = wish.missing if reason != wish.missing else None
         return Setpoint(now, power_kw, wanted_kw, reason, binding, missing)
 

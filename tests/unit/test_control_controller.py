@@ -224,6 +224,39 @@ def test_the_ramp_is_held_but_a_limit_acts_at_once(site: Site) -> None:
     assert (stopped.power_kw, stopped.binding) == (0.0, "alarm")
 
 
+@pytest.mark.parametrize("ramp_percent_per_s", [0.3, 2.3, 9.99, 24.9])
+def test_the_ramp_ends_at_what_is_wanted_whatever_its_pace(
+    site: Site, ramp_percent_per_s: float
+) -> None:
+    # A ramp may be slower than the deadband per cycle, or end within the deadband of the wish.
+    loop = Loop(site, ramp_percent_per_s=ramp_percent_per_s, mode="hold")
+    powers = [loop.step(plan()).power_kw]
+    while powers[-1] != -50.0 and len(powers) < 100:
+        powers.append(loop.step(plan(battery_kw=-50.0)).power_kw)
+    steps = np.diff(powers)
+    assert powers[-1] == -50.0
+    assert np.all(steps < 0.0)
+    assert np.all(steps >= -2.0 * ramp_percent_per_s - 1e-9)
+    back = [loop.step(plan()).power_kw for _ in range(100)]
+    assert back[-1] == 0.0
+
+
+def test_a_persons_order_is_carried_out_exactly(site: Site) -> None:
+    loop = Loop(site)
+    orders = (47.3, 47.4, 0.4, -0.4, -2.0)
+    found = []
+    for order_kw in orders:
+        for _ in range(60):
+            now = NOW + timedelta(seconds=loop.seconds)
+            last = loop.controller.decide(
+                image(now), FREE, plan(), PRICES, now=now, monotonic_s=loop.seconds,
+                manual_kw=order_kw,
+            )  # fmt: skip
+            loop.seconds += 2.0
+        found.append((last.power_kw, last.binding))
+    assert found == [(order_kw, None) for order_kw in orders]
+
+
 def test_a_short_load_spike_does_not_turn_a_charging_battery_round(site: Site) -> None:
     loop = Loop(site)
     surplus = plan(stored_value_eur_per_kwh=0.18)
