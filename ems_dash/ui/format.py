@@ -10,6 +10,7 @@ import datetime as calendar
 import math
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from babel.dates import format_date
 from babel.numbers import format_decimal
@@ -44,11 +45,17 @@ def number(value: float | None, decimals: int, lang: str, *, signed: bool = Fals
     if value is None or not math.isfinite(value):
         return NO_VALUE
     rounded = round(value, decimals)
-    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-    digits = str(format_decimal(abs(rounded), pattern, locale=lang))
+    digits = _digits(abs(rounded), decimals, lang)
     if rounded < 0:
         return MINUS + digits
     return f"+{digits}" if signed and rounded > 0 else digits
+
+
+@lru_cache(maxsize=8192)
+def _digits(size: float, decimals: int, lang: str) -> str:
+    # Every open page asks for the same figures every two seconds, and most have not changed.
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+    return str(format_decimal(size, pattern, locale=lang))
 
 
 def power(value_kw: float | None, lang: str, *, signed: bool = False) -> Quantity:

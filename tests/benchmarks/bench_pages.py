@@ -184,8 +184,12 @@ def _remember(body: dict[str, Any], changed: dict[str, Any]) -> None:
         if key in delta:
             state[key] = delta[key]
     for key in ("minute", "newest"):
-        if key in state and delta.get("add"):
+        if key not in state:
+            continue
+        if delta.get("add"):
             state[key] = delta["add"][-1][0]
+        elif "charts" in delta:  # the page asks for its charts and has every point with them
+            state[key] = delta["now"]
 
 
 def _share(program: Program, seconds: float) -> float:
