@@ -91,9 +91,13 @@
 
   function repaintAnnotation(note, roles) {
     var colour = namedColour(note.name, roles);
-    return colour
-      ? Object.assign({}, note, { font: Object.assign({}, note.font, { color: colour }) })
-      : note;
+    if (!colour) {
+      return note;
+    }
+    var ground = note.bgcolor ? { bgcolor: rgba(roles.surface, 1) } : {};
+    return Object.assign({}, note, ground, {
+      font: Object.assign({}, note.font, { color: colour }),
+    });
   }
 
   function repaintFigure(figure, look) {
@@ -212,6 +216,7 @@
   // --- sparklines of the last hour, from what the charts hold already -----------------------
 
   var SPARK_MS = 3600000;
+  var LEAST_SPARK_MS = 600000;
 
   function sparkPolygon(x, y, leastSpan, floor) {
     var last = x.length - 1;
@@ -237,7 +242,8 @@
       points.push([x[i], y[i]]);
       values.push(y[i]);
     }
-    if (values.length < 2) {
+    // A few minutes would be a bar at the edge, which nobody reads as a line.
+    if (values.length < 2 || points[points.length - 1][0] - points[0][0] < LEAST_SPARK_MS) {
       return null;
     }
     var low = Math.min.apply(null, values);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import date
 from typing import Any
 
 import dash
@@ -21,7 +22,7 @@ from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.backtest import form_model as form
 from ems_dash.ui.backtest import list_view, result_view
-from ems_dash.ui.backtest.form_view import field_id, field_name
+from ems_dash.ui.backtest.form_view import field_id, field_name, source_hint
 from ems_dash.ui.backtest.form_view import form as form_view
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.fields import ShownTexts
@@ -229,7 +230,7 @@ def source(name: str, prices: str, days: dict[str, Any], lang: str) -> Any:
         return False, True, t("backtest.upload_hint", lang), "", ""
     recorded = name == "recorded"
     first, last = days[prices if recorded else name]
-    said = t(f"backtest.{name}_hint", lang, first=first, last=last)
+    said = source_hint(name, date.fromisoformat(first), date.fromisoformat(last), lang)
     return True, not recorded, said, first, last
 
 

@@ -30,6 +30,7 @@ from ems_dash.ui.forecasts.weather_figure import weather_figure
 from ems_dash.ui.header import frame_fields
 from ems_dash.ui.live import Delta, nothing_new, text_delta
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.overview_model import why_no_plan
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
 from engine.domain.errors import EmsError
@@ -232,7 +233,7 @@ class _Forecasts:
             back.figure,
             back.issued,
             back.note,
-            back.note,
+            back.said_below,
             view.back_legend(series, lang),
             view.values_table("back", lang),
             _address(series, choice, days),
@@ -329,6 +330,8 @@ def _nothing(moment: Moment, look: Look, why: str) -> view.LookedBack:
 def _charts_key(moment: Moment, forecasts: Mapping[str, Forecast]) -> str:
     """Return a name for the charts' contents; it changes with a forecast and a quarter-hour."""
     issued = [f"{f.issued_at.timestamp():.0f}" for _, f in sorted(forecasts.items())]
+    if not forecasts:
+        issued.append(why_no_plan(moment.snapshot, moment.lang))
     return "|".join([f"{quarter_start(moment.now).timestamp():.0f}", *dict.fromkeys(issued)])
 
 

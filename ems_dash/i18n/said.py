@@ -137,6 +137,58 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"zu wenig Historie für \1: "
         r"\2 von \3 Tagen",
     ),
+    # Why there is no forecast.
+    (
+        r"\bThere is not enough history to forecast anything\.",
+        "Für eine Prognose ist noch zu wenig gemessen.",
+    ),
+    (
+        r"\bWait until an hour has been measured, or import past values\.",
+        "Es braucht eine Stunde Messwerte; frühere Werte lassen sich importieren.",
+    ),
+    (r"\bThere is not enough history for LightGBM\.", "Für LightGBM ist zu wenig Historie da."),
+    (r"\bThere is not enough history for Prophet\.", "Für Prophet ist zu wenig Historie da."),
+    (
+        r"\bThere is not enough history for the ridge regression of prices\.",
+        "Für die Ridge-Regression der Preise ist zu wenig Historie da.",
+    ),
+    (
+        r"\bThere is not enough history for a day of the same kind\.",
+        "Für einen Tag derselben Art ist zu wenig Historie da.",
+    ),
+    (
+        r"\bThere is not enough history for the same day of an earlier week\.",
+        "Für denselben Tag einer früheren Woche ist zu wenig Historie da.",
+    ),
+    (
+        r"\bThere is no past day to take for a similar one\.",
+        "Es gibt noch keinen früheren Tag, der ähnlich wäre.",
+    ),
+    (
+        r"\bAt least one complete past day is needed\.",
+        "Mindestens ein ganzer vergangener Tag wird gebraucht.",
+    ),
+    (r"\bAt least one complete week is needed\.", "Mindestens eine ganze Woche wird gebraucht."),
+    (
+        r"\bAt least (\d+) days of published prices are needed\.",
+        r"Mindestens \1 Tage veröffentlichter Preise werden gebraucht.",
+    ),
+    (
+        r"\bAt least (\d+) complete days are needed\.",
+        r"Mindestens \1 ganze Tage werden gebraucht.",
+    ),
+    (r"\bMore past days are needed\.", "Mehr vergangene Tage werden gebraucht."),
+    (r"\bThere is no weather forecast\.", "Es gibt keine Wetterprognose."),
+    (
+        r"\bCheck the weather source and the network\.",
+        "Wetterquelle und Netzwerk prüfen.",
+    ),
+    (
+        r"(?:\bsoc_percent: )?\bThe state of charge is not known, so there is nothing to plan "
+        r"from\.",
+        "Der Ladezustand ist nicht bekannt, und mit ihm beginnt jeder Plan.",
+    ),
+    (r"\bCheck the connection to the battery\.", "Die Verbindung zur Batterie prüfen."),
     (r"\bpublished\b", "veröffentlicht"),
     (r", then ", ", danach "),
     (r"\bclear-sky envelope\b", "Hüllkurve des klaren Himmels"),
@@ -175,6 +227,15 @@ _PHRASES: tuple[tuple[str, str], ...] = (
 )
 
 
+_SERIES: dict[str, tuple[str, str]] = {
+    "load_kw": ("Load", "Last"),
+    "pv_kw": ("PV", "PV"),
+    "spot_eur_per_kwh": ("Price", "Preis"),
+}
+"""What an error names in front of its colon, in English and German."""
+
+_ABOUT = re.compile(rf"^({'|'.join(_SERIES)}): ")
+
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
 
@@ -185,8 +246,11 @@ def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def said(message: str | None, lang: str) -> str:
-    """Return a message of the engine in `lang` as far as its phrases are known; empty for None."""
-    text = message or ""
+    """Return a message of the engine in `lang` as far as its phrases are known; empty for None.
+
+    What it is about is named as on the pages, not by the name of the signal.
+    """
+    text = _ABOUT.sub(lambda found: f"{_SERIES[found[1]][lang == 'de']}: ", message or "")
     return _in_german(text) if text and lang == "de" else text
 
 

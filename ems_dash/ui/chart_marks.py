@@ -12,6 +12,9 @@ from engine.domain.site import Site
 ROOM_FOR_WORDS_PERCENT = 8.0
 """Height of a label in the state-of-charge panel."""
 
+ROOM_FOR_WORDS_SHARE = 0.14
+"""Share of the chart that the words at its left end need; a shorter past leaves them none."""
+
 
 def now_shapes(window: ChartWindow, theme: str) -> list[Figure]:
     """Return the veil over the past and the line at now; the browser moves both."""
@@ -44,7 +47,12 @@ def now_shapes(window: ChartWindow, theme: str) -> list[Figure]:
     ]
 
 
+def _past_is_short(window: ChartWindow, share: float = ROOM_FOR_WORDS_SHARE) -> bool:
+    return window.now - window.start < share * (window.end - window.start)
+
+
 def now_label(window: ChartWindow, lang: str, theme: str) -> Figure:
+    """Return the word above the line at now, beside it where it would cover the y axis."""
     return {
         "name": "now:muted:1",
         "text": t("chart.now", lang),
@@ -52,6 +60,7 @@ def now_label(window: ChartWindow, lang: str, theme: str) -> Figure:
         "xref": "x",
         "y": 1,
         "yref": "paper",
+        "xanchor": "left" if _past_is_short(window, 0.05) else "center",
         "yanchor": "bottom",
         "showarrow": False,
         "font": {"size": 11, "color": th.colour("muted", 1, theme)},
@@ -69,7 +78,13 @@ def note(window: ChartWindow, text: str, y: float, theme: str) -> Figure:
         "yref": "paper",
         "showarrow": False,
         "font": {"size": 13, "color": th.colour("muted", 1, theme)},
+        **words_ground(theme),
     }
+
+
+def words_ground(theme: str) -> Figure:
+    """Return what keeps grid lines out of words; the browser repaints it with the theme."""
+    return {"bgcolor": th.colour("surface", 1, theme), "borderpad": 3}
 
 
 def soc_limits(site: Site, theme: str) -> list[Figure]:
@@ -91,16 +106,20 @@ def soc_limits(site: Site, theme: str) -> list[Figure]:
 
 
 def soc_limit_labels(site: Site, window: ChartWindow, lang: str, theme: str) -> list[Figure]:
-    """Return the words at the limits: outside the window, where the curve seldom is."""
+    """Return the words at the limits: outside the window, where the curve seldom is.
+
+    They stand at the left end, or at the right one where the past has no room for them.
+    """
     low, high = site.battery.soc_min_percent, site.battery.soc_max_percent
+    right = window.start < window.now < window.end and _past_is_short(window)
     return [
         {
             "name": "limit:muted:1",
             "text": t(key, lang, level=fmt.percent(level, lang)),
-            "x": window.x(window.start),
+            "x": window.x(window.end if right else window.start),
             "xref": "x",
-            "xanchor": "left",
-            "xshift": 4,
+            "xanchor": "right" if right else "left",
+            "xshift": -4 if right else 4,
             "y": level,
             "yref": "y2",
             "yanchor": anchor,

@@ -143,7 +143,8 @@ def _kpi_strategy(moment: Moment, out: Fields) -> None:
     plan = snapshot.plan
     if plan is None:
         out["strat-v"] = t("plan.none", lang)
-        out["strat-s"] = why_no_plan(snapshot, lang)
+        # All of it stands among the remarks above.
+        out["strat-s"] = why_no_plan(snapshot, lang, briefly=True)
         out["strat-p"] = ""
         out["strat.className"] = _card_class(True)
         return
@@ -183,13 +184,17 @@ def plan_is_late(plan: Plan, now: datetime) -> bool:
     return now - plan.created_at > PLAN_LATE_AFTER_STEPS * plan.step
 
 
-def why_no_plan(snapshot: EngineSnapshot, lang: str) -> str:
-    """Return why there is no plan: the failed step, else the state's reason, else that it runs."""
+def why_no_plan(snapshot: EngineSnapshot, lang: str, *, briefly: bool = False) -> str:
+    """Return why there is no plan: the failed step, else the state's reason, else that it runs.
+
+    Args:
+        snapshot: State of the engine.
+        lang: ``"de"`` or ``"en"``.
+        briefly: True where there is room for one sentence and the rest is said elsewhere.
+    """
     for step in snapshot.health:
         if not step.ok and step.last_error and step.name in ("plan", "prices", "forecast"):
-            # All of it stands among the remarks above.
-            error = said(first_sentence(step.last_error), lang)
-            return f"{label('step', step.name, lang)}: {error}"
+            return said(first_sentence(step.last_error) if briefly else step.last_error, lang)
     if snapshot.state_reason and snapshot.state_reason != "no_plan":
         return label("reason", snapshot.state_reason, lang)
     return t("plan.first_running", lang)

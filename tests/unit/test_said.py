@@ -37,6 +37,23 @@ def test_sentences_of_the_engine_are_translated_by_their_phrases(english: str, g
     assert said(english, "en") == english
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("en", "Load: There is not enough history to forecast anything. Wait until an hour has"),
+        ("de", "Last: Für eine Prognose ist noch zu wenig gemessen. Es braucht eine Stunde"),
+    ],
+)
+def test_the_first_hour_of_a_site_is_said_in_words_and_not_in_names_of_signals(
+    lang: str, words: str
+) -> None:
+    english = (
+        "load_kw: There is not enough history to forecast anything. "
+        "Wait until an hour has been measured, or import past values."
+    )
+    assert said(english, lang).startswith(words)
+
+
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 99])
 def test_every_exception_of_modbus_has_german_words(code: int) -> None:
     german = said(describe_exception(code), "de")

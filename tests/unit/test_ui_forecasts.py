@@ -231,8 +231,8 @@ def test_rows_by_the_hour_leave_out_what_has_not_come() -> None:
 
 
 def test_missing_series_say_why() -> None:
-    assert "first plan" in words.why_none(LOAD, {}, "en")
-    assert "no PV is measured" in words.why_none(PV, {LOAD_SIGNAL: forecast()}, "en")
+    assert words.why_none(LOAD, {}, "Wait an hour.", "en")[1] == "Wait an hour."
+    assert "no PV is measured" in words.why_none(PV, {LOAD_SIGNAL: forecast()}, "", "en")[0]
     assert "no forecast" in words.expected_summary(PV, None, NOW, VIENNA, "en")
 
 

@@ -122,7 +122,7 @@ def test_without_a_plan_the_reason_is_said_and_no_profit_is_claimed() -> None:
     now = moment(plan=None, health=(failed,), state=EngineState.DEGRADED, state_reason="no_plan")
     shown = model.fields(now)
     assert shown["strat-v"] == "Kein Plan"
-    assert shown["strat-s"] == "Optimierung: Prices are not available."
+    assert shown["strat-s"] == "Prices are not available."
     assert shown["profit-v"] == "–"
     assert shown["eng-v"] == "eingeschränkt"
     assert shown["eng-w"] == "Es gibt keinen gültigen Plan"
@@ -216,8 +216,8 @@ def test_what_a_remark_says_of_prices_is_not_said_again_by_their_jobs() -> None:
         label("notice", "prices_none", "en"),
         t("step.failed", "en", step=label("step", "plan", "en")),
     ]
-    said = model.why_no_plan(ill, "en")
-    assert said.endswith(": No day-ahead prices are known.")
+    assert model.why_no_plan(ill, "en", briefly=True) == "No day-ahead prices are known."
+    assert model.why_no_plan(ill, "en") == told
 
 
 def test_plan_that_failed_its_check_is_an_alarm() -> None:

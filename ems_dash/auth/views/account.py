@@ -10,6 +10,7 @@ from markupsafe import Markup
 from ems_dash.auth import totp
 from ems_dash.auth.access import needs
 from ems_dash.auth.accounts import AccountError, LoginFailedError
+from ems_dash.auth.browser_name import browser_name
 from ems_dash.auth.gate import PASSWORD
 from ems_dash.auth.passwords import LEAST_CHARACTERS, PasswordRefusedError
 from ems_dash.auth.roles import Role
@@ -157,6 +158,7 @@ def _account_page(web: Web, token: str | None = None) -> Any:
         web,
         title="account.title",
         sessions=web.accounts.sessions(login.name),
+        browser_name=browser_name,
         tokens=mine,
         token_uses=web.accounts.token_uses(),
         roles=[role for role in Role if login.user.role.may(role)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -10,6 +11,7 @@ from dash import dcc, html
 
 from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui.backtest import form_model as model
+from ems_dash.ui.backtest import words as w
 from ems_dash.ui.segments import segments
 from engine.runtime.backtests.desk import BacktestDefaults
 from engine.runtime.backtests.request import MOST_UPLOAD_BYTES
@@ -44,7 +46,11 @@ def form(defaults: BacktestDefaults, lang: str, *, allowed: bool) -> Any:
             _more("studies", _studies(values, lang), lang),
             html.Div(
                 [
-                    _field(t("backtest.name", lang), _text("name", "", 80), "bt-name"),
+                    _field(
+                        t("backtest.name", lang),
+                        _text("name", "", 80, t("backtest.name_hint", lang)),
+                        "bt-name",
+                    ),
                     html.Button(
                         t("backtest.start", lang),
                         id="bt-start",
@@ -90,7 +96,7 @@ def _data(defaults: BacktestDefaults, lang: str) -> Any:
                 className="bt-row",
             ),
             html.P(
-                t("backtest.recorded_hint", lang, first=first.isoformat(), last=last.isoformat()),
+                source_hint("recorded", first, last, lang),
                 id="bt-source-hint",
                 className="caption",
             ),
@@ -116,6 +122,12 @@ def _data(defaults: BacktestDefaults, lang: str) -> Any:
             ),
         ]
     )
+
+
+def source_hint(source: str, first: date, last: date, lang: str) -> str:
+    """Return what a source of data holds: from its first day to its last."""
+    days = {"first": w.day_text(first, lang), "last": w.day_text(last, lang)}
+    return t(f"backtest.{source}_hint", lang, **days)
 
 
 def _how(lang: str) -> Any:
@@ -243,8 +255,8 @@ def _field(text: str, control: Any, class_name: str = "", unit: str = "") -> Any
     )
 
 
-def _text(key: str, value: str, most: int) -> Any:
-    return dbc.Input(id=field_id(key), type="text", value=value, maxLength=most)
+def _text(key: str, value: str, most: int, hint: str = "") -> Any:
+    return dbc.Input(id=field_id(key), type="text", value=value, maxLength=most, placeholder=hint)
 
 
 def _day(key: str, value: str) -> Any:

@@ -253,5 +253,7 @@ def empty_figure(window: ChartWindow, text: str, look: Look) -> Figure:
     figure = _figure(window, [], look)
     middle = ChartWindow(window.start, window.end, window.start, window.tz)
     figure["layout"]["shapes"] = []
-    figure["layout"]["annotations"] = [note(middle, text, 0.55, look.theme)]
+    figure["layout"]["annotations"] = [note(middle, text, 0.5, look.theme)]
+    for axis in ("xaxis", "yaxis"):
+        figure["layout"][axis]["visible"] = False
     return figure

@@ -22,6 +22,7 @@ from ems_dash.ui.forecasts.vintages import Choice
 from ems_dash.ui.header import badges, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.overview_model import why_no_plan
 from ems_dash.ui.segments import segments
 from engine.domain.forecast import Forecast
 from engine.runtime.forecast_archive import WeatherInputs
@@ -51,6 +52,11 @@ class LookedBack:
     figure: Figure
     issued: str
     note: str
+
+    @property
+    def said_below(self) -> str:
+        """What stands below the chart; a chart of nothing says its reason itself."""
+        return "" if self.choice is None else self.note
 
 
 def page(
@@ -185,7 +191,8 @@ def facts_part(
     """Return the column beside a chart: figures, notes, and how the forecast is made."""
     lang = moment.lang
     if forecast is None:
-        return ui.empty(words.why_none(series, forecasts, lang))
+        why = why_no_plan(moment.snapshot, lang)
+        return ui.empty(*words.why_none(series, forecasts, why, lang))
     listed = words.facts(series, forecast, moment.now, moment.tz, lang)
     return [
         html.Dl(
@@ -275,7 +282,7 @@ def _close_up(back: LookedBack, series: ForecastSeries, days: int, moment: Momen
             html.P(back.issued, id="fc-issued", className="fc-issued", role="status"),
             html.Div(back_legend(series, lang), id="fc-back-legend"),
             ui.chart("fc-back", back.figure, ui.chart_config(lang), back.note, "main"),
-            html.P(back.note, id="fc-back-note", className="fc-note"),
+            html.P(back.said_below, id="fc-back-note", className="fc-note"),
             html.Div(values_table("back", lang), id="fc-back-values"),
             html.Div(
                 [

@@ -53,11 +53,20 @@ def is_stale(forecast: Forecast, now: datetime) -> bool:
     return now - forecast.issued_at > STALE_AFTER
 
 
-def why_none(series: ForecastSeries, forecasts: Mapping[str, Forecast], lang: str) -> str:
-    """Return why a series has no forecast."""
+def why_none(
+    series: ForecastSeries, forecasts: Mapping[str, Forecast], why_no_plan: str, lang: str
+) -> tuple[str, str]:
+    """Return that a series has no forecast, and why.
+
+    Args:
+        series: The series.
+        forecasts: Those there are, by signal; empty when not even the first plan was made.
+        why_no_plan: What keeps that plan.
+        lang: ``"de"`` or ``"en"``.
+    """
     if not forecasts:
-        return t("forecast.none_yet", lang)
-    return t(f"forecast.none_{series.key}", lang)
+        return t("forecast.none_yet", lang), why_no_plan
+    return t(f"forecast.none_{series.key}", lang), ""
 
 
 def published_until(forecast: Forecast) -> datetime | None:

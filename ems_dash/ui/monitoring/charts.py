@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from ems_dash.i18n import t
 from ems_dash.ui import theme as th
-from ems_dash.ui.chart_marks import soc_limit_labels, soc_limits
+from ems_dash.ui.chart_marks import soc_limit_labels, soc_limits, words_ground
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import (
     Figure,
@@ -263,6 +263,7 @@ def _notes(points: Sequence[MeasuredPoint], lang: str, theme: str) -> list[Figur
             "yref": "paper",
             "showarrow": False,
             "font": {"size": 13, "color": th.colour("muted", 1, theme)},
+            **words_ground(theme),
         }
     ]
 

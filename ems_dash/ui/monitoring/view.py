@@ -31,6 +31,10 @@ POWER_TABLE = ("pv_kw", "load_kw", "grid_kw", "battery_kw")
 BATTERY_TABLE = ("battery_kw", "max_charge_power_kw", "max_discharge_power_kw", "soc_percent")
 
 
+BEGINS_EMPTY = 0.1
+"""Share of a chart without values at its left end from which on the caption says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Charts:
     """Both charts with what they say in words and as tables."""
@@ -69,13 +73,19 @@ def charts(
         battery_summary=_summary("monitoring.battery_summary", moment, span, BATTERY_TABLE),
         power_table=_table("table_power", points, span, POWER_TABLE, moment),
         battery_table=_table("table_battery", points, span, BATTERY_TABLE, moment),
-        caption=_caption(span, lang),
+        caption=_caption(moment, points, span),
     )
 
 
-def _caption(span: Span, lang: str) -> str:
-    mean = fmt.age(span.bucket_s)
-    return t("monitoring.means", lang, mean=mean)
+def _caption(moment: Moment, points: Sequence[MeasuredPoint], span: Span) -> str:
+    """Return how fine the charts are, and since when there is anything where they begin empty."""
+    lang = moment.lang
+    said = t("monitoring.means", lang, mean=fmt.age(span.bucket_s))
+    begins = span.start_of(moment.now) - span.length
+    if not points or points[0].ts - begins < BEGINS_EMPTY * span.length:
+        return said
+    since = fmt.clock_time(points[0].ts, moment.tz)
+    return f"{said} · {t('monitoring.values_since', lang, time=since)}"
 
 
 def _summary(key: str, moment: Moment, span: Span, signals: Sequence[str]) -> str:
