@@ -301,7 +301,9 @@ class _Forecasts:
             return _nothing(moment, look, t("forecast.none_stored", look.lang))
         start = quarter_start(forecast.start - LEAD_IN)
         window = ChartWindow(start, forecast.end, moment.now, moment.tz)
-        until = min(forecast.end, quarter_start(moment.now))
+        # A published price is known ahead of its quarter-hour.
+        known_until = forecast.end if series is PRICE else quarter_start(moment.now)
+        until = min(forecast.end, known_until)
         came = self._services.forecast_archive.came(series.signal, start, until)
         n = (window.end - window.start) // STEP
         return view.LookedBack(

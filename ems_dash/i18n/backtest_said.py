@@ -280,7 +280,7 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     (
         r"This study needs a strategy that plans; only fixed rules were chosen\.(?: .*)?",
         "Diese Studie braucht eine Strategie, die plant; gewählt sind nur feste Regeln. Zum "
-        "Beispiel „Gemeinsam optimiert“ wählen.",
+        "Beispiel „Co-Optimierung“ wählen.",
     ),
     (
         r"The period holds no whole week from Monday to Sunday\.(?: .*)?",

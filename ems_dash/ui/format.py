@@ -99,6 +99,11 @@ def price(value_eur_per_kwh: float | None, lang: str) -> Quantity:
     return Quantity(number(cents, 1, lang), "ct/kWh")
 
 
+def price_of_one(value_eur_per_kwh: float | None, lang: str) -> Quantity:
+    """Return a price given in EUR/kWh as the ct of one kWh, for sentences that name the kWh."""
+    return Quantity(price(value_eur_per_kwh, lang).text, "ct")
+
+
 def price_per_mwh(value_eur_per_kwh: float | None, lang: str) -> str:
     """Return a price given in EUR/kWh as EUR/MWh with two decimals."""
     euros = None if value_eur_per_kwh is None else value_eur_per_kwh * 1000.0

@@ -21,9 +21,13 @@ MAX_POINTS_PER_DELTA = 6
 
 
 def charts_key(snapshot: EngineSnapshot, now: datetime) -> str:
-    """Return a name for the charts' contents; it changes with the plan and the quarter-hour."""
+    """Return a name for the charts' contents and the steps beside them.
+
+    It changes with the plan, the quarter-hour, and whether the plan is followed.
+    """
     plan = snapshot.plan.plan_id if snapshot.plan is not None else "none"
-    return f"{plan}|{quarter_start(now).timestamp():.0f}"
+    followed = "" if model.plan_is_applied(snapshot) else f"|{snapshot.state_reason or ''}"
+    return f"{plan}{followed}|{quarter_start(now).timestamp():.0f}"
 
 
 def live_points(points: Sequence[MeasuredPoint]) -> list[list[float | None]]:

@@ -18,7 +18,7 @@ from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
 from ems_dash.ui.moment import Moment, Reading, reading
-from ems_dash.ui.strategy_model import mode_text, order_text
+from ems_dash.ui.strategy_model import mode_text, order_text, until_text
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
 from engine.domain.site import Site
@@ -158,12 +158,30 @@ def _kpi_strategy(moment: Moment, out: Fields) -> None:
     )
     age = fmt.age((moment.now - plan.created_at).total_seconds())
     out["strat-p"] = t("mark.stale", lang, age=age) if late else ""
-    out["strat.className"] = _card_class(late)
+    out["strat.className"] = _card_class(late or not plan_is_applied(snapshot))
+
+
+def plan_is_applied(snapshot: EngineSnapshot) -> bool:
+    """Return True while the battery follows the plan."""
+    return snapshot.state is EngineState.AUTOMATIC
+
+
+def why_not_applied(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return in a sentence that the plan is not followed; empty when it is, or without a plan."""
+    if snapshot.plan is None or plan_is_applied(snapshot):
+        return ""
+    reason = snapshot.state_reason
+    why = label("reason", reason, lang) if reason else t(f"state.{snapshot.state.value}", lang)
+    return t("steps.not_applied", lang, why=why)
 
 
 def _mode(moment: Moment) -> str:
     """Return whether the strategy acts on the battery, and who chose it."""
-    if moment.snapshot.state is not EngineState.AUTOMATIC:
+    order = moment.snapshot.manual
+    if moment.snapshot.state is EngineState.MANUAL and order is not None:
+        until = until_text(order.until, moment.now, moment.tz, moment.lang)
+        return t("mode.by_hand", moment.lang, until=until)
+    if not plan_is_applied(moment.snapshot):
         return t("mode.not_applied", moment.lang)
     if moment.snapshot.strategy is None:
         return t("mode.auto", moment.lang)
@@ -176,7 +194,7 @@ def _kpi_profit(moment: Moment, out: Fields) -> None:
     late = plan is not None and plan_is_late(plan, moment.now)
     out["profit-v"] = fmt.money(None if plan is None else plan.profit_24h_eur, lang)
     out["profit-t"] = fmt.money(snapshot.energy_cost_today_eur, lang)
-    out["profit.className"] = _card_class(plan is None or late)
+    out["profit.className"] = _card_class(plan is None or late or not plan_is_applied(snapshot))
 
 
 def plan_is_late(plan: Plan, now: datetime) -> bool:

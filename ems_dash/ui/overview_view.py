@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -245,7 +245,13 @@ def steps_list(moment: Moment, steps: Sequence[NextStep]) -> Any:
         return ui.empty(t("steps.none", lang), model.why_no_plan(moment.snapshot, lang))
     if not steps:
         return ui.empty(t("steps.none", lang))
-    return html.Ol([_step(step, lang) for step in steps], className="rows")
+    idle = model.why_not_applied(moment.snapshot, lang)
+    if idle:
+        steps = [replace(step, running=False) for step in steps]
+    return [
+        html.P(idle, className="steps-idle") if idle else None,
+        html.Ol([_step(step, lang) for step in steps], className="rows"),
+    ]
 
 
 def _step(step: NextStep, lang: str) -> Any:

@@ -41,8 +41,8 @@ def _waiting(reason: Reason, now: datetime, tz: tzinfo, lang: str) -> str | None
         "why.waits_to_charge" if for_room else "why.waits_to_discharge",
         lang,
         time=_time(later, now, tz, lang),
-        later=fmt.price(reason.best_later_eur_per_kwh, lang),
-        margin=fmt.price(margin, lang),
+        later=fmt.price_of_one(reason.best_later_eur_per_kwh, lang),
+        margin=fmt.price_of_one(margin, lang),
     )
 
 
@@ -50,8 +50,8 @@ def _prices(reason: Reason, lang: str) -> str:
     return t(
         f"why.{reason.code.value}",
         lang,
-        value=fmt.price(reason.stored_value_eur_per_kwh, lang),
-        price=fmt.price(reason.price_eur_per_kwh, lang),
+        value=fmt.price_of_one(reason.stored_value_eur_per_kwh, lang),
+        price=fmt.price_of_one(reason.price_eur_per_kwh, lang),
     )
 
 

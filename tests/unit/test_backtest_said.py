@@ -63,5 +63,5 @@ def test_remarks_name_strategies_as_the_page_does() -> None:
         "notes": ["Chosen: co_optimised 90 %, arbitrage 10 %."],
     }  # fmt: skip
     (text, spoken), *_ = w.assumptions({"strategies": [entry], "assumptions": []}, "de")
-    assert text.endswith("Gewählt: Gemeinsam optimiert 90 %, Arbitrage 10 %.")
+    assert text.endswith("Gewählt: Co-Optimierung 90 %, Arbitrage 10 %.")
     assert spoken == "de"
