@@ -145,13 +145,17 @@
     return next();
   }
 
-  function whatFailed(response) {
+  // The API speaks English and says a code: the page says the code in the reader's language.
+  function whatFailed(response, place) {
+    var words = JSON.parse(place.dataset.why);
+    var other = words.other.replace("{status}", response.status);
     return response.json().then(
       function (body) {
-        return (body.error && body.error.message) || body.message || String(response.status);
+        var error = body.error || {};
+        return words[error.code + "." + error.field] || words[error.code] || other;
       },
       function () {
-        return String(response.status);
+        return other;
       }
     );
   }
@@ -177,7 +181,7 @@
         // A page instead of a file: the address leads nowhere, or a proxy answers in its place.
         var isPage = (response.headers.get("Content-Type") || "").indexOf("text/html") === 0;
         if (!response.ok || (isPage && !response.headers.get("Content-Disposition"))) {
-          return whatFailed(response).then(function (why) {
+          return whatFailed(response, place).then(function (why) {
             end(place.dataset.failed.replace("{why}", why), "alarm");
           });
         }

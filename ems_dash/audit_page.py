@@ -12,9 +12,10 @@ from flask import Blueprint, Flask, Response, request
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.auth.views.frame import Web, page
-from ems_dash.i18n import catalogue
+from ems_dash.i18n import catalogue, label, t
 from ems_dash.services import AuditServices
 from ems_dash.ui.request import request_lang
+from ems_dash.ui.settings_fields import number_text
 from engine.audit.entry import AuditEntry
 from engine.audit.reading import AuditQuery
 from engine.audit.trail import Outcome
@@ -23,6 +24,7 @@ HOME: Final = "/settings/audit"
 SHOWN: Final = 50
 MAX_VALUE: Final = 400
 
+_NOBODY: Final = frozenset({"unknown", "(unknown user)"})
 _FILTERS: Final = ("actor", "action", "target", "outcome")
 
 
@@ -75,23 +77,38 @@ def register_audit_page(server: Flask, audit: AuditServices, web: Web) -> None:
 
 
 def _shown(entry: AuditEntry, lang: str) -> dict[str, Any]:
+    via = label("audit.via", entry.via, lang)
     return {
         # The filter asks for the code, so it stands below the words.
         "words": catalogue(lang).get(f"audit.act.{entry.action}", ""),
         "seq": entry.seq,
         "ts": datetime.fromisoformat(entry.ts),
-        "actor": entry.actor,
-        "origin": f"{entry.via}, {entry.address}" if entry.address else entry.via,
+        # What a name stands for, where it is none; a user may be called like it.
+        "actor": label("audit.who", entry.actor, lang) if entry.actor in _NOBODY else entry.actor,
+        "origin": f"{via}, {entry.address}" if entry.address else via,
         "action": entry.action,
         "target": entry.target,
         "outcome": entry.outcome,
-        "before": _value(entry.before),
-        "after": _value(entry.after),
+        "before": _value(entry.before, lang),
+        "after": _value(entry.after, lang),
     }
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, lang: str) -> str:
+    """Return a value in words: what few keys hold one after the other, deeper ones as JSON."""
     if value is None:
         return ""
+    if isinstance(value, dict) and not any(isinstance(one, dict | list) for one in value.values()):
+        value = ", ".join(
+            f"{label('audit.key', key, lang)}: {_plain(one, lang)}" for key, one in value.items()
+        )
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def _plain(value: Any, lang: str) -> str:
+    if isinstance(value, bool):
+        return t("set.yes" if value else "set.no", lang)
+    if isinstance(value, float):
+        return number_text(value, 0, lang)
+    return "–" if value is None else str(value)

@@ -52,7 +52,7 @@ class _Import:
             zone = self._services.history.timezone
             preview = self._services.imports.preview(ImportAsked(path, self._options(zone, False)))
         except (EmsError, binascii.Error) as exc:
-            return None, None, _mistake(exc)
+            return None, None, _mistake(exc, lang)
         return (
             {"token": path.parent.name, "columns": list(preview.table.columns)},
             view.form(preview, zone, lang),
@@ -79,13 +79,14 @@ class _Import:
             )
             return imports.start(asked, dry_run=dry_run).number, None
         except EmsError as exc:
-            return no_update, _mistake(exc)
+            return no_update, _mistake(exc, request_lang())
 
     def shown(self, _tick: int | None, _number: int | None, lang: str) -> tuple[Any, bool]:
         """Return the newest imports, and whether nothing is left to wait for."""
         states = self._services.imports.states()
         running = any(state.state == "running" for state in states)
-        return view.imports(states, lang), not running
+        zone = ZoneInfo(self._services.history.timezone)
+        return view.imports(states, zone, lang), not running
 
     def cancel(self, _clicks: int | None) -> Any:
         """End the import that runs."""
@@ -104,10 +105,10 @@ class _Import:
             ) from exc
 
 
-def _mistake(exc: Exception) -> Any:
+def _mistake(exc: Exception, lang: str) -> Any:
     if isinstance(exc, EmsError):
-        return view.mistake(exc.message, exc.hint)
-    return view.mistake(str(exc), None)
+        return view.mistake(exc.message, exc.hint, lang)
+    return view.mistake(str(exc), None, lang)
 
 
 def register(app: dash.Dash, services: Services) -> None:

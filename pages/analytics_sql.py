@@ -112,6 +112,7 @@ def register(app: dash.Dash, services: Services) -> None:
         Output("sq-columns", "children"),
         Input("sq-table", "value"),
         State("lang", "data"),
+        prevent_initial_call=True,
         role=Role.VIEWER,
     )(page.columns)
     app.clientside_callback(

@@ -540,7 +540,7 @@ class Accounts:
         if user is not None and user.issued is not None:
             self._edit(name, _with_failure)
         shown = name if user is not None else "(unknown user)"
-        self._audit.record(shown, "login.failed", shown, address=sender.address)
+        self._audit.record(shown, "login.failed", shown, address=sender.address, outcome="refused")
         if wait_s:
             log.warning("%s has to wait %.0f s to log in as %s", sender.address, wait_s, shown)
             self._audit.record(

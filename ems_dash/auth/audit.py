@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Audit(Protocol):
@@ -20,6 +20,7 @@ class Audit(Protocol):
         before: Any = None,
         after: Any = None,
         address: str | None = None,
+        outcome: Literal["done", "refused", "failed"] = "done",
     ) -> None:
         """Write one entry.
 
@@ -30,5 +31,6 @@ class Audit(Protocol):
             before: What it was, never a secret.
             after: What it is now, never a secret.
             address: Where the request came from; None for commands.
+            outcome: Whether it came to pass.
         """
         ...

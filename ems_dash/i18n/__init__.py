@@ -1,7 +1,18 @@
 """German and English texts from plain JSON catalogues."""
 
 from ems_dash.i18n.catalogue import DEFAULT_LANG, LANGS, catalogue, label, negotiate, t
+from ems_dash.i18n.history_said import history_said
 from ems_dash.i18n.meanings import meaning
 from ems_dash.i18n.said import said
 
-__all__ = ["DEFAULT_LANG", "LANGS", "catalogue", "label", "meaning", "negotiate", "said", "t"]
+__all__ = [
+    "DEFAULT_LANG",
+    "LANGS",
+    "catalogue",
+    "history_said",
+    "label",
+    "meaning",
+    "negotiate",
+    "said",
+    "t",
+]

@@ -217,7 +217,51 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bconnection refused\b", "Verbindung abgelehnt"),
     (r"\bConnection refused\b", "Verbindung abgelehnt"),
     (r"\btimed out\b", "Zeit überschritten"),
+    # Why there is no plan.
+    (
+        r"\bThere is not enough history to forecast anything\.",
+        "Es gibt noch zu wenig Historie für eine Prognose.",
+    ),
+    (
+        r"\bWait until an hour has been measured, or import past values\.",
+        "Warten, bis eine Stunde gemessen ist, oder frühere Werte importieren.",
+    ),
+    (r"\bThere is not enough history for [^.]+\.", "Es gibt noch zu wenig Historie."),
+    (r"\bNo model could make a forecast\.", "Kein Modell konnte eine Prognose erstellen."),
+    (r"\bThere is no weather forecast\.", "Es gibt keine Wetterprognose."),
+    (
+        r"\bThe weather forecast does not cover (\S+ \S+) UTC\.",
+        r"Die Wetterprognose reicht nicht bis \1 UTC.",
+    ),
+    (r"\bNo PV forecast is possible: ", "Keine PV-Prognose möglich: "),
+    (
+        r"\bThe state of charge is not known, so there is nothing to plan from\.",
+        "Der Ladezustand ist nicht bekannt; ohne ihn gibt es keinen Plan.",
+    ),
+    (
+        r"\bNo day-ahead prices are known for (\S+ \S+) UTC or before\.",
+        r"Bis \1 UTC sind keine Börsenpreise bekannt.",
+    ),
+    (r"\bNo day-ahead prices are known yet\.", "Es sind noch keine Börsenpreise bekannt."),
+    (
+        r"\bNo published day-ahead price for (\S+ \S+) UTC\.",
+        r"Für \1 UTC ist kein Börsenpreis veröffentlicht.",
+    ),
+    (r"\bno strategy has a plan\.", "keine Strategie hat einen Plan."),
+    (
+        r"\bthe chosen strategy (\S+) has no plan\.",
+        r"die gewählte Strategie \1 hat keinen Plan.",
+    ),
+    (r"\bthe solver stopped with ([^.]+)\.", r"der Solver hielt an: \1."),
+    (
+        r"\bno plan keeps the energy window\.",
+        "kein Plan hält die Grenzen des Ladezustands ein.",
+    ),
     # Plans and orders.
+    (
+        r"\bthe plan failed its independent check and is not published\b",
+        "der Plan bestand die unabhängige Prüfung nicht und gilt nicht",
+    ),
     (
         r"\bthe plan failed its independent check\b",
         "der Plan bestand die unabhängige Prüfung nicht",

@@ -93,6 +93,13 @@ def percent(value_percent: float | None, lang: str) -> Quantity:
     return Quantity(number(value_percent, 0, lang), "%")
 
 
+def some_percent(value_percent: float | None, lang: str) -> str:
+    """Return a share in percent; one that is small and not nothing is no "0 %"."""
+    if value_percent is not None and 0.0 < value_percent < 0.5:
+        return f"<{NBSP}{percent(1.0, lang)}"
+    return str(percent(value_percent, lang))
+
+
 def price(value_eur_per_kwh: float | None, lang: str) -> Quantity:
     """Return a price given in EUR/kWh as ct/kWh with one decimal."""
     cents = None if value_eur_per_kwh is None else value_eur_per_kwh * 100.0
@@ -158,6 +165,15 @@ def when(ts: datetime, now: datetime, tz: tzinfo, lang: str) -> str:
     if ts.astimezone(tz).date() == now.astimezone(tz).date():
         return clock_time(ts, tz, seconds=True)
     return f"{day_label(ts, tz, lang)} {clock_time(ts, tz)}"
+
+
+def duration(minutes: float) -> str:
+    """Return how long something took: ``14 min``, ``14 h 31 min``."""
+    hours, rest = divmod(max(0, round(minutes)), 60)
+    parts = [f"{hours}{NBSP}h"] if hours else []
+    if rest or not hours:
+        parts.append(f"{rest}{NBSP}min")
+    return " ".join(parts)
 
 
 def age(seconds: float) -> str:

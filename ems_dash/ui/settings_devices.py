@@ -15,7 +15,7 @@ from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui.settings_fields import ABSENT, get
 from ems_dash.ui.settings_form import FormState
-from ems_dash.ui.settings_profiles import profile_named
+from ems_dash.ui.settings_profiles import profile_label, profile_named
 from ems_dash.ui.settings_registers import RegisterRow, register_rows
 from ems_dash.ui.settings_sections import Group
 from ems_dash.ui.settings_words import name_of, option_label
@@ -126,7 +126,10 @@ def _list(form: FormState, paths: list[str], opened: str) -> Any:
         button = html.Button(
             [
                 html.Span(name, className="set-device-name"),
-                html.Span(profile.label if profile else "–", className="set-device-what"),
+                html.Span(
+                    profile_label(profile, form.lang) if profile else "–",
+                    className="set-device-what",
+                ),
                 html.Span(
                     t("set.device.on" if enabled else "set.device.off", form.lang),
                     className="pill pill-ok pill-small" if enabled else "pill pill-small",
@@ -182,7 +185,7 @@ def _device(
             html.Div(
                 [
                     html.H2(f"{t('set.item.devices', lang)} {name}"),
-                    html.Span(profile.label if profile else "", className="caption"),
+                    html.Span(profile_label(profile, lang) if profile else "", className="caption"),
                 ],
                 className="card-head",
             ),

@@ -268,7 +268,12 @@ def option_text(value: Any) -> str:
 # From the schema to a field.
 
 
-_SHARES: Final = frozenset({"efficiency_charge", "efficiency_discharge", "switch_threshold"})
+_SHARES: Final = frozenset(
+    {
+        *("efficiency_charge", "efficiency_discharge", "switch_threshold"),
+        *("reserve_share", "reserve_pv_quantile", "peak_target_share"),
+    }
+)
 
 
 def shift_of(path: str) -> int:

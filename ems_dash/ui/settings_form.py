@@ -243,7 +243,11 @@ def field(spec: Field, form: FormState) -> Any:
         head = html.Label(label, htmlFor=identifier, className="form-label")
     box = [control]
     if spec.unit and spec.kind is not Kind.CHOICE:
-        box.append(html.Span(spec.unit, className="set-unit", **{"aria-hidden": "true"}))
+        box.append(
+            html.Span(
+                unit_word(spec.unit, form.lang), className="set-unit", **{"aria-hidden": "true"}
+            )
+        )
     return html.Div(
         [
             head,
@@ -288,7 +292,7 @@ def _control(spec: Field, value: Any, form: FormState) -> Any:
         options = [
             {"label": _choice(spec, option, lang), "value": option_text(option)}
             for option in spec.options
-        ] or [{"label": name, "value": key} for key, name in profile_options()]
+        ] or [{"label": name, "value": key} for key, name in profile_options(lang)]
         if value not in [option["value"] for option in options]:
             options.append({"label": str(value), "value": value})
         return dbc.Select(id=identifier, options=options, value=value)
@@ -350,7 +354,12 @@ def _secret(spec: Field, lang: str) -> Any:
 
 def _choice(spec: Field, option: Any, lang: str) -> str:
     text = option_label(spec.leaf, option_text(option), lang)
-    return f"{text} {spec.unit}" if spec.unit and text.isdigit() else text
+    return f"{text} {unit_word(spec.unit, lang)}" if spec.unit and text.isdigit() else text
+
+
+def unit_word(unit: str, lang: str) -> str:
+    """Return a unit as people write it; most are the same in every language."""
+    return catalogue(lang).get(f"set.unit.{unit}", unit)
 
 
 def _as_words(spec: Field, value: Any, lang: str) -> str:
@@ -360,7 +369,7 @@ def _as_words(spec: Field, value: Any, lang: str) -> str:
         return ", ".join(option_label(spec.leaf, item, lang) for item in value) or "–"
     if spec.kind is Kind.CHOICE:
         return _choice(spec, value, lang)
-    return f"{value} {spec.unit}".strip() if value != "" else "–"
+    return f"{value} {unit_word(spec.unit, lang)}".strip() if value != "" else "–"
 
 
 def time_zones() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ems_dash.i18n import catalogue
 from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, RegisterDef
 
 _PLAIN: Final = {
@@ -59,9 +60,21 @@ def register_default(profile_key: Any, signal: str, key: str) -> Any:
     return _PLAIN.get(key)
 
 
-def profile_options() -> list[tuple[str, str]]:
-    """Return key and name of every profile, by name."""
+def profile_label(profile: DeviceProfile, lang: str) -> str:
+    """Return what a profile is called; most names are those of products and need no words."""
+    return catalogue(lang).get(f"profile.{profile.key}", profile.label)
+
+
+def profile_options(lang: str) -> list[tuple[str, str]]:
+    """Return key and name of every profile, by name; the maker leads where the name does not."""
     return sorted(
-        ((p.key, f"{p.manufacturer} · {p.label}") for p in MODBUS_PROFILES.values()),
+        (
+            (p.key, _with_maker(p.manufacturer, profile_label(p, lang)))
+            for p in MODBUS_PROFILES.values()
+        ),
         key=lambda pair: pair[1].lower(),
     )
+
+
+def _with_maker(maker: str, name: str) -> str:
+    return name if name.lower().startswith(maker.lower().split()[0]) else f"{maker} · {name}"

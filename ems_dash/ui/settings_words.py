@@ -82,7 +82,7 @@ def value_text(value: Any, lang: str, path: str = "") -> str:
         shift = shift_of(path)
         unit = {"": "", "eur_per_kwh": " ct/kWh"}.get(path[-11:] if shift else "", " %")
         return number_text(value, shift, lang) + unit
-    return str(value)
+    return option_label(path.rpartition(".")[2], str(value), lang)
 
 
 def change_name(change: Change, lang: str) -> str:

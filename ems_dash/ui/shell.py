@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, dcc, html
 from flask import current_app
 
-from ems_dash.i18n import t
+from ems_dash.i18n import catalogue, t
 from ems_dash.services import Services
 from ems_dash.static_files import asset_address
 from ems_dash.ui import components as ui
@@ -66,9 +67,19 @@ def _toasts(lang: str) -> Any:
         className="toasts",
         role="status",
         **{"aria-live": "polite"},
-        **{"data-most": MOST_HELD_BYTES},
+        **{"data-most": MOST_HELD_BYTES, "data-why": json.dumps(_why_exports_fail(lang))},
         **{f"data-{key}": t(f"toast.{key}", lang, **gaps) for key in texts},
     )
+
+
+def _why_exports_fail(lang: str) -> dict[str, str]:
+    """Return what the codes of the API's errors mean for an export, by code or code and field."""
+    start = "toast.why."
+    return {
+        key.removeprefix(start): text
+        for key, text in catalogue(lang).items()
+        if key.startswith(start)
+    }
 
 
 def register_shell(app: dash.Dash, services: Services) -> None:

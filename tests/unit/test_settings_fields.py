@@ -259,3 +259,13 @@ def test_put_removes_sections_that_become_empty() -> None:
     assert values == {}
     put(values, "a.b.c", 1)
     assert values == {"a": {"b": {"c": 1}}}
+
+
+def test_a_share_with_the_unit_of_percent_is_shown_in_percent() -> None:
+    for section in sections.SECTIONS:
+        for group, base in all_groups(section.groups):
+            for spec in group.fields(base):
+                percent_already = "percent" in spec.leaf
+                if spec.unit == "%" and not percent_already:
+                    assert spec.shift == 2, spec.path
+    assert shown(field_of("planning.reserve_share", "%"), {}, "de") == "70"

@@ -43,6 +43,8 @@ HEADS: tuple[str, ...] = (
     "coverage",
 )
 
+_NEVER_NEGATIVE = frozenset({"pv_kw", "load_kw"})
+
 FILES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("csv", "csv", {}),
     ("csv_de", "csv", {"profile": "excel_de"}),
@@ -342,7 +344,7 @@ def _row(
         ]
         cells[6] = _sum(one, lang)
         if found.coverage is not None:
-            cells[7] = str(fmt.percent(100.0 * found.coverage, lang))
+            cells[7] = fmt.some_percent(100.0 * found.coverage, lang)
     return html.Tr(
         [
             html.Th(
@@ -371,6 +373,8 @@ def _sum(one: Series, lang: str) -> str:
         return fmt.NO_VALUE
     if found.total is not None:
         return f"{fmt.number(found.total, 2, lang)}{fmt.NBSP}{unit_text(one.unit, lang)}"
+    if one.name in _NEVER_NEGATIVE and found.positive_kwh:
+        return str(fmt.energy(found.positive_kwh, lang))
     parts = []
     for sign, value in (("+", found.positive_kwh), (fmt.MINUS, found.negative_kwh)):
         if value:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import t
+from ems_dash.i18n import history_said, t
 from ems_dash.ui import components as ui
+from ems_dash.ui import format as fmt
 from engine.history.import_file import Problem
 from engine.history.import_mapping import TARGETS, TIME, UNITS, ColumnMap
 from engine.runtime.import_desk import ImportPreview, ImportState
@@ -64,7 +66,8 @@ def form(preview: ImportPreview, zone: str, lang: str) -> Any:
         _column(number, name, known.get(name), [table.values[name][k] for k in _some(table)], lang)
         for number, name in enumerate(table.columns)
     ]
-    doubt = [mistake(preview.doubt, t("import.state_columns", lang))] if preview.doubt else []
+    what_to_do = t("import.state_columns", lang)
+    doubt = [mistake(preview.doubt, what_to_do, lang)] if preview.doubt else []
     return html.Div(
         [
             html.H3(table.name),
@@ -170,17 +173,20 @@ def stated(
     )
 
 
-def mistake(message: str, hint: str | None) -> Any:
+def mistake(message: str, hint: str | None, lang: str) -> Any:
     """Return why something is not possible."""
     return html.Div(
-        [html.P(message), html.P(hint, className="caption") if hint else None],
+        [
+            html.P(history_said(message, lang)),
+            html.P(history_said(hint, lang), className="caption") if hint else None,
+        ],
         className="im-mistake",
         role="alert",
     )
 
 
-def progress(state: ImportState, lang: str) -> Any:
-    """Return how far an import is, or what became of it."""
+def progress(state: ImportState, zone: tzinfo, lang: str) -> Any:
+    """Return how far an import is, or what became of it; times are those of `zone`."""
     if state.state == "running":
         step = state.progress
         share = f" {100 * step.done // step.total} %" if step.total else ""
@@ -189,52 +195,81 @@ def progress(state: ImportState, lang: str) -> Any:
         found = state.report.as_dict()
         words = "import.would_write" if state.dry_run else "import.written"
         lines = [
-            t("import.span", lang, rows=found["rows"], start=found["from"], end=found["to"]),
+            t(
+                "import.span",
+                lang,
+                rows=_whole(found["rows"], lang),
+                start=_when(found["from"], zone, lang),
+                end=_when(found["to"], zone, lang),
+            ),
             t(
                 words,
                 lang,
-                samples=found["samples_written"],
-                prices=found["prices_written"],
-                left_out=found["samples_left_out"] + found["prices_left_out"],
+                samples=_whole(found["samples_written"], lang),
+                prices=_whole(found["prices_written"], lang),
+                left_out=_whole(found["samples_left_out"] + found["prices_left_out"], lang),
             ),
             t(
                 "import.gaps",
                 lang,
-                missing=found["missing_intervals"],
-                empty=found["rows_without_values"],
-                repeated=found["repeated_rows"],
+                missing=_whole(found["missing_intervals"], lang),
+                empty=_whole(found["rows_without_values"], lang),
+                repeated=_whole(found["repeated_rows"], lang),
             ),
         ]
         return html.Ul([html.Li(line) for line in lines], className="im-report")
     if state.problems:
         return html.Div(
             [
-                html.P(t("import.problems", lang, count=state.problem_count), role="alert"),
+                html.P(_count_of(state.problem_count, lang), role="alert"),
                 ui.table(
                     t("import.problems_table", lang),
                     [
                         t(f"import.head_{key}", lang)
                         for key in ("row", "column", "value", "problem", "remedy")
                     ],
-                    [_problem(problem) for problem in state.problems],
+                    [_problem(problem, lang) for problem in state.problems],
+                    "as-cards",
                 ),
             ]
         )
-    return mistake(t(f"import.state_{state.state}", lang), state.error)
+    return mistake(t(f"import.state_{state.state}", lang), state.error, lang)
 
 
-def _problem(problem: Problem) -> Any:
-    cells = (
-        "" if problem.row is None else str(problem.row),
-        problem.column or "",
-        problem.value[:_TEXT_SHOWN],
-        problem.message,
-        problem.hint,
+def _whole(value: float, lang: str) -> str:
+    return fmt.number(value, 0, lang)
+
+
+def _when(iso: str, zone: tzinfo, lang: str) -> str:
+    ts = datetime.fromisoformat(iso)
+    return f"{fmt.date(ts, zone, lang)} {fmt.clock_time(ts, zone)}"
+
+
+def _count_of(problems: int, lang: str) -> str:
+    if problems == 1:
+        return t("import.problem", lang)
+    return t("import.problems", lang, count=_whole(problems, lang))
+
+
+def _problem(problem: Problem, lang: str) -> Any:
+    cells = {
+        "column": problem.column or "",
+        "value": problem.value[:_TEXT_SHOWN],
+        "problem": history_said(problem.message, lang),
+        "remedy": history_said(problem.hint, lang),
+    }
+    return html.Tr(
+        [
+            html.Th("" if problem.row is None else str(problem.row), scope="row"),
+            *(
+                html.Td(text, **{"data-label": t(f"import.head_{key}", lang)})
+                for key, text in cells.items()
+            ),
+        ]
     )
-    return html.Tr([html.Td(cell) for cell in cells])
 
 
-def imports(states: Sequence[ImportState], lang: str) -> list[Any]:
+def imports(states: Sequence[ImportState], zone: tzinfo, lang: str) -> list[Any]:
     """Return the newest imports, newest first, or that there are none."""
     if not states:
         return [
@@ -250,7 +285,7 @@ def imports(states: Sequence[ImportState], lang: str) -> list[Any]:
                     t("import.checked" if state.dry_run else "import.imported", lang),
                     className="caption",
                 ),
-                progress(state, lang),
+                progress(state, zone, lang),
             ],
             className="card",
         )

@@ -315,7 +315,8 @@ def hourly_means(
 
 def _duration(values: FloatArray) -> tuple[list[float], list[float]]:
     known = np.sort(values[np.isfinite(values)])[::-1]
-    if not known.size:
+    if known.size < 2:
+        # One quarter-hour is a point, and a line through it shows nothing.
         return [], []
     n = min(MAX_DURATION_POINTS, known.size)
     at = np.linspace(0, known.size - 1, n).round().astype(int)

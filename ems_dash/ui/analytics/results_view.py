@@ -383,7 +383,7 @@ def _quality_card(results: Results, lang: str) -> Any:
                     html.Span(fmt.date_of_day(found.day, lang), className="caption"),
                     html.Span(
                         t(f"verdict.{found.verdict}", lang),
-                        className=f"pill pill-{_VERDICT_PILL[found.verdict]} card-unit",
+                        className=f"pill pill-{_VERDICT_PILL[found.verdict]} an-verdict",
                     ),
                 ],
                 className="card-head",
@@ -392,7 +392,7 @@ def _quality_card(results: Results, lang: str) -> Any:
                 t(
                     "results.quality_cover",
                     lang,
-                    share=str(fmt.percent(100.0 * found.covered_minutes / found.minutes, lang)),
+                    share=fmt.some_percent(100.0 * found.covered_minutes / found.minutes, lang),
                 ),
                 className="caption",
             ),
@@ -411,6 +411,8 @@ def _finding_value(code: str, value: float, lang: str) -> str:
         return str(fmt.percent(100.0 * value, lang))
     if code == "balance":
         return f"{fmt.number(value, 1, lang)}{fmt.NBSP}kW"
+    if code in ("gaps", "frozen"):
+        return fmt.duration(value)
     return f"{fmt.number(value, 0, lang)}{fmt.NBSP}min"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import catalogue, label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
@@ -82,7 +82,7 @@ def picker(days: int, wanted: str, lang: str) -> Any:
         [
             segments(
                 "rn-days",
-                [(str(n), t("runs.days", lang, days=n)) for n in DAYS],
+                [(str(n), t(f"runs.days_{n}", lang)) for n in DAYS],
                 str(days),
                 t("analytics.period", lang),
             ),
@@ -119,14 +119,7 @@ def body(runs: Sequence[RunRow], wanted: str, moment: Moment) -> list[Any]:
                     [
                         html.H2(t("runs.title", lang), id="rn-title"),
                         html.Span(
-                            t(
-                                "runs.caption",
-                                lang,
-                                runs=fmt.number(found.runs, 0, lang),
-                                failed=fmt.number(found.failed, 0, lang),
-                                solve=fmt.number(found.median_solve_ms, 0, lang),
-                                whole=fmt.number(found.median_ms, 0, lang),
-                            ),
+                            caption(found, lang),
                             className="caption",
                         ),
                     ],
@@ -150,6 +143,30 @@ def body(runs: Sequence[RunRow], wanted: str, moment: Moment) -> list[Any]:
     ]
 
 
+def caption(found: Tally, lang: str) -> str:
+    """Return the figures of a period in words, without the times that no run has."""
+    parts = [
+        t(f"runs.count_{'one' if found.runs == 1 else 'many'}", lang, n=_whole(found.runs, lang)),
+        t("runs.without_plan", lang, n=_whole(found.failed, lang)),
+    ]
+    if found.median_solve_ms is not None:
+        parts.append(t("runs.median_solve", lang, ms=_whole(found.median_solve_ms, lang)))
+    if found.median_ms is not None:
+        parts.append(t("runs.median_whole", lang, ms=_whole(found.median_ms, lang)))
+    return " · ".join(parts)
+
+
+def reason(message: str, lang: str) -> str:
+    """Return why a run led to no plan, the input it is about by its name."""
+    field, colon, text = message.partition(": ")
+    about = catalogue(lang).get(f"signal.{field}") if colon else None
+    return said(message if about is None else f"{about}: {text}", lang)
+
+
+def _whole(value: float, lang: str) -> str:
+    return fmt.number(value, 0, lang)
+
+
 def _row(run: RunRow, heads: Sequence[str], moment: Moment) -> Any:
     lang = moment.lang
     cells: list[Any] = [
@@ -161,7 +178,7 @@ def _row(run: RunRow, heads: Sequence[str], moment: Moment) -> Any:
                 label("run_status", run.status, lang),
                 className=f"pill pill-small pill-{_PILL.get(run.status, 'info')}",
             ),
-            html.Div(run.message, className="caption an-reason", lang="en")
+            html.Div(reason(run.message, lang), className="caption an-reason")
             if run.message
             else None,
         ],

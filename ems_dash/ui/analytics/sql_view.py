@@ -8,7 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import label, meaning, t
+from ems_dash.i18n import history_said, label, meaning, t
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import sql_model as model
 from ems_dash.ui.analytics.sql_examples import EXAMPLES
@@ -18,7 +18,7 @@ from ems_dash.ui.header import badges, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
 from engine.domain.errors import EmsError
-from engine.history.dictionary import LOCAL_TIME_COLUMN, TableInfo, tables
+from engine.history.dictionary import LOCAL_TIME_COLUMN, TableInfo, table_info, tables
 from engine.history.sql_guard import MOST_CHARACTERS
 from engine.history.sql_sandbox import LIMIT_SECONDS, ROW_LIMIT, SqlResult
 
@@ -250,9 +250,9 @@ def mistake(error: EmsError, sql: str, lang: str) -> list[Any]:
                     ],
                     className="sq-mistake-title",
                 ),
-                html.P(error.message, id="sq-message", lang="en"),
+                html.P(history_said(error.message, lang), id="sq-message"),
                 *shown,
-                html.P(error.hint, className="caption", lang="en") if error.hint else None,
+                html.P(history_said(error.hint, lang), className="caption") if error.hint else None,
             ],
             className="sq-mistake",
         )
@@ -307,10 +307,7 @@ def _schema(lang: str) -> Any:
             html.P(t("sqlpage.tables_note", lang), className="caption"),
             html.Label(t("sqlpage.table_label", lang), htmlFor="sq-table", className="form-label"),
             dbc.Select(id="sq-table", options=options, value=FIRST_TABLE),
-            html.Div(
-                html.Div(t("sqlpage.loading", lang), className="skeleton sq-skeleton"),
-                id="sq-columns",
-            ),
+            html.Div(columns_of(table_info(FIRST_TABLE), lang), id="sq-columns"),
         ],
         className="card",
         **{"aria-labelledby": "sq-tables-title"},
@@ -330,7 +327,7 @@ def columns_of(table: TableInfo, lang: str) -> list[Any]:
                 html.Td(
                     [
                         html.Span(" · ".join(filter(None, (unit, kind))), className="sq-type"),
-                        html.Span(text, lang=tongue),
+                        html.Span(text.replace(">= ", "≥ "), lang=tongue),
                     ]
                 ),
             ]
