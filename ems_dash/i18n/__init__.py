@@ -1,6 +1,7 @@
 """German and English texts from plain JSON catalogues."""
 
 from ems_dash.i18n.catalogue import DEFAULT_LANG, LANGS, catalogue, label, negotiate, t
+from ems_dash.i18n.device_said import device_said
 from ems_dash.i18n.history_said import history_said
 from ems_dash.i18n.meanings import meaning
 from ems_dash.i18n.said import said
@@ -9,6 +10,7 @@ __all__ = [
     "DEFAULT_LANG",
     "LANGS",
     "catalogue",
+    "device_said",
     "history_said",
     "label",
     "meaning",

@@ -11,6 +11,8 @@ import re
 from functools import cache
 
 _PHRASES: tuple[tuple[str, str], ...] = (
+    # An option of the command line is no field of the page.
+    (r"^--\w+: ", ""),
     # A file as a whole.
     (r"\bThe file (\S+) cannot be imported: ", r"Die Datei \1 kann nicht importiert werden: "),
     (r"(\S+) has (\d+) problems?; nothing was written\.", r"\1: \2 Fehler; nichts geschrieben."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 from pydantic import ValidationError
 
-from ems_dash.i18n import label, meaning, t
+from ems_dash.i18n import device_said, label, meaning, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
@@ -442,9 +443,21 @@ def _live(row: RegisterRow, lang: str) -> list[Any]:
     reading = row.reading
     if reading is None:
         return [html.Span("–", className="set-none")]
-    value = "–" if reading.value is None else f"{fmt.number(reading.value, 2, lang)} {reading.unit}"
+    digits = _digits(row.scale)
+    value = (
+        "–"
+        if reading.value is None
+        else f"{fmt.number(reading.value, digits, lang)} {reading.unit}"
+    )
     raw = "" if reading.words is None else " ".join(f"{word:04X}" for word in reading.words)
     return [html.Div(value.strip(), className="set-live-value"), html.Code(raw) if raw else None]
+
+
+def _digits(scale: Any) -> int:
+    """Return the decimals of what a register can say: none for codes and whole numbers."""
+    if not isinstance(scale, (int, float)) or scale == 0:
+        return 2
+    return min(3, max(0, math.ceil(-math.log10(abs(scale)) - 1e-9)))
 
 
 def _state(row: RegisterRow, lang: str) -> Any:
@@ -456,7 +469,11 @@ def _state(row: RegisterRow, lang: str) -> Any:
         label("set.q", reading.quality, lang),
         className=f"pill pill-small pill-{'ok' if good else 'warn'}",
     )
-    reason = html.Div(reading.reason, className="set-none", lang="en") if reading.reason else None
+    reason = (
+        html.Div(device_said(reading.reason, lang), className="set-none")
+        if reading.reason
+        else None
+    )
     return html.Div([pill, reason])
 
 
@@ -481,9 +498,11 @@ def test_result(report: ConnectionReport | None, lang: str) -> Any:
                     className=f"pill pill-small pill-{_STATE_PILL[step.state.value]}",
                 ),
                 html.Span(
-                    [step.detail, html.Em(f" {step.hint}") if step.hint else None],
+                    [
+                        device_said(step.detail, lang),
+                        html.Em(f" {device_said(step.hint, lang)}") if step.hint else None,
+                    ],
                     className="set-step-detail",
-                    lang="en",
                 ),
             ]
         )
@@ -491,9 +510,11 @@ def test_result(report: ConnectionReport | None, lang: str) -> Any:
     ]
     findings = [
         html.Li(
-            [html.Span(finding.message), html.Em(f" {finding.hint}")],
+            [
+                html.Span(device_said(finding.message, lang)),
+                html.Em(f" {device_said(finding.hint, lang)}"),
+            ],
             className=f"notice notice-{'alarm' if finding.severity == 'error' else 'warn'}",
-            lang="en",
         )
         for finding in report.findings
     ]

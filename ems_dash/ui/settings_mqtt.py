@@ -6,8 +6,9 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import label, t
+from ems_dash.i18n import device_said, label, t
 from ems_dash.ui import settings_form as forms
+from ems_dash.ui.settings_fields import number_text
 from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import MQTT
 from engine.devices.mqtt.broker_check import BrokerCheck, InputReading
@@ -55,7 +56,7 @@ def result(check: BrokerCheck, lang: str) -> Any:
                     label("set.state", "ok" if step.ok else "failed", lang),
                     className=f"pill pill-small pill-{'ok' if step.ok else 'alarm'}",
                 ),
-                html.Span(step.detail, className="set-step-detail", lang="en"),
+                html.Span(device_said(step.detail, lang), className="set-step-detail"),
             ]
         )
         for step in check.steps
@@ -65,7 +66,7 @@ def result(check: BrokerCheck, lang: str) -> Any:
         [
             html.P(t(key, lang), className="set-test-title"),
             html.Ul(steps, className="set-steps"),
-            html.Ul([_input(reading) for reading in check.inputs], className="set-steps")
+            html.Ul([_input(reading, lang) for reading in check.inputs], className="set-steps")
             if check.inputs
             else None,
         ],
@@ -74,14 +75,14 @@ def result(check: BrokerCheck, lang: str) -> Any:
     )
 
 
-def _input(reading: InputReading) -> Any:
+def _input(reading: InputReading, lang: str) -> Any:
     sample = reading.sample
-    value = "–" if sample.value is None else f"{sample.value:g} {reading.unit}"
+    value = "–" if sample.value is None else f"{number_text(sample.value, 0, lang)} {reading.unit}"
     good = sample.value is not None
     return html.Li(
         [
             html.Span(f"{reading.topic} → {reading.signal}", className="set-step-name"),
             html.Span(value, className=f"pill pill-small pill-{'ok' if good else 'warn'}"),
-            html.Span(sample.reason or "", className="set-step-detail", lang="en"),
+            html.Span(device_said(sample.reason, lang), className="set-step-detail"),
         ]
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ems_dash.i18n import catalogue, label, t
 from ems_dash.i18n.problems import in_german
@@ -56,7 +57,8 @@ def problem_text(problem: FieldProblem, lang: str) -> str:
     """Return a problem in words: what is wrong, and the remedy."""
     found = catalogue(lang).get(f"set.p.{problem.kind}") if problem.kind else None
     if found is not None:
-        return found.format(**problem.params)
+        text = found.format(**problem.params)
+        return re.sub("'([^']*)'", "„\\1“", text) if lang == "de" else text
     german = in_german(problem.message) if lang == "de" else None
     if german is not None:
         return german
@@ -71,18 +73,38 @@ def value_text(value: Any, lang: str, path: str = "") -> str:
     if isinstance(value, bool):
         return t("set.yes" if value else "set.no", lang)
     if isinstance(value, Mapping):
-        parts = (
-            f"{name_of(f'{path}.{key}', lang)}: {value_text(item, lang, f'{path}.{key}')}"
+        return ", ".join(
+            value_text(item, lang, f"{path}.{key}")
+            # Its keys say by themselves what they are about.
+            if isinstance(item, Mapping)
+            else f"{name_of(f'{path}.{key}', lang)}: {value_text(item, lang, f'{path}.{key}')}"
             for key, item in value.items()
         )
-        return ", ".join(parts)
     if isinstance(value, list):
         return ", ".join(value_text(item, lang, path) for item in value) or t("set.nothing", lang)
     if isinstance(value, (int, float)):
         shift = shift_of(path)
-        unit = {"": "", "eur_per_kwh": " ct/kWh"}.get(path[-11:] if shift else "", " %")
-        return number_text(value, shift, lang) + unit
+        return number_text(value, shift, lang) + _unit(path, shift)
     return option_label(path.rpartition(".")[2], str(value), lang)
+
+
+_UNITS: Final = {
+    **{"eur_per_kwh": "ct/kWh", "eur_per_kw": "€/kW", "eur_per_kwh_per_year": "€/kWh"},
+    **{"percent_per_s": "%/s", "percent": "%", "kwh": "kWh", "kw": "kW", "kohm": "kΩ"},
+    **{"minutes": "min", "hours": "h", "s": "s", "c": "°C", "deg": "°"},
+}
+"""Unit by the end of a key; the longest end that fits holds."""
+
+
+def _unit(path: str, shift: int) -> str:
+    """Return the unit that a key names, with a blank before it; empty where it names none."""
+    leaf = path.rpartition(".")[2]
+    parts = leaf.split("_")
+    for first in range(1, len(parts)):
+        unit = _UNITS.get("_".join(parts[first:]))
+        if unit is not None:
+            return f" {unit}"
+    return " %" if shift else ""
 
 
 def change_name(change: Change, lang: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ems_dash.i18n import history_said
+from ems_dash.i18n import device_said, history_said
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ from ems_dash.i18n import history_said
 def test_messages_are_said_in_the_language_of_the_page(english: str, german: str) -> None:
     assert history_said(english, "de") == german
     assert history_said(english, "en") == english
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("127.0.0.1 is 127.0.0.1.", "127.0.0.1 ist 127.0.0.1."),
+        (
+            "The values are plausible as configured (score 0.96 of 1).",
+            "Die Werte sind so plausibel, wie es eingestellt ist (Bewertung 0,96 von 1).",
+        ),
+        ("no answer within 5 s", "keine Antwort innerhalb von 5 s"),
+        ("14 of 16 values are usable; not: soc.", "14 von 16 Werten sind brauchbar; nicht: soc."),
+    ],
+)
+def test_findings_of_a_test_are_said_in_the_language_of_the_page(english: str, german: str) -> None:
+    assert device_said(english, "de") == german
+    assert device_said(english, "en") == english
