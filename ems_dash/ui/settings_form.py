@@ -226,6 +226,8 @@ def field(spec: Field, form: FormState) -> Any:
     wide = " set-wide" if many or spec.kind is Kind.CODES or spec.leaf in _WIDE else ""
     if spec.leaf == "profile":
         wide = " set-double"
+    elif _longest_choice(spec, form.lang) > _SHORT_CHOICE:
+        wide = " set-long"
     if not form.editable:
         return html.Div(
             [
@@ -268,6 +270,16 @@ def field(spec: Field, form: FormState) -> Any:
             "data-error": dom_id(error_id(spec.path)),
         },
     )
+
+
+_SHORT_CHOICE = 16
+"""Characters of a choice that half the width of a phone shows."""
+
+
+def _longest_choice(spec: Field, lang: str) -> int:
+    if spec.kind is not Kind.CHOICE:
+        return 0
+    return max((len(_choice(spec, option, lang)) for option in spec.options), default=0)
 
 
 _WIDE = frozenset({"description", "recipients", "only", "never", "file", "topic", "copyright"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -242,6 +243,9 @@ def caption(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
         ),
         t(f"explorer.step_{answer.step}", lang),
     ]
+    first = _first_value(answer)
+    if first is not None and first - query.since > (query.until - query.since) / 10:
+        parts.append(t("explorer.since", lang, since=_moment(first, zone, lang)))
     if any(one.low is not None for one in found):
         parts.append(t("explorer.band", lang))
     if answer.earlier_since is not None:
@@ -253,6 +257,15 @@ def caption(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
     if any(one.imported for one in found):
         parts.append(t("explorer.imported", lang))
     return " · ".join(parts)
+
+
+def _first_value(answer: SeriesAnswer) -> datetime | None:
+    """Return when the first of what is shown begins, UTC; None when nothing is."""
+    starts = [one.ts[0] for one in answer.series.values() if one.n]
+    if not starts:
+        return None
+    first: datetime = min(starts).astype("datetime64[us]").astype(datetime)
+    return first.replace(tzinfo=UTC)
 
 
 def summary(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
