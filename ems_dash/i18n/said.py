@@ -18,7 +18,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bnext attempt in ([\d.]+) s", r"nächster Versuch in \1 s"),
     (
         r"\bno connection, nothing listens there or it is unreachable",
-        "keine Verbindung: dort hört nichts, oder es ist nicht erreichbar",
+        "keine Verbindung: Dort antwortet nichts, oder es ist nicht erreichbar",
     ),
     (r"\bthe device closed the connection\b", "das Gerät hat die Verbindung beendet"),
     (r"\bthe answer is not readable\b", "die Antwort ist nicht lesbar"),
@@ -114,6 +114,9 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         "Die Quellen antworteten, aber ohne Inhalt",
     ),
     (r"\bPrices for (\S+) are not available( yet)?", r"Preise für \1 liegen nicht vor"),
+    (r"\bNo day-ahead prices are known yet\.", "Es sind noch keine Börsenpreise bekannt."),
+    (r"\bNo day-ahead prices are known\.", "Es sind keine Börsenpreise bekannt."),
+    (r"\bThe sources are asked again\.", "Die Quellen werden wieder gefragt."),
     (r"\bNothing published yet\b", "Noch nichts veröffentlicht"),
     (r"\bThe program stops\b", "Das Programm wird beendet"),
     # How a forecast was made.
@@ -275,6 +278,7 @@ _SERIES: dict[str, tuple[str, str]] = {
     "load_kw": ("Load", "Last"),
     "pv_kw": ("PV", "PV"),
     "spot_eur_per_kwh": ("Price", "Preis"),
+    "prices": ("Prices", "Preise"),
 }
 """What an error names in front of its colon, in English and German."""
 

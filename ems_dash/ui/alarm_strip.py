@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 from dash import dcc, html
 
-from ems_dash.i18n import label, said, t
+from ems_dash.i18n import label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
+from ems_dash.ui.alarm_words import alarm_title
+from ems_dash.ui.moment import calm_reason
 from ems_dash.ui.overview_model import SEVERITY_KIND, ListEntry
 from engine.domain.alarms import AlarmView, severity_rank
 from engine.domain.snapshot import EngineSnapshot
@@ -35,13 +37,12 @@ def _entry(view: AlarmView, tz: ZoneInfo, lang: str) -> ListEntry:
     else:
         text = t("alarm.was", lang, start=since, end=fmt.clock_time(view.cleared_at, tz))
     seen = t("alarm.acknowledged" if view.acknowledged else "alarm.unacknowledged", lang)
-    name = label("alarm", view.name, lang)
     return ListEntry(
-        title=f"{name}: {view.subject}" if view.subject else name,
+        title=alarm_title(view.name, view.subject, lang),
         text=f"{text} · {seen}",
         kind=SEVERITY_KIND[view.severity] if view.active else "info",
         word=label("severity", view.severity, lang) if view.active else t("alarm.over", lang),
-        hint=said(view.message, lang),
+        hint=calm_reason(view.message, lang),
     )
 
 

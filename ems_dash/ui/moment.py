@@ -67,7 +67,10 @@ class Reading:
 
 
 def calm_reason(reason: str | None, lang: str) -> str:
-    """Return why a value is not good, without the seconds until the next attempt, which tick."""
+    """Return why something is wrong, without the seconds until the next attempt.
+
+    They tick where a text follows the link, and are long over where it stands still.
+    """
     return said(_NEXT_ATTEMPT.sub("", reason or ""), lang)
 
 

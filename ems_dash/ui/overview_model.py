@@ -17,7 +17,7 @@ from ems_dash.i18n import label, said, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
-from ems_dash.ui.moment import Moment, Reading, reading
+from ems_dash.ui.moment import Moment, Reading, calm_reason, reading
 from ems_dash.ui.strategy_model import mode_text, order_text, until_text
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
@@ -467,7 +467,7 @@ def _failed_step(step: StepHealth, snapshot: EngineSnapshot, lang: str) -> ListE
     name = label("step", step.name, lang)
     return ListEntry(
         title=t("step.failed", lang, step=name),
-        text=f"{said(step.last_error, lang) or t('step.no_message', lang)} ({since})",
+        text=f"{calm_reason(step.last_error, lang) or t('step.no_message', lang)} ({since})",
         kind="alarm" if step.name == "control" else "warn",
         word=label("severity", "alarm" if step.name == "control" else "warning", lang),
     )
@@ -493,7 +493,7 @@ def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
         out.append(
             ListEntry(
                 title=link.name,
-                text=said(link.reason, lang)
+                text=calm_reason(link.reason, lang)
                 if link.reason and link.state != "online"
                 else " · ".join(facts),
                 kind=LINK_KIND.get(link.state, "warn"),

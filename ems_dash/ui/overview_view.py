@@ -242,7 +242,8 @@ def steps_list(moment: Moment, steps: Sequence[NextStep]) -> Any:
     """Return the next steps as a list, or why there are none."""
     lang = moment.lang
     if moment.snapshot.plan is None:
-        return ui.empty(t("steps.none", lang), model.why_no_plan(moment.snapshot, lang))
+        why = model.why_no_plan(moment.snapshot, lang, briefly=True)
+        return ui.empty(t("steps.none", lang), why)
     if not steps:
         return ui.empty(t("steps.none", lang))
     idle = model.why_not_applied(moment.snapshot, lang)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ems_dash.i18n import said
+from ems_dash.ui.alarm_words import alarm_title
 from engine.devices.link import describe_exception
 
 ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|illegal|last|by)\b")
@@ -64,3 +65,10 @@ def test_every_exception_of_modbus_has_german_words(code: int) -> None:
 def test_what_is_not_known_stays_and_nothing_stays_nothing() -> None:
     assert said("Wallbox 3 sagt E17", "de") == "Wallbox 3 sagt E17"
     assert said(None, "de") == ""
+
+
+def test_an_alarm_names_its_subject_as_the_rest_of_the_page_does() -> None:
+    assert alarm_title("external_limit", "dso", "de").endswith(": Netzbetreiber")
+    assert alarm_title("step_failing", "price_history", "de").endswith(": Preisverlauf")
+    assert alarm_title("link_offline", "pcs", "de").endswith(": pcs")
+    assert ":" not in alarm_title("no_plan", None, "de")

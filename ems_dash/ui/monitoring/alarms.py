@@ -9,10 +9,11 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import catalogue, label, said, t
+from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
-from ems_dash.ui.moment import Moment
+from ems_dash.ui.alarm_words import alarm_title
+from ems_dash.ui.moment import Moment, calm_reason
 from ems_dash.ui.overview_model import SEVERITY_KIND
 from engine.domain.alarms import AlarmView, severity_rank
 from engine.domain.records import EventRow
@@ -85,9 +86,6 @@ def alarm_rows(moment: Moment, events: Sequence[EventRow]) -> list[AlarmRow]:
 
 def _row(view: AlarmView, moment: Moment, *, can_be_seen: bool) -> AlarmRow:
     lang = moment.lang
-    title = label("alarm", view.name, lang)
-    if view.subject is not None:
-        title = f"{title}: {view.subject}"
     detail = [message(view.message, lang)] if view.message else []
     if view.flapping:
         detail.append(t("alarm.flapping", lang))
@@ -96,7 +94,7 @@ def _row(view: AlarmView, moment: Moment, *, can_be_seen: bool) -> AlarmRow:
     return AlarmRow(
         id=view.id if can_be_seen else "",
         severity=view.severity,
-        title=title,
+        title=alarm_title(view.name, view.subject, lang),
         detail=" · ".join(detail),
         raised=_when(view.raised_at, moment),
         seen=_seen(view, moment),
@@ -126,7 +124,7 @@ def _seen(view: AlarmView, moment: Moment) -> str:
 
 def message(text: str, lang: str) -> str:
     """Return what was said of an alarm: a reason of the engine in words, all else as it is."""
-    return catalogue(lang).get(f"reason.{text}") or said(text, lang)
+    return catalogue(lang).get(f"reason.{text}") or calm_reason(text, lang)
 
 
 def who(name: str, lang: str) -> str:

@@ -12,6 +12,7 @@ from dash import html
 from ems_dash.i18n import catalogue, label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
+from ems_dash.ui.alarm_words import alarm_title
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.monitoring.alarms import message, severity, who
 from engine.domain.records import EventRow
@@ -42,9 +43,7 @@ def event_text(row: EventRow, lang: str) -> str:
 
 
 def _alarm_text(found: re.Match[str], lang: str) -> str:
-    title = label("alarm", found["code"], lang)
-    if found["subject"]:
-        title = f"{title}: {found['subject']}"
+    title = alarm_title(found["code"], found["subject"], lang)
     why = found["text"] or ""
     if why.startswith("by "):
         why = t("alarm.by", lang, name=who(why.removeprefix("by "), lang))
