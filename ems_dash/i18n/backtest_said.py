@@ -221,16 +221,16 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (
         r"(\w+) is not known at (.+?) UTC \((\d+) quarter-hours of the period\)\.",
-        "{0} ist um {1} UTC nicht bekannt (Viertelstunden ohne Wert im Zeitraum: {2}). Einen "
+        "{0} ist am {1} UTC nicht bekannt (Viertelstunden ohne Wert im Zeitraum: {2}). Einen "
         "Zeitraum ohne lange Lücke wählen oder die fehlenden Daten importieren.",
     ),
     (
         r"(\w+) is not known at (.+?) UTC\.",
-        "{0} ist um {1} UTC nicht bekannt. Die Lücke füllen oder einen Zeitraum ohne sie wählen.",
+        "{0} ist am {1} UTC nicht bekannt. Die Lücke füllen oder einen Zeitraum ohne sie wählen.",
     ),
     (
         r"(\w+) is (\S+) at (.+?) UTC, below 0\.",
-        "{0} ist {1} um {2} UTC, unter 0. Last und PV sind nie negativ; das Vorzeichen prüfen.",
+        "{0} ist am {2} UTC {1}, unter 0. Last und PV sind nie negativ; das Vorzeichen prüfen.",
     ),
     (
         r"No forecasts of the load were recorded for this period\.",
@@ -338,10 +338,21 @@ def _said(sentence: str, which: str, lang: str) -> tuple[str, str]:
         for pattern, german in _rules(which):
             found = pattern.fullmatch(sentence)
             if found is not None:
-                return german.format(*map(_german_number, found.groups())), "de"
+                return german.format(*map(_in_german, found.groups())), "de"
     return sentence, "en"
 
 
-def _german_number(text: str | None) -> str:
+_SERIES = {
+    "spot_eur_per_kwh": "Der Preis",
+    "load_kw": "Die Last",
+    "pv_kw": "Die PV-Leistung",
+}
+_DAY = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
+
+
+def _in_german(text: str | None) -> str:
+    """Return a gap of a sentence as German writes it: series, numbers, days."""
     gap = text or ""
-    return gap.replace(".", ",") if re.fullmatch(r"-?\d+\.\d+", gap) else gap
+    if re.fullmatch(r"-?\d+\.\d+", gap):
+        return gap.replace(".", ",")
+    return _DAY.sub(r"\3.\2.\1", _SERIES.get(gap, gap))

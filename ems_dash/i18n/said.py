@@ -187,7 +187,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         "Wetterquelle und Netzwerk prüfen.",
     ),
     (
-        r"(?:\bsoc_percent: )?\bThe state of charge is not known, so there is nothing to plan "
+        r"\bThe state of charge is not known, so there is nothing to plan "
         r"from\.",
         "Der Ladezustand ist nicht bekannt, und mit ihm beginnt jeder Plan.",
     ),
@@ -283,6 +283,7 @@ _SERIES: dict[str, tuple[str, str]] = {
 """What an error names in front of its colon, in English and German."""
 
 _ABOUT = re.compile(rf"^({'|'.join(_SERIES)}): ")
+_TOLD_TWICE = re.compile(r"^soc_percent: (?=The state of charge )")
 
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
@@ -298,7 +299,8 @@ def said(message: str | None, lang: str) -> str:
 
     What it is about is named as on the pages, not by the name of the signal.
     """
-    text = _ABOUT.sub(lambda found: f"{_SERIES[found[1]][lang == 'de']}: ", message or "")
+    text = _TOLD_TWICE.sub("", message or "")
+    text = _ABOUT.sub(lambda found: f"{_SERIES[found[1]][lang == 'de']}: ", text)
     return _in_german(text) if text and lang == "de" else text
 
 

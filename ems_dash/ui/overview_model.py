@@ -280,6 +280,8 @@ def _presence(moment: Moment, signal: str, name: str) -> str:
     sample = moment.snapshot.display.sample(signal)
     if sample is None:
         return t("row.not_measured", moment.lang)
+    if _read(moment, signal).value is None:
+        return t("row.unknown", moment.lang)
     return t(f"row.{name}", moment.lang)
 
 

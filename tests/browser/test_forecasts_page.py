@@ -52,7 +52,7 @@ def test_a_past_forecast_is_chosen_and_kept_in_the_address(dash_duo: Any) -> Non
     until(dash_duo, lambda: "Best PV method" in text(dash_duo, "#fc-accuracy"))
     first = text(dash_duo, "#fc-issued")
     assert "(24 h ago)" in first
-    assert "quarter-hours have come" in text(dash_duo, "#fc-back-note")
+    assert "quarter-hours is known" in text(dash_duo, "#fc-back-note")
 
     # An hour earlier by the arrow, then another by the keyboard on the slider.
     click(dash_duo, "#fc-earlier")

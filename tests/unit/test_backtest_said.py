@@ -29,7 +29,7 @@ ENGLISH = re.compile(r"\b(the|is|are|not|of|and|its|with|that|from)\b")
         ),
         (
             "The past before 2026-03-01 04:15 UTC has gaps and is not used.",
-            "Die Vergangenheit vor 2026-03-01 04:15 UTC hat Lücken und wird nicht verwendet.",
+            "Die Vergangenheit vor 01.03.2026 04:15 UTC hat Lücken und wird nicht verwendet.",
         ),
     ],
 )

@@ -216,7 +216,9 @@ def test_a_past_forecast_is_judged_by_what_has_come() -> None:
     made = forecast(n=8)
     actual = np.array([25.0, 25.0, 50.0, 25.0, *[np.nan] * 4])
     note = words.vintage_note(LOAD, made, actual, "en")
-    assert note.startswith("4 of 8 quarter-hours have come: mean error 8.8\u00a0kW")
+    assert note.startswith(
+        "The true value of 4 of 8 quarter-hours is known: mean error 8.8\u00a0kW"
+    )
     assert "75\u202f% were between" in note
     assert "Nothing" in words.vintage_note(LOAD, made, np.full(8, np.nan), "en")
     known = replace(made, p10=made.p50, p90=made.p50, known=np.ones(8, bool))
