@@ -369,7 +369,7 @@ def test_a_real_battery_is_never_steered_on_recorded_prices(
     port = server.start()
     entries = ", ".join(
         f"{{name: {name}, profile: demo_{name}, host: 127.0.0.1, port: {port}, unit_id: {unit}, "
-        f"write_enabled: {str(name == 'pcs').lower()}}}"
+        f"timeout_s: 30, write_enabled: {str(name == 'pcs').lower()}}}"
         for unit, name in enumerate(("bms", "pcs", "meter", "pv"), start=1)
     )
     past = RecordedHistory(recording, {"load_kw": ("load_kw", 1.0), "pv_kw": ("pv_kw", 1.0)}, clock)

@@ -146,7 +146,7 @@ def build_real(tmp_path: Path, recording: Recording) -> Iterator[Build]:
         port = server.start()
         entries = ", ".join(
             f"{{name: {name}, profile: demo_{name}, host: 127.0.0.1, port: {port}, "
-            f"unit_id: {unit}, write_enabled: {str(name == 'pcs').lower()}}}"
+            f"timeout_s: 30, unit_id: {unit}, write_enabled: {str(name == 'pcs').lower()}}}"
             for unit, name in enumerate(("bms", "pcs", "meter", "pv"), start=1)
         )
         config = parse_config(f"{SIMPLE_MODELS}devices: [{entries}]\n{text}")

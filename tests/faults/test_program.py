@@ -15,7 +15,7 @@ import pytest
 
 from engine.history.duckdb_store import DuckDbHistory
 from engine.runtime.history_setup import DATABASE_NAME
-from tests.support.process import ROOT, Program, running, wait_for
+from tests.support.process import PATIENCE_S, ROOT, Program, running, wait_for
 
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
@@ -56,7 +56,7 @@ def test_ctrl_c_in_the_terminal_reaches_the_whole_group_and_still_stops_cleanly(
     with running(tmp_path) as program:
         program.wait_for_plan()
         os.killpg(program.process.pid, signal.SIGINT)
-        assert program.process.wait(timeout=20) == 0
+        assert program.process.wait(timeout=PATIENCE_S) == 0
         assert "engine stopped" in program.log_text()
     assert stored_codes(tmp_path)[-1] == "engine_stopped"
 
@@ -117,7 +117,7 @@ def run_to_end(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

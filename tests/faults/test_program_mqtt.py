@@ -27,7 +27,7 @@ def post(program: Program, path: str, body: Any = None) -> Any:
         data=data,
         headers={**bearer(), "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

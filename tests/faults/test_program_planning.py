@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.build import SIMPLE_MODELS
 from tests.support.login import bearer
-from tests.support.process import ROOT, Program, running, wait_for
+from tests.support.process import PATIENCE_S, ROOT, Program, running, wait_for
 
 
 def post(program: Program, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -21,7 +21,7 @@ def post(program: Program, path: str, body: dict[str, Any] | None = None) -> Any
         data=json.dumps(body or {}).encode(),
         headers={"Content-Type": "application/json", **bearer()},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -56,7 +56,7 @@ def test_a_strategy_chosen_over_http_is_still_chosen_with_its_end_after_kill_9(
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert asked.returncode == 2

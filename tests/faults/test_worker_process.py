@@ -16,7 +16,7 @@ from engine.domain.errors import AlreadyRunningError
 from engine.history.file_lock import FileLock
 from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.build import SIMPLE_MODELS
-from tests.support.process import ROOT, free_port, wait_for
+from tests.support.process import PATIENCE_S, ROOT, free_port, wait_for
 
 CHILD = """
 import os, signal, sys, time
@@ -69,7 +69,7 @@ def test_the_worker_begins_through_a_hang_up_and_ends_only_with_a_safe_battery(
         wait_for(lambda: "EMS Dash is at" in log.read_text(), "a start", 120)
         wait_for(lambda: "was read anew" in log.read_text(), "the hang-up that waited")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()

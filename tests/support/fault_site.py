@@ -62,8 +62,11 @@ ONE_CYCLE_S = CYCLE_S + 2 * PIECE_S
 """One cycle, and what the converter itself needs for dead time and ramp."""
 
 TOLERANCE_KW = 0.3
-TIMEOUT_S = 0.4
-"""Of a request, in real time: it costs that much whenever a device is silent."""
+PATIENCE_S = 30.0
+"""Of a request to a device that will answer, in real time: the machine may be busy."""
+
+SILENCE_S = 0.4
+"""Of a request to one that will not: it costs that much of real time."""
 
 
 @lru_cache
@@ -152,10 +155,16 @@ def _exactly(connection: socket.socket, length: int) -> bytes | None:
 
 
 class Wire:
-    """The connection of one device; `fault` may be changed at any time."""
+    """The connection of one device; `fault` may be changed at any time.
 
-    def __init__(self, upstream_port: int) -> None:
+    Args:
+        upstream_port: Where the plant answers.
+        patience: Told how long to wait for an answer, None for as long as the device allows.
+    """
+
+    def __init__(self, upstream_port: int, patience: Callable[[int, float | None], None]) -> None:
         self.noise = random.Random(5)
+        self._patience = patience
         self._fault = Fault.NONE
         self._upstream_port = upstream_port
         self._relay: _Relay | None = _Relay(upstream_port, 0, self)
@@ -169,6 +178,8 @@ class Wire:
     @fault.setter
     def fault(self, fault: Fault) -> None:
         self._fault = fault
+        answers = fault in (Fault.NONE, Fault.DEAD)
+        self._patience(self.port, None if answers else SILENCE_S)
         if fault is Fault.DEAD:
             self.close()
         elif self._relay is None:
@@ -283,9 +294,14 @@ class FaultSite:
         for spec in wanted:
             if spec.name in self.wires:
                 self.wires[spec.name].close()
-            wire = self.wires[spec.name] = Wire(spec.port)
-            found.append(replace(spec, port=wire.port, timeout_s=TIMEOUT_S))
+            wire = self.wires[spec.name] = Wire(spec.port, self._wait_at_most)
+            found.append(replace(spec, port=wire.port, timeout_s=PATIENCE_S))
         return found
+
+    def _wait_at_most(self, port: int, seconds: float | None) -> None:
+        for poller in self.engine._parts.devices.group._pollers:  # type: ignore[attr-defined]
+            if poller.endpoint.endswith(f":{port}"):
+                poller._link._timeout_cap_s = seconds
 
     # Running.
 
