@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, request
 
-from ems_dash.auth.access import needs
+from ems_dash.auth.access import ForbiddenError, needs
 from ems_dash.auth.roles import Role
+from ems_dash.auth.views import forbidden_page
 from ems_dash.auth.views.frame import Web, page
 from ems_dash.i18n import catalogue, label, t
 from ems_dash.services import AuditServices
@@ -73,6 +74,7 @@ def register_audit_page(server: Flask, audit: AuditServices, web: Web) -> None:
             unreadable=found.unreadable,
         )
 
+    pages.register_error_handler(ForbiddenError, forbidden_page(web))
     server.register_blueprint(pages)
 
 

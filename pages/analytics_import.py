@@ -86,7 +86,8 @@ class _Import:
         states = self._services.imports.states()
         running = any(state.state == "running" for state in states)
         zone = ZoneInfo(self._services.history.timezone)
-        return view.imports(states, zone, lang), not running
+        shown = view.imports(states, zone, lang, allowed=may(Role.ADMIN))
+        return shown, not running
 
     def cancel(self, _clicks: int | None) -> Any:
         """End the import that runs."""

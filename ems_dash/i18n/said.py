@@ -221,26 +221,13 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bConnection refused\b", "Verbindung abgelehnt"),
     (r"\btimed out\b", "Zeit überschritten"),
     # Why there is no plan.
-    (
-        r"\bThere is not enough history to forecast anything\.",
-        "Es gibt noch zu wenig Historie für eine Prognose.",
-    ),
-    (
-        r"\bWait until an hour has been measured, or import past values\.",
-        "Warten, bis eine Stunde gemessen ist, oder frühere Werte importieren.",
-    ),
     (r"\bThere is not enough history for [^.]+\.", "Es gibt noch zu wenig Historie."),
     (r"\bNo model could make a forecast\.", "Kein Modell konnte eine Prognose erstellen."),
-    (r"\bThere is no weather forecast\.", "Es gibt keine Wetterprognose."),
     (
         r"\bThe weather forecast does not cover (\S+ \S+) UTC\.",
         r"Die Wetterprognose reicht nicht bis \1 UTC.",
     ),
     (r"\bNo PV forecast is possible: ", "Keine PV-Prognose möglich: "),
-    (
-        r"\bThe state of charge is not known, so there is nothing to plan from\.",
-        "Der Ladezustand ist nicht bekannt; ohne ihn gibt es keinen Plan.",
-    ),
     (
         r"\bNo day-ahead prices are known for (\S+ \S+) UTC or before\.",
         r"Bis \1 UTC sind keine Börsenpreise bekannt.",

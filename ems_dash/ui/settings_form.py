@@ -381,6 +381,8 @@ def _as_words(spec: Field, value: Any, lang: str) -> str:
         return ", ".join(option_label(spec.leaf, item, lang) for item in value) or "–"
     if spec.kind is Kind.CHOICE:
         return _choice(spec, value, lang)
+    if spec.leaf == "profile":
+        return dict(profile_options(lang)).get(value, value or "–")
     return f"{value} {unit_word(spec.unit, lang)}".strip() if value != "" else "–"
 
 

@@ -117,7 +117,7 @@ def test_first_login_roles_and_the_end_of_a_session(dash_duo: Any, world: World)
             assert "Read-only" in me.text(".badges")
             assert me.all("#set-save") == []
             me.go("/settings/users")
-            assert "forbidden" in me.text()
+            assert "only for admins" in me.text()
     log = [entry["message"] for entry in me.driver.get_log("browser")]
     assert [m for m in log if "Content Security" in m or "Uncaught" in m] == []
 

@@ -19,7 +19,7 @@ from ems_dash.ui import format as fmt
 from ems_dash.ui.analytics.explorer_model import series_text, unit_text
 from engine.history.series_query import Series, SeriesAnswer, Step
 
-MOST_ROWS = 1500
+MOST_ROWS = 400
 """More would make the page slow; the files hold all."""
 
 

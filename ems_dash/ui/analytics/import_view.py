@@ -37,7 +37,7 @@ def picker(*, allowed: bool, lang: str) -> Any:
     ]
     if not allowed:
         words = ui.empty(t("import.not_allowed", lang), t("import.not_allowed_hint", lang))
-        return html.Section([words, *kept], className="card")
+        return html.Section([words, *kept], className="card im-card")
     return html.Section(
         [
             html.H2(t("import.title", lang)),
@@ -269,14 +269,11 @@ def _problem(problem: Problem, lang: str) -> Any:
     )
 
 
-def imports(states: Sequence[ImportState], zone: tzinfo, lang: str) -> list[Any]:
-    """Return the newest imports, newest first, or that there are none."""
+def imports(states: Sequence[ImportState], zone: tzinfo, lang: str, *, allowed: bool) -> list[Any]:
+    """Return the newest imports, newest first, or that there are none and what to do."""
     if not states:
-        return [
-            html.Section(
-                ui.empty(t("import.none", lang), t("import.none_hint", lang)), className="card"
-            )
-        ]
+        hint = t("import.none_hint", lang) if allowed else ""
+        return [html.Section(ui.empty(t("import.none", lang), hint), className="card")]
     return [
         html.Section(
             [

@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import html
 
-from ems_dash.i18n import catalogue, label, said, t
+from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
@@ -156,13 +156,6 @@ def caption(found: Tally, lang: str) -> str:
     return " · ".join(parts)
 
 
-def reason(message: str, lang: str) -> str:
-    """Return why a run led to no plan, the input it is about by its name."""
-    field, colon, text = message.partition(": ")
-    about = catalogue(lang).get(f"signal.{field}") if colon else None
-    return said(message if about is None else f"{about}: {text}", lang)
-
-
 def _whole(value: float, lang: str) -> str:
     return fmt.number(value, 0, lang)
 
@@ -178,7 +171,7 @@ def _row(run: RunRow, heads: Sequence[str], moment: Moment) -> Any:
                 label("run_status", run.status, lang),
                 className=f"pill pill-small pill-{_PILL.get(run.status, 'info')}",
             ),
-            html.Div(reason(run.message, lang), className="caption an-reason")
+            html.Div(said(run.message, lang), className="caption an-reason")
             if run.message
             else None,
         ],
