@@ -135,9 +135,10 @@ class ForecastsConfig(Section):
     @field_validator("holidays_country")
     @classmethod
     def _known_country(cls, value: str) -> str:
-        import holidays
+        # Not `list_supported_countries`, which imports the holidays of all countries.
+        from holidays.registry import EntityLoader
 
-        if value not in holidays.list_supported_countries():
+        if value not in EntityLoader.get_country_codes():
             raise ValueError(
                 "forecasts.holidays_country|No public holidays are known for this country.|"
                 "Give the two letters of a country, for example AT or DE."

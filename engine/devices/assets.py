@@ -278,9 +278,17 @@ class _Asset:
         self.name = name
         self.members = tuple(members)
         self._read = read
+        # Profiles never change, and every cycle asks for every signal.
+        self._suppliers: dict[str, tuple[AssetMember, ...]] = {}
+        self._raw_signals: dict[tuple[str, str], str | None] = {}
 
     def suppliers(self, signal: str) -> tuple[AssetMember, ...]:
         """Return the devices that supply `signal`: those of its role, else any other."""
+        if signal not in self._suppliers:
+            self._suppliers[signal] = self._supplying(signal)
+        return self._suppliers[signal]
+
+    def _supplying(self, signal: str) -> tuple[AssetMember, ...]:
         supplying = tuple(member for member in self.members if member.supplies(signal))
         role = COMBINATIONS[signal][0] if signal in COMBINATIONS else None
         return tuple(member for member in supplying if role in member.roles) or supplying
@@ -307,7 +315,10 @@ class _Asset:
         )
 
     def _of(self, member: AssetMember, signal: str) -> Sample:
-        raw = member.raw_signal(signal)
+        key = (member.name, signal)
+        if key not in self._raw_signals:
+            self._raw_signals[key] = member.raw_signal(signal)
+        raw = self._raw_signals[key]
         sample = self._read(member.name).get(raw) if raw is not None else None
         if sample is None:
             return Sample(None, self._read_at(), member.name, Quality.BAD, f"{signal} was not read")

@@ -41,6 +41,7 @@ class PolledDevice:
         self._link = link
         self._clock = clock
         self._profile: DeviceProfile = spec.profile
+        self._signals = spec.profile.signals
         self._layout: Layout
         self._reader: BlockReader
         self._use(spec.profile)
@@ -211,7 +212,7 @@ class PolledDevice:
         add_derived(profile.derived, samples, name)
         if self._layout.alarms:
             samples["alarm_bits"] = self._alarm_sample(readings)
-        for signal in self.spec.profile.signals - samples.keys():
+        for signal in self._signals - samples.keys():
             reason = f"{signal}: the device has no SunSpec model for it"
             samples[signal] = bad_sample(self._clock.now(), name, reason)
         self._samples = MappingProxyType(samples)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from engine.devices.assets import AssetMember, SiteAssets
@@ -81,11 +82,11 @@ class SiteDevices:
         Raises:
             DeviceError: No device of that name.
         """
-        now, max_age_s = self._clock.now(), self._max_age_s.get(name, float("inf"))
-        return {
-            signal: aged(sample, now, max_age_s)
-            for signal, sample in self.group.device_samples(name).items()
-        }
+        return _Aged(
+            self.group.device_samples(name),
+            self._clock.now(),
+            self._max_age_s.get(name, float("inf")),
+        )
 
     def configured_signals(self) -> frozenset[str]:
         """Return the canonical signals the site is meant to supply."""
@@ -135,3 +136,24 @@ class SiteDevices:
     def stop(self, safe_power_kw: float | None = 0.0, timeout_s: float = 1.5) -> None:
         """Write the safe setpoint if writing is enabled, lift limits, then close everything."""
         self.group.stop(safe_power_kw, timeout_s)
+
+
+class _Aged(Mapping[str, Sample]):
+    """Samples of one moment as old as they are `now`.
+
+    Each is looked at when it is asked for: a cycle asks a device for one signal after another.
+    """
+
+    def __init__(self, samples: Mapping[str, Sample], now: datetime, max_age_s: float) -> None:
+        self._samples = samples
+        self._now = now
+        self._max_age_s = max_age_s
+
+    def __getitem__(self, signal: str) -> Sample:
+        return aged(self._samples[signal], self._now, self._max_age_s)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)

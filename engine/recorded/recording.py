@@ -10,7 +10,7 @@ exactly once; on a 25-hour day the repeated hour repeats its values, on a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +40,11 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 def season_distance_days(a: date, b: date) -> float:
     """Return how far two dates lie apart within the year, 0..182.6 days, whatever their years."""
-    gap = abs(a.timetuple().tm_yday - b.timetuple().tm_yday)
+    return _apart_days(a.timetuple().tm_yday, b.timetuple().tm_yday)
+
+
+def _apart_days(a: int, b: int) -> float:
+    gap = abs(a - b)
     return min(gap, _DAYS_PER_YEAR - gap)
 
 
@@ -67,34 +71,40 @@ class Recording:
         self.timezone = ZoneInfo(timezone)
         table = pq.read_table(path)
         self.columns: tuple[str, ...] = tuple(c for c in table.column_names if c != "ts_utc")
-        stamps = table.column("ts_utc").to_pylist()
-        _require_quarter_hour_grid(stamps)
+        stamps = table.column("ts_utc")
+        # Only the ends: a year of times as Python objects takes longer than all the rest.
+        first, last = (stamps[i].as_py() if len(stamps) else None for i in (0, -1))
+        start = _require_quarter_hour_grid(first, last, len(stamps))
         data = np.column_stack([table.column(c).to_numpy() for c in self.columns])
-        self._days = self._split_days(stamps, data.astype(np.float64))
+        self._days = self._split_days(start, data.astype(np.float64))
         if not self._days:
             raise EmsError("The recorded data holds no complete day.", field="recording")
+        self._of_year = {day: day.timetuple().tm_yday for day in self._days}
         self._source_date = lru_cache(maxsize=4096)(self._find_source_date)
         self._row_of_day = {day: i for i, day in enumerate(self._days)}
         self._table = np.stack(list(self._days.values()))
 
     def _split_days(
-        self, stamps: Sequence[datetime], data: NDArray[np.float64]
+        self, start: datetime, data: NDArray[np.float64]
     ) -> dict[date, NDArray[np.float64]]:
-        rows: dict[date, list[int]] = {}
-        for i, ts in enumerate(stamps):
-            rows.setdefault(ts.astimezone(self.timezone).date(), []).append(i)
+        local_days, first, rows = np.unique(
+            self._local_seconds(start, len(data)) // 86_400, return_index=True, return_counts=True
+        )
         return {
-            day: data[indices[0] : indices[-1] + 1]
-            for day, indices in rows.items()
-            if len(indices) == QUARTERS_PER_DAY
+            date.fromordinal(_EPOCH_ORDINAL + int(day)): data[row : row + QUARTERS_PER_DAY]
+            for day, row, count in zip(local_days, first, rows, strict=True)
+            if count == QUARTERS_PER_DAY
         }
 
     def _find_source_date(self, day: date) -> date:
-        same_weekday = [d for d in self._days if d.weekday() == day.weekday()]
-        candidates = same_weekday or list(self._days)
+        candidates = [d for d in self._days if d.weekday() == day.weekday()] or list(self._days)
+        of_year = day.timetuple().tm_yday
         # Of two equally near days the one closer in calendar time wins, so that a date inside
         # the recording is served by itself.
-        return min(candidates, key=lambda d: (season_distance_days(d, day), abs((d - day).days), d))
+        return min(
+            candidates,
+            key=lambda d: (_apart_days(self._of_year[d], of_year), abs((d - day).days), d),
+        )
 
     def source_date(self, day: date) -> date:
         """Return the recorded local date that stands in for the local date `day`."""
@@ -167,17 +177,21 @@ class Recording:
         return int(offset.total_seconds()) if offset is not None else 0
 
 
-def _require_quarter_hour_grid(stamps: Sequence[datetime]) -> None:
-    if not stamps or stamps[0].tzinfo is None:
+def _require_quarter_hour_grid(
+    first: datetime | None, last: datetime | None, rows: int
+) -> datetime:
+    """Return the start of the first of `rows` quarter-hours, UTC."""
+    if first is None or last is None or first.tzinfo is None:
         raise EmsError("The recorded data needs timezone-aware times.", field="ts_utc")
-    first = stamps[0].astimezone(UTC)
-    expected = first + timedelta(minutes=15 * (len(stamps) - 1))
-    if stamps[-1].astimezone(UTC) != expected or first.minute % 15 or first.second:
+    start = first.astimezone(UTC)
+    expected = start + timedelta(minutes=15 * (rows - 1))
+    if last.astimezone(UTC) != expected or start.minute % 15 or start.second:
         raise EmsError(
             "The recorded data is not on a gap-free 15-min grid.",
             field="ts_utc",
-            value=f"{stamps[0]} .. {stamps[-1]}, {len(stamps)} rows",
+            value=f"{first} .. {last}, {rows} rows",
         )
+    return start
 
 
 def quarter_mean(recording: Recording, column: str) -> Callable[[datetime], float]:

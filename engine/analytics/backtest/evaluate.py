@@ -25,7 +25,6 @@ from engine.analytics.backtest.accounts import (
 )
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.backtest.foresight import perfect_traces
-from engine.analytics.backtest.plans import Planner, names
 from engine.analytics.backtest.policy import AUTO, NONE, Forecaster, Policy
 from engine.analytics.backtest.prepared import Prepared, prepare
 from engine.analytics.backtest.problems import Problems
@@ -294,6 +293,9 @@ def _run(
         gap = (f"The optimum is proven up to {gap_eur:.2f} EUR.",)
         return traces, 1, 0, gap if gap_eur >= SMALLEST_SAVING_EUR else ()
     views = _PREPARED.known(prepared, policy)
+    # Here, because numba is a second that a program which only offers backtests need not spend.
+    from engine.analytics.backtest.plans import Planner, names
+
     planner = Planner(Problems(prepared, policy, views), policy)
     loop = ClosedLoop(prepared, policy, planner)
     traces = loop.run(alive)

@@ -14,12 +14,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.analytics.backtest.accounts import traces_of
 from engine.analytics.backtest.case import STEP_HOURS
-from engine.analytics.backtest.plans import Planner
 from engine.analytics.backtest.policy import AUTO, Policy
 from engine.analytics.backtest.prepared import NO_PERIOD, Prepared
 from engine.analytics.backtest.result import Traces
@@ -33,6 +33,9 @@ from engine.domain.quarter_hour import STEP, STEP_S
 from engine.domain.sample import ProcessImage, Sample
 from engine.domain.site import Battery
 from engine.domain.strategy import StrategyKey
+
+if TYPE_CHECKING:
+    from engine.analytics.backtest.plans import Planner
 
 _log = logging.getLogger(__name__)
 

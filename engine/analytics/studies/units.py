@@ -15,7 +15,6 @@ from engine.analytics.backtest.result import BacktestResult, MonthResult
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
 from engine.domain.product import product_version
-from engine.optimization.kernel.compiled import sources_hash
 
 METHOD = 3
 """Raised when the same case and policy are to give other numbers: what was kept is then old."""
@@ -35,6 +34,9 @@ class Unit:
 
     def key(self) -> str:
         """Return a name for content and program: equal units of equal programs are equal."""
+        # At its first use, because it brings the compiler along.
+        from engine.optimization.kernel.compiled import sources_hash
+
         digest = hashlib.sha256()
         for part in (self.case.key(), self.policy.key(), product_version(), sources_hash()):
             digest.update(part.encode())
