@@ -86,7 +86,7 @@ _ASSUMED: tuple[tuple[str, str], ...] = (
     ),
     (
         r"No PV energy is given away \(pv\.throttles_itself is false\)\.",
-        "Es wird keine PV-Energie verschenkt (pv.throttles_itself ist false).",
+        "Es wird keine PV-Energie verschenkt: Die PV drosselt sich nicht von selbst.",
     ),
     (
         r"(\d+) billing periods of the demand charge lie only partly in the period; their charge "
