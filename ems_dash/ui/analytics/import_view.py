@@ -76,7 +76,7 @@ def form(preview: ImportPreview, zone: str, lang: str) -> Any:
                 t("import.columns", lang),
                 [t(f"import.head_{key}", lang) for key in ("column", "values", "target", "unit")],
                 columns,
-                "im-columns",
+                "as-cards im-columns",
             ),
             html.Div(
                 [
@@ -121,8 +121,12 @@ def _column(
     return html.Tr(
         [
             html.Th(name, scope="row"),
-            html.Td(shown or t("import.empty", lang)),
+            html.Td(
+                shown or t("import.empty", lang),
+                **{"data-label": t("import.head_values", lang)},
+            ),
             _named(
+                t("import.head_target", lang),
                 t("import.target_of", lang, column=name),
                 dbc.Select(
                     id={"type": "im-target", "column": number},
@@ -137,6 +141,7 @@ def _column(
                 ),
             ),
             _named(
+                t("import.head_unit", lang),
                 t("import.unit_of", lang, column=name),
                 dbc.Select(
                     id={"type": "im-unit", "column": number},
@@ -151,10 +156,11 @@ def _column(
     )
 
 
-def _named(name: str, field: Any) -> Any:
+def _named(head: str, name: str, field: Any) -> Any:
     """Return a cell with a field whose name is for those who do not see its row and column."""
     # the component takes no aria-label
-    return html.Td(html.Label([html.Span(name, className="visually-hidden"), field]))
+    words = html.Span(name, className="visually-hidden")
+    return html.Td(html.Label([words, field]), **{"data-label": head})
 
 
 def _signed_units() -> tuple[str, ...]:

@@ -21,7 +21,7 @@ DAYS: tuple[int, ...] = (1, 7, 30)
 FILTERS: tuple[str, ...] = ("all", "published", "failed")
 """What may be listed; ``"failed"`` are runs without a plan, rejected ones too."""
 
-MOST = 300
+MOST = 100
 """Rows shown; the newest."""
 
 COLUMNS: tuple[str, ...] = (

@@ -25,8 +25,11 @@ from engine.history.sql_sandbox import SqlResult
 MOST_ROWS = 200
 """Most rows a page shows."""
 
-MOST_CELLS = 10_000
-"""Most cells a page shows; wide answers show fewer rows."""
+MOST_CELLS = 1_500
+"""Most cells a page shows; wide answers show fewer rows.
+
+Dash asks every cell about every change: thousands make the page stand still.
+"""
 
 MOST_TEXT = 300
 """Characters of a cell that are shown; the rest stands in its title."""
