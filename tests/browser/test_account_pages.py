@@ -7,7 +7,6 @@ from typing import Any
 
 import dash
 import pytest
-from dash.testing.application_runners import ThreadedRunner
 from fakes_ui import FakeServices
 from test_every_page import AXE, RUN_AXE, VISIBLE_TEXT, is_english
 
@@ -21,12 +20,12 @@ PAGES = ("/login", "/account", "/settings/users", "/settings/audit")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: Any) -> Iterator[str]:
+def site(tmp_path_factory: Any, one_address: Any, one_browser: Any) -> Iterator[str]:
     """The address of an installation with accounts, for all pages."""
     world = World.make(tmp_path_factory.mktemp("accounts"))
-    with ThreadedRunner() as server:
-        server(create_app(FakeServices(), access=world.access()))
-        yield str(server.url)
+    one_address(create_app(FakeServices(), access=world.access()))
+    yield str(one_address.url)
+    one_browser.forget_pages(one_address)
     dash.page_registry.clear()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import dash
 import pytest
-from dash.testing.application_runners import ThreadedRunner
 from whole_plant import WholePlant
 
 from ems_dash.app import create_app
@@ -99,13 +98,13 @@ PROFILE_WORDS = _profile_words()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: Any) -> Iterator[str]:
+def site(tmp_path_factory: Any, one_address: Any, one_browser: Any) -> Iterator[str]:
     """The address of one plant for all pages, with an alarm and a device that is silent."""
     plant = WholePlant(tmp_path_factory.mktemp("plant"))
     plant.raise_alarm("system_fault")
-    with ThreadedRunner() as server:
-        server(create_app(plant, access=OPEN))
-        yield str(server.url)
+    one_address(create_app(plant, access=OPEN))
+    yield str(one_address.url)
+    one_browser.forget_pages(one_address)
     dash.page_registry.clear()
 
 

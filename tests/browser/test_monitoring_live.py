@@ -29,7 +29,7 @@ return {n: x.length, last: x[x.length - 1], range: plot._fullLayout.xaxis.range.
 
 def open_page(dash_duo: Any, services: MonitoredPlant, path: str = "/monitoring") -> None:
     dash_duo.start_server(create_app(services, access=OPEN), navigate=False)
-    dash_duo.driver.get(dash_duo.server.url)
+    dash_duo.driver.get(f"{dash_duo.server.url}/assets/logo.svg")
     dash_duo.driver.delete_all_cookies()
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.server_url = dash_duo.server.url + path

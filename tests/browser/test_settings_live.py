@@ -96,7 +96,7 @@ class Page:
     def __init__(self, dash_duo: Any, plant: SettingsPlant, lang: str, section: str) -> None:
         self.duo, self.driver = dash_duo, dash_duo.driver
         dash_duo.start_server(create_app(plant, access=OPEN), navigate=False)
-        self.driver.get(dash_duo.server.url)
+        self.driver.get(f"{dash_duo.server.url}/assets/logo.svg")
         self.driver.delete_all_cookies()
         self.driver.add_cookie({"name": "ems_lang", "value": lang})
         dash_duo._url = dash_duo.server.url
