@@ -27,9 +27,18 @@ def frame_fields(moment: Moment, root: str) -> Fields:
         "hdr-time": fmt.clock_time(moment.now, moment.tz, seconds=True),
         "hdr-conn": t("conn.stale", lang, age=age) if late else t("conn.live", lang),
         "hdr-conn.className": "pill pill-warn" if late else "pill pill-ok pill-dot",
+        "hdr-alarm": alarm_count(moment.snapshot, lang),
         f"{root}.className": "live-page is-stale" if late else "live-page",
         "ftr-data": data_attribution(moment.snapshot, lang),
     }
+
+
+def alarm_count(snapshot: EngineSnapshot, lang: str) -> str:
+    """Return how many alarms are active, warnings left out; empty without one."""
+    active = sum(alarm.active and alarm.severity == "alarm" for alarm in snapshot.alarms)
+    if not active:
+        return ""
+    return t("header.alarm" if active == 1 else "header.alarms", lang, n=active)
 
 
 @dataclass(frozen=True, slots=True)

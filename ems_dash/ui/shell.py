@@ -147,6 +147,9 @@ def _top_bar(lang: str, fields: Fields) -> Any:
                             className="clock",
                             **{"aria-live": "off"},
                         ),
+                        ui.live(
+                            dcc.Link, "hdr-alarm", fields, "pill pill-alarm", href="/monitoring"
+                        ),
                         ui.live(html.Span, "hdr-conn", fields, **{"aria-live": "off"}),
                         html.Span(
                             t("conn.offline", lang), id="hdr-offline", className="pill pill-alarm"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +32,6 @@ PARAMETERS: dict[str, Any] = {
     "seed": 7,
     "verbosity": -1,
 }
-
-_IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +72,8 @@ class BoostedLoad:
 
     def fit(self, table: DayTable, row: int) -> _Fitted:
         """Learn from the days before `row` (see `DayModel.fit`)."""
-        lightgbm = _without_scikit_learn()
+        import lightgbm
+
         rows = np.arange(max(14, row - self.train_days), row)
         rows = rows[table.complete()[rows]]
         scale = float(np.nanmean(table.values[rows])) if rows.size else 0.0
@@ -93,22 +89,6 @@ class BoostedLoad:
             )
         data = lightgbm.Dataset(x[use], label=y[use], params={"verbosity": -1, "max_bin": 63})
         return _Fitted(lightgbm.train(PARAMETERS, data, num_boost_round=self._rounds), scale)
-
-
-def _without_scikit_learn() -> Any:
-    """Return LightGBM, imported without the estimators it has for scikit-learn.
-
-    They are not used here, and scikit-learn takes longer to import than a model to learn.
-    """
-    if "lightgbm" in sys.modules or "sklearn" in sys.modules:
-        return importlib.import_module("lightgbm")
-    with _IMPORTING:
-        # An import of what stands as None here fails as if it were not installed.
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
-        try:
-            return importlib.import_module("lightgbm")
-        finally:
-            del sys.modules["sklearn"]
 
 
 def _features(table: DayTable, rows: np.ndarray, scale: float) -> FloatArray:

@@ -251,6 +251,10 @@ def test_alarms_are_listed_until_seen_and_over() -> None:
     over = AlarmView("charge_prohibited", False, NOW - timedelta(hours=1), cleared_at=NOW)
     seen = replace(over, name="fault", acknowledged=True)
     late = AlarmView("prices_late", True, NOW, severity="warning", source="engine")
+    assert [
+        model.fields(moment(alarms=alarms))["hdr-alarm"]
+        for alarms in ((over, late), (active, over, late), (active, active))
+    ] == ["", "1 Alarm", "2 Alarme"], "the bar of every page"
     entries = alarm_entries(snapshot(alarms=(over, late, seen, active)), "de")
     assert [(e.title, e.kind, e.word) for e in entries] == [
         ("Systemfehler der Batterie", "alarm", "Alarm"),
