@@ -79,7 +79,7 @@ def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
 
     # The optimiser's runs stand behind the next tab; the main navigation stays on the analytics.
     dash_duo.find_element(".an-tabs a[href='/analytics/runs']").click()
-    until(dash_duo, lambda: "2 runs, 0 without a plan" in text(dash_duo, "#an-body-runs"))
+    until(dash_duo, lambda: "2 runs · 0 without a plan" in text(dash_duo, "#an-body-runs"))
     assert "Analytics" in text(dash_duo, ".nav-item[aria-current]")
     dash_duo.driver.find_element(By.CSS_SELECTOR, "label[for$='failed']").click()
     until(dash_duo, lambda: "No run of this kind" in text(dash_duo, "#an-body-runs"))
