@@ -61,8 +61,18 @@ class _Results:
     ) -> Any:
         moment = self._moment(request_lang())
         chosen = period_of(period, values.get("from"), to, self._today(moment))
-        picker = view.picker(chosen, _baseline(against), _heat(heat), moment.lang)
-        return self._frame.page(moment, "results", picker)
+        baseline = _baseline(against)
+        picker = view.picker(chosen, baseline, _heat(heat), moment.lang)
+        return self._frame.page(moment, "results", picker, self._first(chosen, baseline, moment))
+
+    def _first(self, period: Period, baseline: str, moment: Moment) -> list[Any]:
+        """Return the key figures, which are read faster than a browser starts."""
+        try:
+            whole = self._services.analytics.summary(period.since, period.until)
+        except EmsError:
+            # What fills the page asks again at once and says what is wrong.
+            return []
+        return view.beginning(period, model.cards(whole, baseline, moment.lang), moment.lang)
 
     def fill(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash
@@ -28,11 +29,14 @@ class Frame:
         services = self._services
         return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
 
-    def page(self, moment: Moment, view: str, picker: Any) -> Any:
-        """Return the page of `view` with `picker` above the place that is filled."""
+    def page(self, moment: Moment, view: str, picker: Any, first: Sequence[Any] = ()) -> Any:
+        """Return the page of `view` with `picker` above the place that is filled.
+
+        `first` stands there until it is.
+        """
         fields = frame_fields(moment, "an-root")
         state = {"seq": moment.snapshot.seq, "token": self._shown.put(fields)}
-        return frame.page(moment, fields, state, view=view, picker=picker)
+        return frame.page(moment, fields, state, view=view, picker=picker, first=first)
 
     def delta(self, _tick: int, state: dict[str, Any] | None, lang: str) -> Any:
         """Return the texts of the header that have changed."""

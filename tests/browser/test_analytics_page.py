@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from fakes_ui import FakeServices
@@ -43,6 +44,11 @@ def test_an_analyst_picks_a_period_and_follows_the_money(dash_duo: Any) -> None:
     dash_duo.driver.get(f"{dash_duo.server_url}/assets/logo.svg")
     dash_duo.driver.add_cookie({"name": "ems_lang", "value": "en"})
     dash_duo.driver.get(f"{dash_duo.server_url}/analytics?period=7d")
+
+    # The key figures are in the document already; everything else comes when Dash has started.
+    address = f"{dash_duo.server_url}/analytics?period=7d"
+    with urlopen(Request(address, headers={"Cookie": "ems_lang=en"}), timeout=60) as answer:
+        assert "+€49.36" in answer.read().decode()
 
     # Four days of 12.34 EUR, in big and in the ledger's last row.
     until(dash_duo, lambda: text(dash_duo, "#an-kpi-profit-v") == "+€49.36")

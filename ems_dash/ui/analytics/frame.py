@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
@@ -23,6 +23,7 @@ def page(
     *,
     view: str,
     picker: Any,
+    first: Sequence[Any] = (),
 ) -> Any:
     """Return the page; what it is about comes when it is there.
 
@@ -32,8 +33,10 @@ def page(
         first_state: What the browser has after this.
         view: Key of the view, see `tabs.VIEWS`.
         picker: What is chosen from.
+        first: What is known at once of what it is about.
     """
     lang = moment.lang
+    loading = html.Div(t("results.loading", lang), className="skeleton an-skeleton")
     return ui.live(
         html.Div,
         "an-root",
@@ -64,7 +67,7 @@ def page(
             tabs(view, lang),
             picker,
             html.Div(
-                html.Div(t("results.loading", lang), className="skeleton an-skeleton"),
+                [*first, loading],
                 id=f"an-body-{view}",
                 className="an-body",
                 **{"aria-live": "polite"},

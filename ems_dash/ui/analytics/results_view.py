@@ -126,16 +126,25 @@ def _select(name: str, text: str, options: Sequence[tuple[str, str]], value: str
     )
 
 
+def beginning(period: Period, cards: Sequence[Card], lang: str) -> list[Any]:
+    """Return the days of a period and its key figures, with which its results begin."""
+    return [
+        html.P(period.text(lang), className="an-period-text"),
+        html.Div([_card(card) for card in cards], className="kpis"),
+    ]
+
+
 def body(results: Results, baseline: str, heat: str, lang: str) -> list[Any]:
     """Return the results of a period."""
     against = label("baseline", baseline, lang)
+    period, cards = beginning(results.period, results.cards, lang)
     return [
-        html.P(results.period.text(lang), className="an-period-text"),
+        period,
         html.Ul(
             [html.Li(text, className="notice notice-warn") for text in results.notes],
             className="notices",
         ),
-        html.Div([_card(card) for card in results.cards], className="kpis"),
+        cards,
         html.Div(
             [
                 _chart_card(
