@@ -7,8 +7,8 @@ file, because that is where they are corrected. What is not known stays as it wa
 from __future__ import annotations
 
 import re
-from functools import cache
 
+from ems_dash.i18n.phrases import Phrases
 from ems_dash.i18n.said import said
 
 _PHRASES: tuple[tuple[str, str], ...] = (
@@ -182,10 +182,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ),
 )
 
-
-@cache
-def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern), text) for pattern, text in _PHRASES)
+_GERMAN = Phrases(_PHRASES)
 
 
 def device_said(message: str | None, lang: str) -> str:
@@ -193,6 +190,4 @@ def device_said(message: str | None, lang: str) -> str:
     text = message or ""
     if lang != "de":
         return text
-    for pattern, german in _rules():
-        text = pattern.sub(german, text)
-    return re.sub(r"(Bewertung \d)\.(\d+)", r"\1,\2", said(text, lang))
+    return re.sub(r"(Bewertung \d)\.(\d+)", r"\1,\2", said(_GERMAN.of(text), lang))

@@ -7,8 +7,7 @@ statement stays in English, as in its documentation.
 
 from __future__ import annotations
 
-import re
-from functools import cache
+from ems_dash.i18n.phrases import Phrases
 
 _PHRASES: tuple[tuple[str, str], ...] = (
     # An option of the command line is no field of the page.
@@ -175,17 +174,10 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ),
 )
 
-
-@cache
-def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern), text) for pattern, text in _PHRASES)
+_GERMAN = Phrases(_PHRASES)
 
 
 def history_said(message: str | None, lang: str) -> str:
     """Return a message about a file or a statement in `lang`, as far as it is known."""
     text = message or ""
-    if lang != "de":
-        return text
-    for pattern, german in _rules():
-        text = pattern.sub(german, text)
-    return text
+    return _GERMAN.of(text) if lang == "de" else text

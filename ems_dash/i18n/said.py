@@ -7,7 +7,9 @@ are translated rather than whole messages; what is not known stays as it was sai
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
+
+from ems_dash.i18n.phrases import Phrases
 
 _PHRASES: tuple[tuple[str, str], ...] = (
     # Connections to devices.
@@ -275,10 +277,7 @@ _TOLD_TWICE = re.compile(r"^soc_percent: (?=The state of charge )")
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
 
-
-@cache
-def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern), text) for pattern, text in _PHRASES)
+_GERMAN = Phrases(_PHRASES)
 
 
 def said(message: str | None, lang: str) -> str:
@@ -294,6 +293,4 @@ def said(message: str | None, lang: str) -> str:
 # Pages say the same few messages of hundreds of signals and registers every second.
 @lru_cache(maxsize=2048)
 def _in_german(text: str) -> str:
-    for pattern, german in _rules():
-        text = pattern.sub(german, text)
-    return _DECIMAL.sub(r"\1,\2", text)
+    return _DECIMAL.sub(r"\1,\2", _GERMAN.of(text))
