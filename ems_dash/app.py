@@ -49,8 +49,8 @@ STYLE_SHEETS = (
 STARTER = "start.js"
 """Runs last and starts Dash."""
 
-OUTSIDE = ("theme-init.js", STARTER)
-"""Our scripts that run at a time of their own."""
+OUTSIDE = ("theme-init.js", STARTER, "alarm-count.js")
+"""Our scripts that run at a time of their own, or on pages that the server draws."""
 
 PLOTLY = "vendor/plotly/plotly-cartesian.min.js"
 """A third of the script that comes with plotly: without maps, 3-D and WebGL, which no page uses."""

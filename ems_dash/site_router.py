@@ -17,6 +17,7 @@ from flask import Flask, Response, current_app, has_request_context, request
 from ems_dash.services import Services, WholeServices
 from engine.config.sites import no_such_site
 from engine.domain.site_context import work_for
+from engine.domain.snapshot import EngineSnapshot
 
 PARAMETER: Final = "site"
 HEADER: Final = "X-EMS-Site"
@@ -166,3 +167,13 @@ def request_site() -> str | None:
     if not isinstance(services, SiteRouter):
         return None
     return services.here().snapshot().site.site_id
+
+
+def request_snapshot() -> EngineSnapshot | None:
+    """Return the state of the site the current request is about; None outside of a whole program.
+
+    Raises:
+        UnknownSiteError: It is about a site that does not exist.
+    """
+    services = current_app.extensions.get(EXTENSION) if has_request_context() else None
+    return None if services is None else site_here(services).snapshot()

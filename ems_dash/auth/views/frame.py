@@ -25,10 +25,11 @@ from ems_dash.auth.gate import leading_to
 from ems_dash.auth.sender import Sender
 from ems_dash.i18n import LANGS, t
 from ems_dash.i18n.catalogue import catalogue
-from ems_dash.site_router import request_site, site_names
+from ems_dash.site_router import request_site, request_snapshot, site_names
 from ems_dash.static_files import asset_address
 from ems_dash.ui import format as fmt
 from ems_dash.ui.branding import branding
+from ems_dash.ui.header import alarm_count
 from ems_dash.ui.pages import app_pages
 from ems_dash.ui.request import LANG_COOKIE, request_lang, request_theme
 from ems_dash.ui.site_menu import site_address
@@ -82,7 +83,9 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
         return f"{fmt.date(ts, zone, lang)}, {fmt.clock_time(ts, zone)}"
 
     login = web.login()
+    inside = login is not None and not login.user.must_change
     site = request_site()
+    snapshot = request_snapshot() if inside else None
     answer = make_response(
         render_template(
             f"auth/{template}",
@@ -100,7 +103,8 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
             site=site,
             sites=site_names() if site is not None and login is not None else {},
             site_address=site_address,
-            nav=app_pages(current_app).nav if login and not login.user.must_change else (),
+            nav=app_pages(current_app).nav if inside else (),
+            alarms=None if snapshot is None else alarm_count(snapshot, lang),
             messages=get_flashed_messages(with_categories=True),
             say=partial(_said, lang),
             **values,
