@@ -352,6 +352,7 @@ _STATE_PILL = {
     EngineState.AUTOMATIC: "pill pill-ok pill-dot",
     EngineState.MANUAL: "pill pill-warn pill-dot",
     EngineState.MONITORING: "pill pill-info",
+    EngineState.WAITING: "pill pill-info",
     EngineState.DEGRADED: "pill pill-warn",
     EngineState.SAFE: "pill pill-alarm",
     EngineState.FAULT: "pill pill-alarm",
@@ -437,6 +438,15 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
     told = {
         name for notice in snapshot.notices for name in _SAID_BY.get(notice.code.split("_")[0], ())
     }
+    if any(step.waits_for for step in snapshot.health):
+        entries.append(
+            ListEntry(
+                t("waiting.title", lang),
+                t("waiting.text", lang),
+                "info",
+                label("severity", "info", lang),
+            )
+        )
     entries += [
         _failed_step(step, snapshot, lang)
         for step in snapshot.health

@@ -14,6 +14,7 @@ class EngineState(StrEnum):
     AUTOMATIC = "automatic"
     MANUAL = "manual"
     MONITORING = "monitoring"
+    WAITING = "waiting"
     DEGRADED = "degraded"
     SAFE = "safe"
     FAULT = "fault"
@@ -113,7 +114,7 @@ class StepHealth:
         last_success: End of the last run that succeeded, UTC.
         failures: Failures in a row.
         restarts: Failures since start.
-        last_error: Text of the last failure while not ok, else None.
+        last_error: Text of the last failure, or of what it waits for, while not ok, else None.
     """
 
     name: str
@@ -127,6 +128,11 @@ class StepHealth:
     def waits(self) -> bool:
         """True while it has neither succeeded nor failed, for example for want of values."""
         return not self.ok and self.last_success is None and not self.failures
+
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for, in words; None when it does not wait or was not tried yet."""
+        return self.last_error if self.waits else None
 
 
 @dataclass(frozen=True, slots=True)

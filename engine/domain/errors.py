@@ -120,6 +120,12 @@ class ForecastError(EmsError):
     code = "forecast_unavailable"
 
 
+class TooLittleMeasuredError(ForecastError):
+    """Nothing can be forecast yet, because a site has only just begun to measure."""
+
+    code = "too_little_measured"
+
+
 class OptimizationError(EmsError):
     """No plan could be computed, or it failed its independent check."""
 

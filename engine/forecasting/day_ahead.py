@@ -132,7 +132,7 @@ class DayAheadForecaster:
 
     def _named(self, exc: ForecastError) -> ForecastError:
         """Return the error with the series it concerns."""
-        return ForecastError(exc.message, field=self.signal, value=exc.value, hint=exc.hint)
+        return type(exc)(exc.message, field=self.signal, value=exc.value, hint=exc.hint)
 
     def _forecast(self, state: _State, start: datetime, n: int, now: datetime) -> Forecast:
         last_day = (start + (n - 1) * STEP).astimezone(self._zone).date()

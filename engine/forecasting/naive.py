@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.domain.errors import ForecastError
+from engine.domain.errors import ForecastError, TooLittleMeasuredError
 from engine.domain.forecast import FloatArray
 from engine.forecasting.day_model import DayPrediction
 from engine.forecasting.day_table import QUARTERS, DayTable
@@ -93,7 +93,7 @@ class FlatMean:
         """Nothing is learnt, but an hour of measurements is asked for.
 
         Raises:
-            ForecastError: When there is less.
+            TooLittleMeasuredError: When there is less.
         """
         self._known(table, row)
         return self
@@ -102,7 +102,7 @@ class FlatMean:
         """Return the mean of all measured so far, the day `origin` included.
 
         Raises:
-            ForecastError: When less than an hour was measured.
+            TooLittleMeasuredError: When less than an hour was measured.
         """
         known = self._known(table, origin)
         mean, hours = float(known.mean()), known.size / 4
@@ -124,10 +124,11 @@ class FlatMean:
         known = table.raw[: origin + 1]
         known = known[np.isfinite(known)]
         if known.size < FEWEST_QUARTERS:
-            raise ForecastError(
+            raise TooLittleMeasuredError(
                 "There is not enough history to forecast anything.",
                 value=f"{known.size} quarter-hours measured",
-                hint="Wait until an hour has been measured, or import past values.",
+                hint=f"Wait until an hour has been measured ({known.size} of {FEWEST_QUARTERS} "
+                "quarter-hours so far), or import past values.",
             )
         return known
 

@@ -59,7 +59,8 @@ def conditions(snapshot: EngineSnapshot) -> set[Condition]:
     """Return everything that is wrong in the cycle of `snapshot`, raw and without delay.
 
     Nothing is made of what is not known: without a meter there is no stale meter, and while the
-    engine starts a missing plan or price is not yet missing.
+    engine starts a missing plan or price is not yet missing; nor is a plan while a new site waits
+    for the measurements it takes.
     """
     found: set[Condition] = set()
     _state(snapshot, found)
@@ -91,9 +92,9 @@ def _state(snapshot: EngineSnapshot, found: set[Condition]) -> None:
     if snapshot.state in (EngineState.STARTING, EngineState.STOPPED):
         return
     plan = snapshot.plan
-    if plan is None:
+    if plan is None and not any(step.name == "plan" and step.waits_for for step in snapshot.health):
         found.add(Condition("no_plan", "warning"))
-    elif plan.end <= snapshot.ts:
+    elif plan is not None and plan.end <= snapshot.ts:
         found.add(Condition("no_plan", "warning", f"The last plan ended at {plan.end:%H:%M} UTC."))
     if snapshot.price is None:
         found.add(Condition("no_price", "warning"))

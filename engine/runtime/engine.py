@@ -20,12 +20,13 @@ from zoneinfo import ZoneInfo
 from engine.audit.log import AuditLog, AuditStatus
 from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.schema import Config
+from engine.control.layers import NO_PLAN
 from engine.devices.commander import CommandPhase, CommandState
 from engine.devices.link_statistics import UnitStatistics
 from engine.domain.alarms import AlarmView
 from engine.domain.clock import Clock
 from engine.domain.control import CommandReport, EngineState, LinkStatus, Setpoint, StepHealth
-from engine.domain.errors import EmsError
+from engine.domain.errors import EmsError, TooLittleMeasuredError
 from engine.domain.forecast import Forecast
 from engine.domain.plan import Plan
 from engine.domain.product import product_version
@@ -598,12 +599,17 @@ class Engine:
         self._parts.mqtt.publish(self._snapshot)
 
     def _overall(self, result: CycleResult) -> tuple[EngineState, str | None]:
-        waiting = result.image.value("soc_percent") is None or self._plan is None
-        if waiting and self._snapshot.state is EngineState.STARTING:
+        planning = self._planning.health()
+        nothing_yet = result.image.value("soc_percent") is None or self._plan is None
+        if nothing_yet and self._snapshot.state is EngineState.STARTING:
             links = self._parts.devices.links()
             failed = any(link.state == "offline" for link in links)
-            if not failed and self._planning.health().failures == 0:
+            if not failed and planning.failures == 0 and planning.waits_for is None:
                 return EngineState.STARTING, None
+        if result.reason == NO_PLAN and planning.waits_for is not None:
+            degraded = result.state is EngineState.DEGRADED
+            state = EngineState.WAITING if degraded else result.state
+            return state, TooLittleMeasuredError.code
         return result.state, result.reason
 
     def _plan_step(self) -> bool:
@@ -618,6 +624,9 @@ class Engine:
         began, ts = time.perf_counter(), self._clock.now()
         try:
             made = self._parts.planner.make(result.image, trigger, battery)
+        except TooLittleMeasuredError:
+            # No attempt at a plan: there is nothing to plan with yet.
+            raise
         except Exception as exc:
             self.counters.plans_failed += 1
             self._record_run(failed_run(exc, ts, self._parts.site.site_id, trigger), began)

@@ -325,11 +325,15 @@ def test_a_new_site_has_no_plan_until_an_hour_was_measured_and_control_goes_on(
     assert snapshot.plan is None
     assert snapshot.setpoint is not None
     assert (snapshot.setpoint.power_kw, snapshot.setpoint.reason) == (0.0, "no_plan")
-    assert (snapshot.state, snapshot.state_reason) == (EngineState.DEGRADED, "no_plan")
+    assert (snapshot.state, snapshot.state_reason) == (EngineState.WAITING, "too_little_measured")
+    assert site.health("plan").waits
     for _ in range(62):
         site.clock.advance(60.0)
         site.engine._parts.devices.poll_once()
         site.engine.step()
+    # Nothing was wrong in that hour, so nobody was called.
+    assert [view.name for view in site.engine.snapshot().alarms] == []
+    assert site.engine.counters.plans_failed == 0
     assert site.engine._parts.history.flush(10.0)
     site.run(2)
     assert site.health("plan").ok

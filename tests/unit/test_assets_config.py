@@ -252,7 +252,10 @@ def test_a_site_of_several_real_devices_is_measured_and_commanded(
             engine.run_once()
         snapshot = engine.snapshot()
         # A real site has no past to forecast from on its first day: it idles and says so.
-        assert (snapshot.state, snapshot.state_reason) == (EngineState.DEGRADED, "no_plan")
+        assert (snapshot.state, snapshot.state_reason) == (
+            EngineState.WAITING,
+            "too_little_measured",
+        )
         assert simulated.pcs_values()["battery_setpoint_kw"] == 0
         assert not snapshot.image.simulated
         assert snapshot.image.value("load_kw") == pytest.approx(60.0, abs=0.5)

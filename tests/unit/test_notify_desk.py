@@ -104,6 +104,15 @@ def test_a_consequence_is_not_told_beside_its_cause() -> None:
     assert set(found) == {"no_plan"}
 
 
+def test_a_new_site_that_waits_for_its_first_hour_calls_nobody() -> None:
+    waits = StepHealth("plan", False, None, 0, 0, "Wait until an hour has been measured.")
+    assert codes(state=EngineState.WAITING, plan=None, health=(waits,)) == {}
+    monitoring = codes(state=EngineState.MONITORING, plan=None, health=(waits,))
+    assert monitoring == {}
+    failed = replace(waits, failures=1)
+    assert "no_plan" in codes(state=EngineState.DEGRADED, plan=None, health=(failed,))
+
+
 def test_every_code_is_known_and_has_a_name_in_both_languages() -> None:
     for code in ALARM_CODES:
         assert all(TITLES[code].get(language) for language in ("de", "en")), code

@@ -50,7 +50,7 @@ def test_the_first_hour_of_a_site_is_said_in_words_and_not_in_names_of_signals(
 ) -> None:
     english = (
         "load_kw: There is not enough history to forecast anything. "
-        "Wait until an hour has been measured, or import past values."
+        "Wait until an hour has been measured (2 of 4 quarter-hours so far), or import past values."
     )
     assert said(english, lang).startswith(words)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.domain.clock import AcceleratedClock, ManualClock
-from engine.domain.errors import ConfigError, EmsError
+from engine.domain.errors import ConfigError, EmsError, TooLittleMeasuredError
 from engine.runtime.supervision import SupervisedStep
 
 
@@ -60,6 +60,44 @@ def test_nothing_to_do_is_neither_success_nor_failure(clock: ManualClock) -> Non
     assert not step.run()
     assert step.health() == before
     assert step.retry_delay_s() == 0
+
+
+def test_a_step_of_a_new_site_waits_for_two_hours_before_it_counts_as_failing(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def action() -> None:
+        raise TooLittleMeasuredError("There is nothing yet.", hint="Wait for an hour.")
+
+    step = SupervisedStep("plan", action, clock)
+    with caplog.at_level(logging.INFO):
+        for _ in range(120):
+            assert not step.run()
+            clock.advance(60.0)
+    health = step.health()
+    assert (health.waits, health.failures, health.restarts) == (True, 0, 0)
+    assert health.waits_for == "There is nothing yet. Wait for an hour."
+    assert step.retry_delay_s() == 30
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+    clock.advance(60.0)
+    assert not step.run()
+    health = step.health()
+    assert (health.waits, health.waits_for, health.failures) == (False, None, 1)
+    assert "There is nothing yet." in str(health.last_error)
+
+
+def test_a_step_that_has_worked_does_not_wait_but_fails(clock: ManualClock) -> None:
+    errors: list[Exception] = []
+
+    def action() -> None:
+        if errors:
+            raise errors[0]
+
+    step = SupervisedStep("plan", action, clock)
+    assert step.run()
+    errors.append(TooLittleMeasuredError("The history is gone."))
+    assert not step.run()
+    assert (step.health().waits, step.health().failures) == (False, 1)
 
 
 def test_an_error_shows_field_message_and_remedy() -> None:
