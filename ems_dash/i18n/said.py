@@ -144,14 +144,12 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ),
     # Why there is no forecast.
     (
-        r"\bThere is not enough history to forecast anything\.",
-        "Für eine Prognose ist noch zu wenig gemessen.",
+        r"\bThere is not enough history to forecast anything: (\d) of (\d) quarter-hours\.",
+        r"Für eine Prognose ist noch zu wenig gemessen: \1 von \2 Viertelstunden.",
     ),
     (
-        r"\bWait until an hour has been measured \((\d) of (\d) quarter-hours so far\), "
-        r"or import past values\.",
-        r"Es braucht eine Stunde Messwerte (bisher \1 von \2 Viertelstunden); frühere Werte "
-        "lassen sich importieren.",
+        r"\bWait until an hour has been measured, or import past values\.",
+        "Es braucht eine Stunde Messwerte; frühere Werte lassen sich importieren.",
     ),
     (r"\bThere is not enough history for LightGBM\.", "Für LightGBM ist zu wenig Historie da."),
     (r"\bThere is not enough history for Prophet\.", "Für Prophet ist zu wenig Historie da."),

@@ -125,10 +125,10 @@ class FlatMean:
         known = known[np.isfinite(known)]
         if known.size < FEWEST_QUARTERS:
             raise TooLittleMeasuredError(
-                "There is not enough history to forecast anything.",
+                "There is not enough history to forecast anything: "
+                f"{known.size} of {FEWEST_QUARTERS} quarter-hours.",
                 value=f"{known.size} quarter-hours measured",
-                hint=f"Wait until an hour has been measured ({known.size} of {FEWEST_QUARTERS} "
-                "quarter-hours so far), or import past values.",
+                hint="Wait until an hour has been measured, or import past values.",
             )
         return known
 

@@ -41,16 +41,16 @@ def test_sentences_of_the_engine_are_translated_by_their_phrases(english: str, g
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", "Load: There is not enough history to forecast anything. Wait until an hour has"),
-        ("de", "Last: Für eine Prognose ist noch zu wenig gemessen. Es braucht eine Stunde"),
+        ("en", "Load: There is not enough history to forecast anything: 2 of 4 quarter-hours."),
+        ("de", "Last: Für eine Prognose ist noch zu wenig gemessen: 2 von 4 Viertelstunden. Es"),
     ],
 )
 def test_the_first_hour_of_a_site_is_said_in_words_and_not_in_names_of_signals(
     lang: str, words: str
 ) -> None:
     english = (
-        "load_kw: There is not enough history to forecast anything. "
-        "Wait until an hour has been measured (2 of 4 quarter-hours so far), or import past values."
+        "load_kw: There is not enough history to forecast anything: 2 of 4 quarter-hours. "
+        "Wait until an hour has been measured, or import past values."
     )
     assert said(english, lang).startswith(words)
 

@@ -131,15 +131,18 @@ def test_without_a_plan_the_reason_is_said_and_no_profit_is_claimed() -> None:
 def test_a_new_site_that_waits_is_calm_and_says_what_for() -> None:
     waits = StepHealth(
         *("plan", False, None, 0, 0),
-        "load_kw: There is not enough history to forecast anything. Wait until an hour has been "
-        "measured (2 of 4 quarter-hours so far), or import past values.",
+        "load_kw: There is not enough history to forecast anything: 2 of 4 quarter-hours. "
+        "Wait until an hour has been measured, or import past values.",
     )
     state, reason = EngineState.WAITING, "too_little_measured"
     now = moment(plan=None, health=(waits,), state=state, state_reason=reason)
     shown = model.fields(now)
     assert (shown["eng-v"], shown["eng-v.className"]) == ("wartet", "pill pill-info")
     assert shown["eng-w"] == "Der erste Plan braucht eine Stunde Messwerte"
-    assert shown["strat-s"] == "Last: Für eine Prognose ist noch zu wenig gemessen."
+    assert (
+        shown["strat-s"]
+        == "Last: Für eine Prognose ist noch zu wenig gemessen: 2 von 4 Viertelstunden."
+    )
     (entry,) = model.notices(now.snapshot, "de")
     assert (entry.kind, entry.title) == ("info", "Wartet auf die ersten Messwerte")
 
