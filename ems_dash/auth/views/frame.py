@@ -35,6 +35,7 @@ from ems_dash.ui.request import LANG_COOKIE, request_lang, request_theme
 from ems_dash.ui.site_menu import site_address
 from ems_dash.ui.theme import PALETTES
 from engine.domain.errors import EmsError
+from engine.domain.product import product_version
 
 YEAR_S = 31_536_000
 
@@ -107,6 +108,7 @@ def page(template: str, web: Web, *, title: str, status: int = 200, **values: An
             alarms=None if snapshot is None else alarm_count(snapshot, lang),
             messages=get_flashed_messages(with_categories=True),
             say=partial(_said, lang),
+            version=product_version(),
             **values,
         ),
         status,
