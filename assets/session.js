@@ -57,6 +57,14 @@
     return url.origin === window.location.origin ? answer.then(judge) : answer;
   };
 
+  // On a phone the page that is open lies beyond the edge of the bar.
+  function showOwnPage() {
+    var own = document.querySelector(".nav-main:not(#nav) [aria-current]");
+    if (own) {
+      own.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  }
+
   function toggleTheme() {
     var root = document.documentElement;
     var theme = root.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
@@ -103,4 +111,6 @@
       event.preventDefault();
     }
   });
+
+  showOwnPage();
 })();

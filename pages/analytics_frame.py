@@ -11,10 +11,11 @@ from dash import ClientsideFunction, Input, Output, State, no_update
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
 from ems_dash.ui.analytics import frame
-from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.fields import Fields, ShownTexts
 from ems_dash.ui.header import frame_fields
 from ems_dash.ui.live import nothing_new, text_delta
 from ems_dash.ui.moment import Moment
+from ems_dash.ui.silence import silence
 
 
 class Frame:
@@ -34,7 +35,7 @@ class Frame:
 
         `first` stands there until it is.
         """
-        fields = frame_fields(moment, "an-root")
+        fields = _fields(moment)
         state = {"seq": moment.snapshot.seq, "token": self._shown.put(fields)}
         return frame.page(moment, fields, state, view=view, picker=picker, first=first)
 
@@ -43,7 +44,11 @@ class Frame:
         moment = self.moment(lang)
         if nothing_new(state, moment):
             return no_update
-        return text_delta(state or {}, moment, frame_fields(moment, "an-root"), self._shown)
+        return text_delta(state or {}, moment, _fields(moment), self._shown)
+
+
+def _fields(moment: Moment) -> Fields:
+    return frame_fields(moment, "an-root") | {frame.SILENT: silence(moment)}
 
 
 def register_frame(app: dash.Dash, services: Services) -> None:

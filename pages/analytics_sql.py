@@ -23,6 +23,7 @@ from ems_dash.ui.live import Delta, nothing_new, text_delta
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_lang
+from ems_dash.ui.silence import silence
 from engine.domain.errors import EmsError
 from engine.history.dictionary import table_info
 from engine.history.sql_guard import MOST_CHARACTERS
@@ -37,7 +38,7 @@ class _Sql:
 
     def layout(self, sql: str | None = None, **_values: str) -> Any:
         moment = self._moment(request_lang())
-        fields = frame_fields(moment, "sq-root")
+        fields = _fields(moment)
         state = {"seq": moment.snapshot.seq, "token": self._shown.put(fields)}
         return view.page(moment, fields, state, (sql or EXAMPLES[0].sql)[:MOST_CHARACTERS])
 
@@ -45,8 +46,7 @@ class _Sql:
         moment = self._moment(lang)
         if nothing_new(state, moment):
             return no_update
-        fields: Fields = frame_fields(moment, "sq-root")
-        out: Delta = text_delta(state or {}, moment, fields, self._shown)
+        out: Delta = text_delta(state or {}, moment, _fields(moment), self._shown)
         return out
 
     def run(self, _clicks: int | None, sql: str | None, lang: str) -> Any:
@@ -70,6 +70,10 @@ class _Sql:
     def _moment(self, lang: str) -> Moment:
         services = self._services
         return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+
+
+def _fields(moment: Moment) -> Fields:
+    return frame_fields(moment, "sq-root") | {view.SILENT: silence(moment)}
 
 
 def register(app: dash.Dash, services: Services) -> None:

@@ -20,6 +20,7 @@ from ems_dash.ui import (
 )
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
+from ems_dash.ui.moment import Moment
 from ems_dash.ui.settings_fields import get, put
 from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import Group
@@ -37,6 +38,7 @@ def content(
     channels: Sequence[ChannelStatus],
     zone: ZoneInfo,
     running: Mapping[str, str],
+    moment: Moment,
 ) -> list[Any]:
     """Return the form of the section that `view` names.
 
@@ -48,12 +50,13 @@ def content(
         channels: The notification channels the program runs with, for theirs.
         zone: The site's time zone.
         running: Id to name of the sites that run, for the section of sites.
+        moment: The state of the engine, for the connections of the devices.
     """
     section = sections.section_of(view.get("section"))
     if section is sections.TARIFF:
         return _tariff(view, form)
     if section is sections.DEVICES:
-        return settings_devices.content(form, view, report)
+        return settings_devices.content(form, view, report, moment)
     if section is sections.SITES:
         return settings_sites.content(form, running)
     if section is sections.MQTT:

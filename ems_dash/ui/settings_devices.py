@@ -14,8 +14,10 @@ from ems_dash.i18n import device_said, label, meaning, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui import settings_form as forms
 from ems_dash.ui import settings_sections as sections
+from ems_dash.ui.moment import Moment
 from ems_dash.ui.settings_fields import ABSENT, get
 from ems_dash.ui.settings_form import FormState
+from ems_dash.ui.settings_links import link_parts
 from ems_dash.ui.settings_profiles import profile_label, profile_named
 from ems_dash.ui.settings_registers import RegisterRow, register_rows
 from ems_dash.ui.settings_sections import Group
@@ -100,30 +102,48 @@ def add_device(values: dict[str, Any]) -> None:
     sections.add_item(values, Group("devices", "devices", (), is_list=True, template=NEW_DEVICE))
 
 
-def content(form: FormState, view: Mapping[str, Any], report: ConnectionReport | None) -> list[Any]:
+def is_enabled(values: Mapping[str, Any], path: str) -> bool:
+    """True when the device at `path` is to be read; the battery's block only when it says so."""
+    return _stated(values, f"{path}.enabled", path != BLOCK) is True
+
+
+def opened_device(values: Mapping[str, Any], view: Mapping[str, Any]) -> str:
+    """Return the path of the device that is open: the chosen one, else the first that is read."""
+    paths = device_paths(values)
+    chosen = view.get("device")
+    if chosen in paths:
+        return str(chosen)
+    return next((path for path in paths if is_enabled(values, path)), BLOCK)
+
+
+def content(
+    form: FormState, view: Mapping[str, Any], report: ConnectionReport | None, moment: Moment
+) -> list[Any]:
     """Return the section: list of devices, and the one that is open.
 
     Args:
         form: What is shown.
         view: ``device`` is the path of the open one, ``register`` the signal being changed.
         report: The newest test of the open device, or None.
+        moment: The state of the engine, for the connections.
     """
-    paths = device_paths(form.values)
-    opened = str(view.get("device") or BLOCK)
-    if opened not in paths:
-        opened = BLOCK
+    opened = opened_device(form.values, view)
     return [
-        _list(form, paths, opened),
+        _list(form, opened, moment),
         *_device(form, opened, str(view.get("register") or ""), report),
     ]
 
 
-def _list(form: FormState, paths: list[str], opened: str) -> Any:
+def _list(form: FormState, opened: str, moment: Moment) -> Any:
     rows = []
-    for path in paths:
+    for path in device_paths(form.values):
         name = device_name(form.values, path)
         profile = profile_named(_stated(form.values, f"{path}.profile", "hithium_ess_5016"))
-        enabled = _stated(form.values, f"{path}.enabled", path != BLOCK) is True
+        state = (
+            link_parts(name, moment)
+            if is_enabled(form.values, path)
+            else [html.Span(t("set.device.off", form.lang), className="pill pill-small")]
+        )
         button = html.Button(
             [
                 html.Span(name, className="set-device-name"),
@@ -131,10 +151,7 @@ def _list(form: FormState, paths: list[str], opened: str) -> Any:
                     profile_label(profile, form.lang) if profile else "–",
                     className="set-device-what",
                 ),
-                html.Span(
-                    t("set.device.on" if enabled else "set.device.off", form.lang),
-                    className="pill pill-ok pill-small" if enabled else "pill pill-small",
-                ),
+                *state,
             ],
             id=forms.act_id("open", path),
             type="button",

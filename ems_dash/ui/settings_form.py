@@ -224,7 +224,7 @@ def field(spec: Field, form: FormState) -> Any:
     error = form.errors.get(spec.path, "")
     many = spec.kind is Kind.MANY
     wide = " set-wide" if many or spec.kind is Kind.CODES or spec.leaf in _WIDE else ""
-    if spec.leaf == "profile":
+    if spec.leaf in _DOUBLE:
         wide = " set-double"
     elif _longest_choice(spec, form.lang) > _SHORT_CHOICE:
         wide = " set-long"
@@ -282,7 +282,8 @@ def _longest_choice(spec: Field, lang: str) -> int:
     return max((len(_choice(spec, option, lang)) for option in spec.options), default=0)
 
 
-_WIDE = frozenset({"description", "recipients", "only", "never", "file", "topic", "copyright"})
+_WIDE = frozenset({"description", "recipients", "only", "never", "topic", "copyright"})
+_DOUBLE = frozenset({"profile", "file"})
 
 
 def _help(spec: Field, lang: str) -> str:
@@ -332,7 +333,9 @@ def _control(spec: Field, value: Any, form: FormState) -> Any:
         debounce=DEBOUNCE_S,
         autocomplete="off",
         className="is-number" if numeric else "",
-        placeholder=form.usual.get(spec.path, "–" if spec.optional else ""),
+        placeholder=form.usual.get(
+            spec.path, "–" if spec.optional or spec.kind is Kind.WORDS else ""
+        ),
         **more,
     )
 

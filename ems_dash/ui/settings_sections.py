@@ -269,7 +269,7 @@ PRICES = Section(
         Group(
             "prices",
             "prices",
-            entries("demo_mode", "provider", "fallbacks", "region", "file", "entsoe_token_env"),
+            entries("demo_mode", "provider", "region", "fallbacks", "entsoe_token_env", "file"),
         ),
         Group("urls", "prices.urls", entries("awattar", "energy_charts", "entsoe")),
         Group("weather", "weather", entries("provider", "api_key_env", "url")),

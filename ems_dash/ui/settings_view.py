@@ -24,7 +24,7 @@ CHANGES_SHOWN = 40
 
 def page(
     *,
-    section: str,
+    view: Mapping[str, Any],
     draft: Mapping[str, Any] | None,
     form: Any,
     side: Any,
@@ -37,7 +37,7 @@ def page(
     """Return the whole page.
 
     Args:
-        section: Key of the section shown first.
+        view: ``section`` is the key of the section shown first; and what is open in it.
         draft: Revision and values of the file; None when it cannot be read.
         form: The form of that section.
         side: What stands beside the form.
@@ -47,10 +47,11 @@ def page(
         editable: False where nothing may be changed.
         lang: ``"de"`` or ``"en"``.
     """
+    section = str(view["section"])
     return html.Div(
         [
             dcc.Store(id="set-draft", data=draft),
-            dcc.Store(id="set-view", data={"section": section}),
+            dcc.Store(id="set-view", data=dict(view)),
             dcc.Store(id="set-url", data=section),
             dcc.Store(id="set-delta"),
             dcc.Store(id="set-frame", data=frame),

@@ -158,6 +158,7 @@ class Planner:
         self._planned_prices: DayAheadPrices | None = None
         self._planned_with = NO_LIMITS
         self._planned_at_kw: float | None = None
+        self._failed = False
 
     def resume(self, plan: Plan | None) -> None:
         """Take over what the newest stored plan held energy to be worth."""
@@ -193,10 +194,10 @@ class Planner:
     def due(self, image: ProcessImage, battery: BatteryLimits = NO_LIMITS) -> str | None:
         """Return why a plan is due now, or None.
 
-        Reasons: ``start``, ``request``, ``override`` (somebody chose a strategy, or that choice
-        ended), ``schedule``, ``prices`` (others are published from now on), ``limits`` (the
-        battery may do much more or less than planned with), ``deviation`` (the measured SoC left
-        the plan's band), ``net_load`` (load or PV left it for five minutes).
+        Reasons: ``start``, ``request``, ``retry`` (the last attempt failed), ``override`` (somebody
+        chose a strategy, or that choice ended), ``schedule``, ``prices`` (others are published from
+        now on), ``limits`` (the battery may do much more or less than planned with), ``deviation``
+        (the measured SoC left the plan's band), ``net_load`` (load or PV left it for five minutes).
 
         Args:
             image: Newest process image.
@@ -211,6 +212,8 @@ class Planner:
             return "override"
         if self._requested.is_set():
             return "request"
+        if self._failed:
+            return "retry"
         interval = self._inputs.interval_s
         if int(now.timestamp() // interval) != int(planned_at.timestamp() // interval):
             return "schedule"
@@ -247,11 +250,15 @@ class Planner:
         # Cleared first: what is asked for while this plan is made asks for the next one.
         self._requested.clear()
         try:
-            return self._make(image, trigger, battery)
+            made = self._make(image, trigger, battery)
         except Exception:
-            # A request that could not be served stands.
-            self._requested.set()
+            self._failed = True
+            if trigger == "request":
+                # A request that could not be served stands.
+                self._requested.set()
             raise
+        self._failed = False
+        return made
 
     def _make(self, image: ProcessImage, trigger: str, battery: BatteryLimits) -> MadePlan:
         now = self._clock.now()

@@ -45,7 +45,7 @@ class Assistants:
             return no_update, no_update
         lang, view = page.lang, page.view
         judged = judge(settings.desk, page.values, lang)
-        path = str(view.get("device") or settings_devices.BLOCK)
+        path = settings_devices.opened_device(judged.values, view)
         try:
             config = settings_devices.device_config(judged.values, path)
             if config is None:

@@ -29,7 +29,7 @@ from ems_dash.ui import (
 from ems_dash.ui import settings_registers as registers
 from ems_dash.ui import settings_sections as sections
 from ems_dash.ui import settings_view as view_
-from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.fields import Fields, ShownTexts
 from ems_dash.ui.header import frame_fields
 from ems_dash.ui.live import nothing_new, text_delta
 from ems_dash.ui.moment import Moment
@@ -37,6 +37,7 @@ from ems_dash.ui.request import request_lang, request_theme
 from ems_dash.ui.settings_backups import undo_id
 from ems_dash.ui.settings_fields import ABSENT, get, put
 from ems_dash.ui.settings_form import FormState, button
+from ems_dash.ui.settings_links import link_fields
 from ems_dash.ui.settings_state import Judged, judge, merged, stored
 from engine.config.changes import changes
 from engine.config.desk import ConfigChangedError, Saved
@@ -66,7 +67,8 @@ class SettingsPage:
         desk_of = self._services.settings
         shown = sections.section_of(section).key
         editable = desk_of is not None and may(Role.ADMIN)
-        title: dict[str, Any] = {"section": shown, "editable": editable, "lang": lang}
+        view: View = {"section": shown}
+        title: dict[str, Any] = {"view": view, "editable": editable, "lang": lang}
         if desk_of is None:
             failed = view_.failure(t("set.no_file", lang), lang)
             return self._page(title, None, failed, None, None)
@@ -74,7 +76,7 @@ class SettingsPage:
             file = desk_of.desk.read()
             draft = stored(file)
             judged = judge(desk_of.desk, draft["values"], lang)
-            view = {"section": shown}
+            view |= _opened(view, draft["values"])
             form = self.form(view, judged, lang)
             side = self.side(view, judged, lang, request_theme())
         except EmsError as exc:
@@ -91,7 +93,7 @@ class SettingsPage:
             side=side,
             notice=notice,
             subtitle=t("set.subtitle", title["lang"], site=self._services.snapshot().site.name),
-            frame=text_delta({}, moment, frame_fields(moment, view_.ROOT), self._shown),
+            frame=text_delta({}, moment, _live_fields(moment), self._shown),
         )
 
     def form(self, view: View, judged: Judged, lang: str) -> Any:
@@ -108,6 +110,7 @@ class SettingsPage:
             channels=self._services.notifications.status() if in_notifications else (),
             zone=self._zone,
             running=site_names(),
+            moment=self._moment(lang),
         )
 
     def side(self, view: View, judged: Judged, lang: str, theme: str) -> Any:
@@ -125,11 +128,11 @@ class SettingsPage:
         return token
 
     def tick(self, _tick: int, known: dict[str, Any] | None, lang: str) -> Any:
-        """Return what has changed in the frame around the page: time, connection."""
+        """Return what has changed around the form, and how the devices are connected."""
         moment = self._moment(lang)
         if nothing_new(known, moment):
             return no_update
-        return text_delta(known or {}, moment, frame_fields(moment, view_.ROOT), self._shown)
+        return text_delta(known or {}, moment, _live_fields(moment), self._shown)
 
     # What is done.
 
@@ -198,6 +201,7 @@ class SettingsPage:
             return (no_update,) * 7
         section = dash.ctx.triggered_id["section"]
         view = {**page.view, "section": section, "report": None}
+        view |= _opened(view, page.values)
         return (*self._rendered(page.draft, view, page.lang, page.theme), section)
 
     def decide(self, _clicks: list[Any], sent: Mapping[str, Any]) -> Any:
@@ -374,6 +378,17 @@ class SettingsPage:
     @property
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self._services.snapshot().site.timezone)
+
+
+def _opened(view: View, values: Values) -> View:
+    """Return the device that stays open in the section of devices, whatever is switched off."""
+    if view["section"] != sections.DEVICES.key:
+        return {}
+    return {"device": settings_devices.opened_device(values, view)}
+
+
+def _live_fields(moment: Moment) -> Fields:
+    return frame_fields(moment, view_.ROOT) | link_fields(moment)
 
 
 def clicked() -> bool:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from engine.domain.clock import ManualClock
+from engine.domain.errors import OptimizationError
 from engine.domain.series import MeasuredPoint
 from engine.domain.site import Site
 from engine.runtime.planner import NET_LOAD_OVER, PlanInputs, Planner
@@ -118,3 +119,16 @@ def test_a_plan_made_at_this_net_load_is_not_made_again(site: Site) -> None:
     assert waiting.measure(3, load_kw=30.0, pv_kw=10.0) is None, "back to what was planned"
     waiting.minutes.clear()
     assert waiting.measure(0) is None
+
+
+def test_after_a_failure_the_reason_is_another_attempt_and_not_a_request(site: Site) -> None:
+    waiting = well(site)
+    blind = image(waiting.clock.now(), soc_percent=None)
+    for _ in range(2):
+        with pytest.raises(OptimizationError):
+            waiting.planner.make(blind, waiting.planner.due(blind) or "schedule")
+        assert waiting.planner.due(blind) == "retry"
+    waiting.planner.request()
+    with pytest.raises(OptimizationError):
+        waiting.planner.make(blind, "request")
+    assert waiting.planner.due(blind) == "request", "a request that could not be served stands"

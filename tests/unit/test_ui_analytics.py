@@ -214,3 +214,18 @@ class TestRuns:
         assert (found.runs, found.failed) == (3, 1)
         assert (found.median_solve_ms, found.median_ms) == (30.0, 401.0)
         assert tally([]).median_ms is None
+
+
+@pytest.mark.parametrize(("count", "narrow"), [(7, True), (30, False), (31, True)])
+def test_days_are_named_below_their_bars_the_newest_among_them(count: int, narrow: bool) -> None:
+    days = [
+        DayFigures(date(2026, 10, 1) + timedelta(days=i), True, {"peak_kw": 1.0})
+        for i in range(count)
+    ]
+    figure = peaks_figure(days, Look("light", "de", narrow))
+    bars = {x for trace in figure["data"] for x in trace["x"]}
+    named = figure["layout"]["xaxis"]["tickvals"]
+    assert set(named) <= bars
+    assert named == sorted(named)
+    assert named[-1] == max(bars)
+    assert 2 <= len(named) <= 9

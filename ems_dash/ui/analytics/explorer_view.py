@@ -290,8 +290,11 @@ def summary(answer: SeriesAnswer, zone: ZoneInfo, lang: str) -> str:
 def legend(answer: SeriesAnswer, lang: str) -> Any:
     """Return what each line is."""
     items = []
+    # Each unit has a panel of its own, and strokes begin anew in it.
+    several = len({one.unit for one in answer.series.values()}) > 1
     for name, pen in pens(answer.series).items():
-        items.append((pen.swatch, pen.role, series_text(name, lang)))
+        text = _option(name, lang) if several else series_text(name, lang)
+        items.append((pen.swatch, pen.role, text))
     if answer.earlier:
         items.append(("dots", "muted", t("explorer.earlier_legend", lang)))
     return ui.legend(items)
@@ -372,7 +375,11 @@ def _row(
                 className="cell-title",
             ),
             *(
-                html.Td(cell, **{"data-label": head})
+                html.Td(
+                    cell,
+                    className="cell-none" if cell == fmt.NO_VALUE else None,
+                    **{"data-label": head},
+                )
                 for cell, head in zip(cells, heads[1:], strict=True)
             ),
         ],

@@ -15,6 +15,9 @@ from ems_dash.ui.header import badges, site_line
 from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
 
+SILENT = "an-silent"
+"""Id of the line that says which devices do not answer; without a text it is not there."""
+
 
 def page(
     moment: Moment,
@@ -65,6 +68,7 @@ def page(
                 className="page-head",
             ),
             tabs(view, lang),
+            silent_line(SILENT, fields),
             picker,
             html.Div(
                 [*first, loading],
@@ -74,3 +78,8 @@ def page(
             ),
         ],
     )
+
+
+def silent_line(name: str, fields: Fields) -> Any:
+    """Return the line below the tabs that says what is not measured at the moment."""
+    return ui.live(html.Div, name, fields, "notice notice-alarm an-silent", role="status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -23,6 +24,8 @@ MAX_DURATION_POINTS = 400
 HOURS = 24
 DAY_MS = 86_400_000
 FEW_DAYS = 5
+MOST_NAMED_DAYS = 62
+"""So many days stand apart far enough for a tick to name one of them."""
 
 
 def daily_figure(days: Sequence[DayFigures], baseline: str, look: Look) -> Figure:
@@ -393,8 +396,10 @@ def _day_axis(days: Sequence[date], look: Look) -> dict[str, Any]:
         "tickformat": "%d.%m." if look.lang == "de" else "%-d %b",
         "hoverformat": "%a, %d.%m.%Y" if look.lang == "de" else "%a, %-d %b %Y",
     }
-    if 0 < len(days) <= most:
-        axis |= {"tickmode": "array", "tickvals": [_noon_ms(day) for day in days]}
+    if 0 < len(days) <= MOST_NAMED_DAYS:
+        # Ticks of Plotly's own stand at midnight, between two days.
+        named = days[:: -math.ceil(len(days) / most)]
+        axis |= {"tickmode": "array", "tickvals": [_noon_ms(day) for day in reversed(named)]}
     return axis
 
 

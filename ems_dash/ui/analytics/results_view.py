@@ -436,7 +436,10 @@ def _ledger_card(results: Results, baseline: str, lang: str) -> Any:
                     else line.head,
                     scope="row",
                 ),
-                *(html.Td(cell) for cell in line.cells),
+                *(
+                    html.Td(cell, **{"data-label": head})
+                    for cell, head in zip(line.cells, heads[1:], strict=True)
+                ),
             ],
             className="an-sum" if i == len(results.ledger) - 1 else None,
         )

@@ -191,7 +191,11 @@ def _row(run: RunRow, heads: Sequence[str], moment: Moment) -> Any:
                 className="cell-title",
             ),
             *(
-                html.Td(cell, **{"data-label": head})
+                html.Td(
+                    cell,
+                    className="cell-none" if cell == fmt.NO_VALUE else None,
+                    **{"data-label": head},
+                )
                 for cell, head in zip(cells, heads[1:], strict=True)
             ),
         ]

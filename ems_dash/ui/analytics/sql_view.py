@@ -11,6 +11,7 @@ from dash import dcc, html
 from ems_dash.i18n import history_said, label, meaning, t
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import sql_model as model
+from ems_dash.ui.analytics.frame import silent_line
 from ems_dash.ui.analytics.sql_examples import EXAMPLES
 from ems_dash.ui.analytics.tabs import tabs
 from ems_dash.ui.fields import Fields
@@ -21,6 +22,9 @@ from engine.domain.errors import EmsError
 from engine.history.dictionary import LOCAL_TIME_COLUMN, TableInfo, table_info, tables
 from engine.history.sql_guard import MOST_CHARACTERS
 from engine.history.sql_sandbox import LIMIT_SECONDS, ROW_LIMIT, SqlResult
+
+SILENT = "sq-silent"
+"""Id of the line that says which devices do not answer."""
 
 FIRST_TABLE = "ledger"
 """Table whose columns are shown first."""
@@ -52,7 +56,7 @@ def page(moment: Moment, fields: Fields, first_state: Mapping[str, Any], sql: st
                 [
                     html.Div(
                         [
-                            html.H1(t("sqlpage.title", lang)),
+                            html.H1(t("analytics.title", lang)),
                             html.P(site_line(moment.snapshot, lang), className="subtitle"),
                         ]
                     ),
@@ -64,6 +68,7 @@ def page(moment: Moment, fields: Fields, first_state: Mapping[str, Any], sql: st
                 className="page-head",
             ),
             tabs("sql", lang),
+            silent_line(SILENT, fields),
             html.Div(
                 [
                     html.Div([_editor(sql, lang), _answer_card(lang)], className="column"),
