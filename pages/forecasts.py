@@ -156,7 +156,13 @@ class _Forecasts:
             came = self._past(series, window)
             out[series.key] = view.Expected(
                 expected_figure(window, series, forecast, came, look),
-                view.facts_part(series, forecast, forecasts, moment=moment),
+                view.facts_part(
+                    series,
+                    forecast,
+                    forecasts,
+                    known_until=words.known_ahead(came, window.start, moment.now),
+                    moment=moment,
+                ),
                 words.expected_summary(series, forecast, moment.now, moment.tz, look.lang),
             )
         return out

@@ -24,6 +24,7 @@ from ems_dash.ui import overview_view as view
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.chart_window import PAST, ChartWindow, chart_window
 from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.last_known import last_soc
 from ems_dash.ui.live import nothing_new
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.next_steps import next_steps
@@ -190,18 +191,17 @@ class _Overview:
 
     def _moment(self, lang: str) -> Moment:
         services = self._services
-        return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+        snapshot, now = services.snapshot(), services.now()
+        last = last_soc(services, snapshot, now)
+        return Moment(snapshot, now, services.heartbeat_age_s(), lang, last)
 
     def _points(self, moment: Moment) -> list[MeasuredPoint]:
         return self._services.measured(moment.now - PAST - timedelta(minutes=15))
 
-    def _earlier_prices(self, moment: Moment, window: ChartWindow) -> list[PriceBar]:
-        """Return the published prices before the plan's own."""
-        plan = moment.snapshot.plan
-        until = moment.now if plan is None else plan.start
+    def _published_prices(self, window: ChartWindow) -> list[PriceBar]:
         return [
             PriceBar(row.ts, row.minutes, row.spot_eur_per_kwh, False)
-            for row in self._services.prices(window.start, until)
+            for row in self._services.prices(window.start, window.end)
         ]
 
     def _plan_part(self, moment: Moment, points: list[MeasuredPoint], theme: str) -> view.PlanPart:
@@ -217,11 +217,10 @@ class _Overview:
             )
         steps = next_steps(actions, moment.now, moment.tz, moment.lang)
         window = chart_window(moment.now, moment.tz, points[0].ts if points else None)
-        earlier = self._earlier_prices(moment, window)
         return view.plan_part(
             moment,
             points,
-            earlier,
+            self._published_prices(window),
             steps,
             window=window,
             theme=theme,

@@ -69,7 +69,7 @@ def plan_part(
     Args:
         moment: The state of the engine.
         points: One-minute means of the last 24 hours.
-        prices: Prices from before the plan.
+        prices: Published prices in the window.
         steps: Next steps, first one first.
         window: Time axis of the charts.
         theme: ``"light"`` or ``"dark"``.

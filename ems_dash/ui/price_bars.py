@@ -27,13 +27,14 @@ class PriceBar:
     is_forecast: bool
 
 
-def price_bars(plan: Plan | None, remembered: Sequence[PriceBar]) -> list[PriceBar]:
-    """Return the prices of `plan` preceded by `remembered` ones from before its start.
+def price_bars(plan: Plan | None, published: Sequence[PriceBar]) -> list[PriceBar]:
+    """Return the prices of `plan`, and the `published` ones before it and in place of forecasts.
 
-    A step without a day-ahead price, under a tariff that needs none, has no bar.
+    A price published after the plan was made replaces what the plan had to forecast. A step
+    without a day-ahead price, under a tariff that needs none, has no bar.
     """
     if plan is None:
-        return list(remembered)
+        return list(published)
     own = [
         PriceBar(
             ts, plan.step_minutes, float(plan.spot_eur_per_kwh[i]), bool(plan.price_is_forecast[i])
@@ -41,7 +42,13 @@ def price_bars(plan: Plan | None, remembered: Sequence[PriceBar]) -> list[PriceB
         for i, ts in enumerate(plan.times())
         if math.isfinite(plan.spot_eur_per_kwh[i])
     ]
-    return [b for b in remembered if b.ts < plan.start] + own
+    out = [b for b in published if b.ts < plan.start] + [b for b in own if not b.is_forecast]
+    out += [b for b in published if b.ts >= max(plan.start, _end(out, plan.start))]
+    return out + [b for b in own if b.is_forecast and b.ts >= _end(out, plan.start)]
+
+
+def _end(bars: Sequence[PriceBar], otherwise: datetime) -> datetime:
+    return bars[-1].ts + timedelta(minutes=bars[-1].minutes) if bars else otherwise
 
 
 def price_traces(

@@ -122,6 +122,17 @@ class PriceSource(Protocol):
         ...
 
 
+def published_or_none(source: PriceSource, now: datetime) -> DayAheadPrices | None:
+    """Return what `source` has published at `now`; None when no prices can be had.
+
+    For everything that does without a price: whether one is needed at all is for the tariff to say.
+    """
+    try:
+        return source.published(now)
+    except MarketError:
+        return None
+
+
 def require_price(prices: DayAheadPrices, ts: datetime) -> float:
     """Return the published price at `ts`.
 

@@ -39,7 +39,7 @@ from engine.domain.snapshot import EngineSnapshot, Notice
 from engine.domain.strategy import Selection, StrategyKey, StrategyState
 from engine.history.writer import HistoryWriter, WriterStatus
 from engine.market.price_rows import price_rows
-from engine.market.prices import DayAheadPrices, differ_from
+from engine.market.prices import DayAheadPrices, differ_from, published_or_none
 from engine.market.tariff import TariffBook
 from engine.notify.desk import AlarmDesk
 from engine.notify.events import ACKNOWLEDGED
@@ -231,8 +231,11 @@ class Engine:
         return self._parts.ring.between(since, until)
 
     def prices(self, since: datetime, until: datetime) -> list[PriceRow]:
-        """Return the published prices that start in ``[since, until)``, ascending."""
-        published = self._prices
+        """Return the published prices that start in ``[since, until)``, ascending.
+
+        They are known before the first plan, and while none can be made.
+        """
+        published = published_or_none(self._parts.market.prices, self._clock.now())
         return [] if published is None else self._price_rows(published, since, until)
 
     def now(self) -> datetime:

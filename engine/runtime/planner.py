@@ -12,14 +12,19 @@ from itertools import count
 from engine.config.planning import StrategiesConfig
 from engine.config.schema import Config, EmsConfig
 from engine.domain.clock import Clock
-from engine.domain.errors import MarketError, OptimizationError
+from engine.domain.errors import OptimizationError
 from engine.domain.forecast import Forecast
 from engine.domain.plan import FloatArray, Plan
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.sample import ProcessImage
 from engine.domain.strategy import Selection, StrategyKey
 from engine.forecasting.base import QuarterHourHistory
-from engine.market.prices import DayAheadPrices, PriceSource, differ_from
+from engine.market.prices import (
+    DayAheadPrices,
+    PriceSource,
+    differ_from,
+    published_or_none,
+)
 from engine.optimization.instance import Instance
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.planning import make_plan, profit_24h_eur
@@ -221,7 +226,7 @@ class Planner:
         waited = abs((now - planned_at).total_seconds())
         if waited < MIN_SECONDS_BETWEEN_PRICE_PLANS:
             return None
-        if differ_from(self._published(now), self._planned_prices, now):
+        if differ_from(published_or_none(self._inputs.prices, now), self._planned_prices, now):
             return "prices"
         if waited < MIN_SECONDS_BETWEEN_DEVIATION_PLANS:
             return None
@@ -270,7 +275,7 @@ class Planner:
                 field="soc_percent",
                 hint="Check the connection to the battery.",
             )
-        prices = self._published(now)
+        prices = published_or_none(self._inputs.prices, now)
         forecasts = inputs.forecasts.make(quarter_start(now), inputs.horizon_steps, now)
         has_pv = forecasts.pv is not None
         target_kw = inputs.uncertainty.peak_target_kw(now, has_pv=has_pv)
@@ -303,13 +308,6 @@ class Planner:
         minutes = self._net_load_minutes(now) if trigger == "net_load" else []
         self._planned_at_kw = minutes[-1] if minutes else None
         return MadePlan(plan, selection, prices, forecasts.by_signal(), problem)
-
-    def _published(self, now: datetime) -> DayAheadPrices | None:
-        try:
-            return self._inputs.prices.published(now)
-        except MarketError:
-            # Whether a plan needs prices is for its tariff to say.
-            return None
 
     def _candidates(
         self,

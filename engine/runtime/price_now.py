@@ -9,7 +9,7 @@ from engine.domain.errors import MarketError
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.snapshot import PriceNow
 from engine.market.price_rows import quote_at
-from engine.market.prices import DayAheadPrices, PriceSource
+from engine.market.prices import DayAheadPrices, PriceSource, published_or_none
 from engine.market.recorded_prices import SOURCE as RECORDED
 from engine.market.tariff import TariffBook
 
@@ -32,20 +32,13 @@ class PriceLookup:
     def __call__(self, ts: datetime) -> PriceNow | None:
         """Return the price at `ts`, or None when it is not published or no tariff is known."""
         quarter = quarter_start(ts)
-        published = self._published()
+        published = published_or_none(self._prices, self._clock.now())
         last = self._last
         if last is not None and last[0] == quarter and last[1] is published:
             return last[2]
         price = self._price(quarter, published)
         self._last = (quarter, published, price)
         return price
-
-    def _published(self) -> DayAheadPrices | None:
-        try:
-            return self._prices.published(self._clock.now())
-        except MarketError:
-            # Whether a day-ahead price is needed at all is for the tariff to say.
-            return None
 
     def _price(self, quarter: datetime, published: DayAheadPrices | None) -> PriceNow | None:
         try:

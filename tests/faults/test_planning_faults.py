@@ -323,6 +323,8 @@ def test_a_new_site_has_no_plan_until_an_hour_was_measured_and_control_goes_on(
     assert "load_kw" in str(site.health("plan").last_error)
     assert site.health("control").ok
     assert snapshot.plan is None
+    now = site.clock.now()
+    assert len(site.engine.prices(now, now + timedelta(hours=6))) >= 24, "pages show them already"
     assert snapshot.setpoint is not None
     assert (snapshot.setpoint.power_kw, snapshot.setpoint.reason) == (0.0, "no_plan")
     assert (snapshot.state, snapshot.state_reason) == (EngineState.WAITING, "too_little_measured")
@@ -400,7 +402,7 @@ def test_a_fixed_tariff_is_planned_shown_and_stored_without_any_day_ahead_price(
         lang="de",
     )
     notes = [note["text"] for note in figure["layout"]["annotations"]]
-    assert "Noch kein Plan mit Preisen" in notes
+    assert "Noch keine Preise bekannt" in notes
     page = create_app(demo.engine, access=OPEN).server.test_client()
     assert page.get("/_dash-layout").status_code == 200
 

@@ -179,6 +179,18 @@ def test_forecast_prices_look_different_and_past_ones_paler() -> None:
     assert len(known["x"]) + len(forecast["x"]) == 144
 
 
+def test_prices_published_after_the_plan_replace_its_forecast() -> None:
+    made = plan()
+    first = made.times()[int(np.argmax(made.price_is_forecast))]
+    news = [PriceBar(first + i * timedelta(minutes=15), 15, 0.4, False) for i in range(8)]
+    bars = price_bars(made, news)
+    assert [b.spot_eur_per_kwh for b in bars if first <= b.ts < first + timedelta(hours=2)] == (
+        [0.4] * 8
+    )
+    assert [b.ts for b in bars] == list(made.times())
+    assert bars[-1].is_forecast
+
+
 def test_colours_differ_between_themes_and_roles_do_not() -> None:
     light, dark = price_soc("light"), price_soc("dark")
     for one, other in zip(light["data"], dark["data"], strict=True):
@@ -219,7 +231,7 @@ def test_the_window_shows_no_more_past_than_was_measured(
 def test_unknown_prices_are_said_and_not_drawn_as_zero() -> None:
     figure = price_soc(the_plan=None)
     assert [len(trace["x"]) for trace in drawn(figure)[2:]] == [0, 0, 0]
-    assert "Noch kein Plan mit Preisen" in [n["text"] for n in figure["layout"]["annotations"]]
+    assert "Noch keine Preise bekannt" in [n["text"] for n in figure["layout"]["annotations"]]
 
 
 def test_the_older_past_is_drawn_by_quarter_hours_and_the_last_hours_by_minutes() -> None:

@@ -232,6 +232,14 @@ def test_rows_by_the_hour_leave_out_what_has_not_come() -> None:
     assert rows[0][0] == "Mon, 23 Nov 13:00"
 
 
+def test_without_a_forecast_published_prices_are_still_told() -> None:
+    came = np.concatenate((np.full(40, 0.1), np.full(20, np.nan)))
+    start = NOW - timedelta(hours=2)
+    assert words.known_ahead(came, start, NOW) == start + timedelta(hours=10)
+    assert words.known_ahead(came[:8], start, NOW) is None
+    assert words.known_ahead(np.full(4, np.nan), start, NOW) is None
+
+
 def test_missing_series_say_why() -> None:
     assert words.why_none(LOAD, {}, "Wait an hour.", "en")[1] == "Wait an hour."
     assert "no PV is measured" in words.why_none(PV, {LOAD_SIGNAL: forecast()}, "", "en")[0]

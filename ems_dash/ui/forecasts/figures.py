@@ -18,6 +18,7 @@ from ems_dash.ui.chart_marks import note, now_label, now_shapes
 from ems_dash.ui.chart_window import ChartWindow
 from ems_dash.ui.figure_parts import Figure, area_below, base_layout, nice_range, y_axis
 from ems_dash.ui.forecasts.series import PRICE, ForecastSeries
+from ems_dash.ui.forecasts.words import known_ahead
 from ems_dash.ui.price_bars import PriceBar, price_traces
 from engine.domain.forecast import FloatArray, Forecast
 from engine.domain.quarter_hour import STEP
@@ -70,7 +71,7 @@ def expected_figure(
     layout = figure["layout"]
     layout["shapes"] = now_shapes(window, look.theme)
     layout["annotations"] = [now_label(window, look.lang, look.theme)]
-    if forecast is None:
+    if forecast is None and known_ahead(came, window.start, window.now) is None:
         text = t("forecast.chart_none", look.lang)
         layout["annotations"].append(note(window, text, 0.6, look.theme))
     layout["uirevision"] = f"expected-{series.key}"

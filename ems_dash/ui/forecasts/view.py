@@ -24,6 +24,7 @@ from ems_dash.ui.live import TICK_MS
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.overview_model import why_no_plan
 from ems_dash.ui.segments import segments
+from ems_dash.ui.strategy_model import until_text
 from engine.domain.forecast import Forecast
 from engine.runtime.forecast_archive import WeatherInputs
 
@@ -186,19 +187,28 @@ def facts_part(
     forecast: Forecast | None,
     forecasts: Mapping[str, Forecast],
     *,
+    known_until: datetime | None,
     moment: Moment,
 ) -> Any:
-    """Return the column beside a chart: figures, notes, and how the forecast is made."""
+    """Return the column beside a chart: figures, notes, and how the forecast is made.
+
+    Args:
+        series: The series.
+        forecast: Its newest forecast, or None.
+        forecasts: Those there are, by signal.
+        known_until: Up to when values are known ahead, as published prices are, or None.
+        moment: The state of the engine.
+    """
     lang = moment.lang
     if forecast is None:
         why = why_no_plan(moment.snapshot, lang)
-        return ui.empty(*words.why_none(series, forecasts, why, lang))
-    listed = words.facts(series, forecast, moment.now, moment.tz, lang)
+        nothing = ui.empty(*words.why_none(series, forecasts, why, lang))
+        if known_until is None:
+            return nothing
+        until = until_text(known_until, moment.now, moment.tz, lang)
+        return [_facts([words.Fact(t("forecast.published_until", lang), until)]), nothing]
     return [
-        html.Dl(
-            [html.Div([html.Dt(fact.what), html.Dd(fact.text)]) for fact in listed],
-            className="facts",
-        ),
+        _facts(words.facts(series, forecast, moment.now, moment.tz, lang)),
         html.Details(
             [
                 html.Summary(t("forecast.how", lang)),
@@ -207,6 +217,13 @@ def facts_part(
             className="more",
         ),
     ]
+
+
+def _facts(listed: Sequence[words.Fact]) -> Any:
+    return html.Dl(
+        [html.Div([html.Dt(fact.what), html.Dd(fact.text)]) for fact in listed],
+        className="facts",
+    )
 
 
 def notes_part(notes: Sequence[str]) -> list[Any]:

@@ -78,6 +78,21 @@ def published_until(forecast: Forecast) -> datetime | None:
     return forecast.start + count * STEP
 
 
+def known_ahead(came: FloatArray, start: datetime, now: datetime) -> datetime | None:
+    """Return the end of what is known already of the time after `now`; None for nothing.
+
+    Args:
+        came: Quarter-hours from `start`, NaN where unknown.
+        start: Start of the first one.
+        now: The engine's time.
+    """
+    known = np.flatnonzero(np.isfinite(came))
+    if not known.size:
+        return None
+    end: datetime = start + (int(known[-1]) + 1) * STEP
+    return end if end > now + STEP else None
+
+
 def facts(
     series: ForecastSeries, forecast: Forecast, now: datetime, tz: ZoneInfo, lang: str
 ) -> list[Fact]:
