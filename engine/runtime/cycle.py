@@ -239,7 +239,9 @@ class ControlCycle:
         order: ManualOrder | None,
     ) -> tuple[EngineState, str | None]:
         reason = setpoint.missing or setpoint.reason
-        if reason in DECIDING_REASONS and _blocked_by_battery(limits):
+        lesser = REASON_STATES.get(reason) is EngineState.DEGRADED
+        # What the battery says of itself weighs more than a plan or a price that is missing.
+        if (reason in DECIDING_REASONS or lesser) and _blocked_by_battery(limits):
             failed = image.value("status_code") == STATUS_FAULT or _has_fault(image)
             reason = BATTERY_FAULT if failed else BATTERY_BLOCKED
         elif reason in DECIDING_REASONS and order is not None:

@@ -391,6 +391,12 @@ def test_a_real_battery_is_never_steered_on_recorded_prices(
         assert snapshot.setpoint.wanted_kw > 1
         assert plant.pcs_values()["battery_setpoint_kw"] == 0
         assert plant.truth.total.discharged_kwh == 0
+        plant.faults.bms_fault = True
+        for _ in range(2):
+            clock.advance(2.0)
+            engine.run_once()
+        snapshot = engine.snapshot()
+        assert (snapshot.state, snapshot.state_reason) == (EngineState.FAULT, "battery_fault")
     finally:
         engine.stop()
         server.stop()
