@@ -17,6 +17,7 @@ from ems_dash.i18n import said, t
 from ems_dash.services import Services
 from ems_dash.ui.branding import window_title
 from ems_dash.ui.fields import ShownTexts
+from ems_dash.ui.last_known import last_soc
 from ems_dash.ui.live import nothing_new
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.monitoring import alarms, channels, raw, view
@@ -150,7 +151,9 @@ class _Monitoring:
 
     def _moment(self, lang: str) -> Moment:
         services = self._services
-        return Moment(services.snapshot(), services.now(), services.heartbeat_age_s(), lang)
+        snapshot, now = services.snapshot(), services.now()
+        last = last_soc(services, snapshot, now)
+        return Moment(snapshot, now, services.heartbeat_age_s(), lang, last)
 
 
 def register(app: dash.Dash, services: Services) -> None:

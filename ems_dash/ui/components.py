@@ -201,17 +201,19 @@ def notice(entry: ListEntry) -> Component:
 
 
 def device(entry: ListEntry) -> Component:
-    """Return a device connection as a compact line."""
+    """Return a device connection as a compact line; what is wrong with it stands below its name."""
     dot = " pill-dot" if entry.kind == "ok" else ""
+    beside = " row-inline" if entry.kind == "ok" else ""
+    part = html.Span if entry.kind == "ok" else html.Div
     return html.Li(
         [
             icon("hdd-network"),
             html.Div(
                 [
-                    html.Span(entry.title, className="row-label"),
-                    html.Span(entry.text, className="row-word"),
+                    part(entry.title, className="row-label"),
+                    part(entry.text, className="row-word"),
                 ],
-                className="row-text row-inline",
+                className=f"row-text{beside}",
             ),
             html.Span(entry.word, className=f"pill pill-{entry.kind}{dot}"),
         ],

@@ -8,6 +8,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.moment import Moment
+from engine.domain.control import EngineState
 from engine.domain.snapshot import EngineSnapshot
 
 RECORDED = "recorded"
@@ -21,16 +22,31 @@ def frame_fields(moment: Moment, root: str) -> Fields:
         root: Id of the page's outermost component.
     """
     lang, late = moment.lang, moment.engine_is_late
-    age = fmt.age(moment.heartbeat_age_s)
+    connection, kind = _connection(moment)
     return {
         "hdr-date": fmt.date(moment.now, moment.tz, lang),
         "hdr-time": fmt.clock_time(moment.now, moment.tz, seconds=True),
-        "hdr-conn": t("conn.stale", lang, age=age) if late else t("conn.live", lang),
-        "hdr-conn.className": "pill pill-warn" if late else "pill pill-ok pill-dot",
+        "hdr-conn": connection,
+        "hdr-conn.className": kind,
         "hdr-alarm": alarm_count(moment.snapshot, lang),
         f"{root}.className": "live-page is-stale" if late else "live-page",
         "ftr-data": data_attribution(moment.snapshot, lang),
     }
+
+
+def _connection(moment: Moment) -> tuple[str, str]:
+    """Return in a word, with the class of its pill, whether what the page shows is of now.
+
+    A server that answers is not enough to be live: somebody must measure, too.
+    """
+    lang, snapshot = moment.lang, moment.snapshot
+    if moment.engine_is_late:
+        return t("conn.stale", lang, age=fmt.age(moment.heartbeat_age_s)), "pill pill-warn"
+    if any(sample.usable for sample in snapshot.image.samples.values()):
+        return t("conn.live", lang), "pill pill-ok pill-dot"
+    if snapshot.state is EngineState.STARTING:
+        return t("conn.connecting", lang), "pill"
+    return t("conn.no_values", lang), "pill pill-warn"
 
 
 def alarm_count(snapshot: EngineSnapshot, lang: str) -> str:

@@ -22,6 +22,19 @@ STALE_AFTER_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
+class LastSoc:
+    """State of charge that was measured until some time ago.
+
+    Attributes:
+        percent: Mean of the last minute in which it was measured.
+        until: End of that minute, UTC.
+    """
+
+    percent: float
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """Everything the texts are made from.
 
@@ -30,12 +43,15 @@ class Moment:
         now: The engine's time, UTC.
         heartbeat_age_s: Seconds since the control loop last completed a cycle.
         lang: ``"de"`` or ``"en"``.
+        last_soc: The state of charge as last measured, where the page tells it while there is
+            no present one.
     """
 
     snapshot: EngineSnapshot
     now: datetime
     heartbeat_age_s: float
     lang: str
+    last_soc: LastSoc | None = None
 
     @property
     def tz(self) -> ZoneInfo:

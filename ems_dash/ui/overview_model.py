@@ -17,6 +17,7 @@ from ems_dash.i18n import label, said, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
+from ems_dash.ui.last_known import last_soc_text
 from ems_dash.ui.moment import Moment, Reading, calm_reason, reading
 from ems_dash.ui.strategy_model import mode_text, order_text, until_text
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
@@ -78,7 +79,10 @@ def _kpi_soc(moment: Moment, out: Fields) -> None:
         high=fmt.percent(battery.soc_max_percent, lang),
     )
     capacity = fmt.capacity(battery.energy_capacity_kwh, lang)
-    if soc.value is None:
+    if moment.last_soc is not None:
+        last = last_soc_text(moment.last_soc, moment)
+        out["soc-s"] = t("kpi.soc_last", lang, last=last, capacity=capacity)
+    elif soc.value is None:
         out["soc-s"] = t("kpi.soc_unknown", lang, capacity=capacity, window=window)
     else:
         stored = fmt.number(battery.energy_capacity_kwh * soc.value / 100.0, 0, lang)

@@ -68,7 +68,7 @@ def choice(
 def _candidate(row: model.CandidateRow, lang: str) -> Any:
     marks = []
     if row.active:
-        marks.append(html.Span(t("choice.active", lang), className="pill pill-ok pill-small"))
+        marks.append(html.Span(t("choice.active", lang), className="pill pill-info pill-small"))
     if row.best and not row.active:
         marks.append(html.Span(t("choice.best_mark", lang), className="pill pill-info pill-small"))
     bar = html.Span(

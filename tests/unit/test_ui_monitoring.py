@@ -178,6 +178,17 @@ def test_a_failing_link_does_not_make_every_update_large() -> None:
     assert lost(2.0)["sig-soc_percent-a"] == "–"
 
 
+def test_why_a_device_is_silent_is_not_repeated_for_each_of_its_signals() -> None:
+    reason = "unit 1 at 10.0.0.9:502: no connection"
+    bad = {"soc_percent": Sample(None, NOW, "bms", Quality.BAD, reason)}
+    silent = moment(
+        image=ProcessImage("site-1", NOW, bad), links=(link(state="offline", reason=reason),)
+    )
+    row = signals.signal_fields(silent)
+    assert row["sig-soc_percent-r"] == "Gerät offline"
+    assert "10.0.0.9" in str(row["sig-soc_percent-q.title"])
+
+
 def test_an_acknowledged_alarm_says_when_and_by_whom_and_has_no_button() -> None:
     seen = alarm(
         acknowledged=True, acknowledged_at=NOW, acknowledged_by="operator", count=3, flapping=True

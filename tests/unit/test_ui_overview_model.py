@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from ui_builders import NOW, image, link, moment, plan, samples, snapshot, stale
+from ui_builders import NOW, SITE, image, link, moment, plan, samples, snapshot, stale
 
 from ems_dash.i18n import label, t
 from ems_dash.ui import overview_model as model
 from ems_dash.ui.alarm_strip import alarm_entries, strip
 from ems_dash.ui.fields import changed, token_of
 from ems_dash.ui.header import badges, data_attribution
+from ems_dash.ui.last_known import last_soc
+from ems_dash.ui.moment import LastSoc
 from engine.domain.alarms import AlarmView
 from engine.domain.control import CommandReport, EngineState, PowerLimits, StepHealth
 from engine.domain.plan import PlanCheck
 from engine.domain.sample import ProcessImage, Quality, Sample
+from engine.domain.series import MeasuredPoint
 from engine.domain.snapshot import Notice, PriceNow
 
 
@@ -109,6 +112,41 @@ def test_flow_points_to_the_busbar_for_sources_and_away_for_loads() -> None:
     assert shown["flow-grid.className"] == "flow-line is-in"
     assert shown["flow-bat.className"] == "flow-line is-out is-strong"
     assert shown["pv.className"] == "flow-item"
+
+
+def test_nothing_is_live_while_no_device_delivers() -> None:
+    silent = ProcessImage(
+        SITE.site_id,
+        NOW,
+        {"soc_percent": Sample(None, NOW, "bms", Quality.BAD, "no connection")},
+    )
+    gone = moment(image=silent, shown=silent, state=EngineState.SAFE, state_reason="bms_missing")
+    shown = {key: plain(value) for key, value in model.fields(gone).items()}
+    assert (shown["hdr-conn"], shown["hdr-conn.className"]) == ("keine Werte", "pill pill-warn")
+    assert shown["soc-v"] == "–"
+    assert shown["soc-s"].startswith("Kapazität")
+    told = replace(gone, last_soc=LastSoc(49.6, NOW - timedelta(minutes=20)))
+    assert plain(model.fields(told)["soc-s"]) == "zuletzt 50 % um 13:04 · Kapazität 200 kWh"
+    yesterday = replace(gone, last_soc=LastSoc(49.6, NOW - timedelta(hours=20)))
+    assert "um So, 22.11. 17:24" in plain(model.fields(yesterday)["soc-s"])
+    starting = moment(image=silent, shown=silent, state=EngineState.STARTING)
+    assert model.fields(starting)["hdr-conn"] == "verbindet …"
+
+
+def test_the_last_state_of_charge_is_looked_up_only_while_there_is_none() -> None:
+    class Ring:
+        def measured(self, since: datetime, until: datetime | None = None) -> list[MeasuredPoint]:
+            at = NOW - timedelta(minutes=3)
+            return [
+                MeasuredPoint(at - timedelta(minutes=1), 60, {"soc_percent": 48.0}),
+                MeasuredPoint(at, 60, {"soc_percent": 49.0}),
+                MeasuredPoint(at + timedelta(minutes=1), 60, {"soc_percent": None}),
+            ]
+
+    assert last_soc(Ring(), moment().snapshot, NOW) is None
+    silent = ProcessImage(SITE.site_id, NOW, {})
+    gone = moment(image=silent, shown=silent).snapshot
+    assert last_soc(Ring(), gone, NOW) == LastSoc(49.0, NOW - timedelta(minutes=2))
 
 
 def test_silent_control_loop_marks_the_whole_page() -> None:

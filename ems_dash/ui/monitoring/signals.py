@@ -30,6 +30,7 @@ def signal_fields(moment: Moment) -> Fields:
     """Return the texts of the table."""
     out: Fields = {}
     snapshot, lang = moment.snapshot, moment.lang
+    silent = {link.name for link in snapshot.links if link.state == "offline"}
     for name in supplied(snapshot.image):
         sample = text.shown_sample(snapshot, name)
         if sample is None:
@@ -42,7 +43,11 @@ def signal_fields(moment: Moment) -> Fields:
         out[f"{stem}-s"] = text.source_of(sample, lang)
         out[f"{stem}-q"] = text.quality_word(sample.quality, lang)
         out[f"{stem}-q.className"] = f"pill pill-small pill-{text.QUALITY_KIND[sample.quality]}"
-        out[f"{stem}-r"] = calm_reason(sample.reason, lang)
+        reason = calm_reason(sample.reason, lang)
+        # Why a device is silent is said once, among the alarms and connections.
+        known = not sample.usable and sample.source in silent
+        out[f"{stem}-r"] = t("signals.offline", lang) if known else reason
+        out[f"{stem}-q.title"] = reason
         out[f"{stem}-a"] = text.sample_age(sample, snapshot)
         out[f"{stem}.className"] = "" if sample.usable else "is-muted"
     return out

@@ -10,6 +10,7 @@ from ems_dash.i18n import catalogue, label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
+from ems_dash.ui.last_known import last_soc_text
 from ems_dash.ui.moment import Moment, Reading, reading
 from ems_dash.ui.monitoring import signal_text as text
 from ems_dash.ui.overview_model import bar_from_middle, battery_word, limit_text
@@ -92,6 +93,9 @@ def _width(soc_percent: float | None) -> dict[str, str]:
 def _stored(moment: Moment, soc_percent: float | None) -> str:
     lang, battery = moment.lang, moment.snapshot.site.battery
     capacity = fmt.capacity(battery.energy_capacity_kwh, lang)
+    if moment.last_soc is not None:
+        last = last_soc_text(moment.last_soc, moment)
+        return t("kpi.soc_last", lang, last=last, capacity=capacity)
     if soc_percent is None:
         return t("tiles.capacity", lang, capacity=capacity)
     stored = fmt.number(battery.energy_capacity_kwh * soc_percent / 100.0, 0, lang)
