@@ -285,7 +285,7 @@ def test_a_strategy_is_chosen_by_hand_and_given_back(dash_duo: Any) -> None:
     assert "No other strategy" in text(dash_duo, "#ov-choice")
     first = dash_duo.find_elements(".candidate")[0]
     assert "Co-optimised" in first.text
-    assert "active" in first.text
+    assert "chosen" in first.text
     Select(dash_duo.find_element("#ov-choice-strategy")).select_by_value("self_consumption")
     Select(dash_duo.find_element("#ov-choice-hours")).select_by_value("2")
     dash_duo.find_element("#ov-choice-apply").click()
