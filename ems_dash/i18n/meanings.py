@@ -1,16 +1,17 @@
-"""What the engine's own dictionaries say about columns and registers, in the reader's language.
+"""What the engine's own dictionaries say about columns and devices, in the reader's language.
 
-The engine describes columns of the history and registers of device profiles in English. Those
-descriptions are the keys of their translations, so a new one is shown as it was written until
-the catalogues know it; a test finds it before.
+The engine describes columns of the history in English, and so do device profiles their registers,
+codes, notes and sources. Those texts are the keys of their translations in ``meanings_de.json``,
+so a new one is shown as it was written until somebody translates it; a test finds it before.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
-
-from ems_dash.i18n.catalogue import catalogue
+from pathlib import Path
 
 _OF_A_SERIES = re.compile(r"(\w+): (.+)")
 """``soc_percent: highest value``: a column of a roll-up."""
@@ -18,26 +19,27 @@ _OF_A_SERIES = re.compile(r"(\w+): (.+)")
 ORIGINAL_LANG = "en"
 
 
-def meaning_key(english: str) -> str:
-    """Return the key under which the catalogues hold the description `english`."""
-    return "meaning." + re.sub(r"[^a-z0-9]+", "_", english.lower()).strip("_")
-
-
 @cache
+def translations(lang: str) -> Mapping[str, str]:
+    """Return what is known in `lang`, by the English text; nothing for English itself."""
+    if lang == ORIGINAL_LANG:
+        return {}
+    text = Path(__file__).with_name(f"meanings_{lang}.json").read_text(encoding="utf-8")
+    known: dict[str, str] = json.loads(text)
+    return known
+
+
 def meaning(english: str, lang: str) -> tuple[str, str]:
     """Return a description in `lang`, and the language it is in: English when it is not known.
 
     Args:
-        english: The engine's description of a column or register.
+        english: What the engine or a profile says about a column, register, code or device.
         lang: The language wanted.
     """
-    known = catalogue(lang)
-    found = known.get(meaning_key(english))
-    if found is not None:
-        return found, lang
+    known = translations(lang)
+    if english in known:
+        return known[english], lang
     series = _OF_A_SERIES.fullmatch(english)
-    if series is not None:
-        found = known.get(meaning_key(series[2]))
-        if found is not None:
-            return f"{series[1]}: {found}", lang
+    if series is not None and series[2] in known:
+        return f"{series[1]}: {known[series[2]]}", lang
     return english, ORIGINAL_LANG

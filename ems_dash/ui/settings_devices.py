@@ -256,14 +256,19 @@ def _covers(profile: DeviceProfile | None, lang: str) -> Any:
                 [
                     html.Summary(t("set.device.details", lang)),
                     html.P(", ".join(sorted(profile.signals)), className="set-signals"),
-                    html.Ul([html.Li(note, lang="en") for note in profile.notes]),
-                    html.P(profile.source, lang="en", className="set-none"),
+                    html.Ul([_told(html.Li, note, lang) for note in profile.notes]),
+                    _told(html.P, profile.source, lang, className="set-none"),
                 ],
                 className="set-details",
             ),
         ],
         className="set-covers",
     )
+
+
+def _told(element: Any, english: str, lang: str, **attributes: Any) -> Any:
+    text, tongue = meaning(english, lang)
+    return element(text, lang=tongue, **attributes)
 
 
 def _registers(

@@ -46,6 +46,14 @@ def register_document(register: RegisterDef) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
+def description_of(profile: DeviceProfile, signal: str) -> str:
+    """Return what a profile says about a signal that has no register of its own."""
+    if signal in profile.derived:
+        return profile.derived[signal].description
+    found = profile.sunspec.signals if profile.sunspec is not None else {}
+    return found[signal].description if signal in found else ""
+
+
 def register_default(profile_key: Any, signal: str, key: str) -> Any:
     """Return what holds for a key of a register that the file does not state.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ems_dash.ui.settings_fields import ABSENT, get, put
-from ems_dash.ui.settings_profiles import profile_named, register_document
+from ems_dash.ui.settings_profiles import description_of, profile_named, register_document
 from engine.devices.connection_test import ConnectionReport, RegisterReading
 from engine.devices.profile import DeviceProfile
 
@@ -76,8 +76,11 @@ def register_rows(
     for signal in sorted(profile.signals - known - set(stated)):
         found = read.get(signal)
         if signal != "alarm_bits":
-            unit = profile.unit_of(signal) or ""
-            rows.append(_row(signal, "derived", {"unit": unit}, frozenset(), found))
+            worked_out = {
+                "unit": profile.unit_of(signal) or "",
+                "description": description_of(profile, signal),
+            }
+            rows.append(_row(signal, "derived", worked_out, frozenset(), found))
     return rows
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ems_dash.i18n import LANGS, catalogue, label, meaning, negotiate, t
-from ems_dash.i18n.meanings import meaning_key
-from engine.devices.profile import MODBUS_PROFILES
+from ems_dash.i18n.meanings import translations
+from engine.devices.profile import MODBUS_PROFILES, DeviceProfile
 from engine.domain.control import EngineState
 from engine.history.dictionary import tables
 from engine.optimization.explanation import ActionKind, ReasonCode
@@ -76,29 +76,31 @@ def test_language_is_cookie_then_browser_then_german(
     assert negotiate(cookie, accepted) == expected
 
 
+def said_by(profile: DeviceProfile) -> set[str]:
+    """Every English text of a built-in profile that a page shows."""
+    signals = profile.sunspec.signals if profile.sunspec is not None else {}
+    described = [*profile.registers.values(), *profile.derived.values(), *signals.values()]
+    codes = {text for register in profile.registers.values() for text in register.values.values()}
+    return {part.description for part in described} | codes | {profile.source, *profile.notes}
+
+
 def described() -> set[str]:
-    """Every description of a column of the history or a register of a built-in profile."""
+    """Every description of a column of the history and everything a built-in profile says."""
     columns = {column.meaning for table in tables().values() for column in table.columns}
-    registers = {
-        register.description
-        for profile in MODBUS_PROFILES.values()
-        for register in profile.registers.values()
-    }
-    return (columns | registers) - {""}
+    return columns.union(*map(said_by, MODBUS_PROFILES.values())) - {""}
 
 
-def test_every_column_and_register_is_described_in_german() -> None:
+def test_every_column_and_everything_of_a_profile_is_described_in_german() -> None:
     assert [text for text in described() if meaning(text, "de")[1] != "de"] == []
 
 
 def test_english_descriptions_stay_as_the_engine_says_them() -> None:
-    assert [text for text in described() if meaning(text, "en")[0] != text] == []
+    assert [text for text in described() if meaning(text, "en") != (text, "en")] == []
 
 
 def test_no_description_is_translated_that_nothing_has() -> None:
-    said = {meaning_key(text.split(": ", 1)[-1]) for text in described()}
-    said |= {meaning_key(text) for text in described()}
-    assert [key for key in catalogue("de") if key.startswith("meaning.") and key not in said] == []
+    said = described() | {text.split(": ", 1)[-1] for text in described()}
+    assert translations("de").keys() - said == set()
 
 
 def test_unknown_descriptions_stay_english_and_say_so() -> None:

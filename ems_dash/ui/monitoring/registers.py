@@ -13,6 +13,7 @@ from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.moment import Moment, calm_reason
 from ems_dash.ui.monitoring import signal_text as text
+from ems_dash.ui.settings_profiles import profile_label
 from engine.devices.register_view import RegisterReading
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import endpoint_name
@@ -69,7 +70,7 @@ def _value(row: RegisterReading, lang: str) -> fmt.Quantity:
     if row.name in SIGNALS:
         return text.figure(row.name, row.value, lang)
     if row.text is not None:
-        return fmt.Quantity(f"{row.value:.0f} · {row.text}", "")
+        return fmt.Quantity(f"{row.value:.0f} · {meaning(row.text, lang)[0]}", "")
     return text.number(row.value, row.unit or "", lang)
 
 
@@ -121,7 +122,7 @@ def register_panel(
 def _facts(spec: DeviceSpec, lang: str) -> str:
     endpoint = endpoint_name(spec.host, spec.port, spec.transport, spec.serial)
     facts = [
-        spec.profile.label,
+        profile_label(spec.profile, lang),
         endpoint,
         t("registers.unit", lang, unit=spec.unit_id),
         t("registers.poll", lang, seconds=fmt.number(spec.poll_interval_s, 1, lang)),
