@@ -24,7 +24,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"\bthrough the connection that is already open\b",
         "über die Verbindung, die schon offen ist",
     ),
-    (r"\ba new connection\b", "eine neue Verbindung"),
+    (r"(?<=: )connected\.$", "verbunden."),
     (
         r"(\S+) accepts connections only now and then\.",
         r"\1 nimmt Verbindungen nur manchmal an.",
@@ -127,9 +127,69 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bSee the reason beside each value\.", "Der Grund steht neben jedem Wert."),
     (r"\bThe second reading failed: ", "Das zweite Lesen ist gescheitert: "),
     (r"\bNothing contradicts physics\.", "Nichts widerspricht der Physik."),
+    (r"\bOne thing does not add up; see findings\.", "Etwas passt nicht zusammen; siehe unten."),
     (
         r"\b(\d+) things do not add up; see findings\.",
         r"\1 Dinge passen nicht zusammen; siehe unten.",
+    ),
+    (
+        r" is (\S+) kW of load, but a site cannot consume less than nothing\.",
+        r" ergibt \1 kW Last, aber ein Standort kann nicht weniger als nichts verbrauchen.",
+    ),
+    (
+        r" should be the load of (\S+) kW \(grid = load - PV - battery\)\.",
+        r" sollte die Last von \1 kW ergeben (Netz = Last - PV - Batterie).",
+    ),
+    (
+        r"^(\S+ V x \S+ A) is (\S+) kW, but (\w+) is (\S+) kW\.",
+        r"\1 sind \2 kW, aber \3 ist \4 kW.",
+    ),
+    (
+        r"^The battery reports that it is charging, but (\w+) is (\S+) \(\+ is discharging\)\.",
+        r"Die Batterie meldet Laden, aber \1 ist \2 (+ bedeutet Entladen).",
+    ),
+    (
+        r"^The battery reports that it is discharging, but (\w+) is (\S+) "
+        r"\(\+ is discharging\)\.",
+        r"Die Batterie meldet Entladen, aber \1 ist \2 (+ bedeutet Entladen).",
+    ),
+    (
+        r"^(\w+) is (\S+) kW, but (\w+) x voltage is (\S+) kW\.",
+        r"\1 ist \2 kW, aber \3 x Spannung ist \4 kW.",
+    ),
+    (
+        r"^(\w+) is (\S+) kW, the battery's nameplate is (\S+) kW\.",
+        r"\1 ist \2 kW, auf dem Typenschild der Batterie stehen \3 kW.",
+    ),
+    (
+        r"^In (\S+) min the battery charged (\S+) kWh by its power, but its state of charge ",
+        r"In \1 min hat die Batterie nach ihrer Leistung \2 kWh geladen, aber ihr Ladezustand ",
+    ),
+    (
+        r"^In (\S+) min the battery discharged (\S+) kWh by its power, but its state of charge ",
+        r"In \1 min hat die Batterie nach ihrer Leistung \2 kWh entladen, aber ihr Ladezustand ",
+    ),
+    (r"\bwent up by (\S+) %\.", r"stieg um \1 %."),
+    (r"\bwent down by (\S+) %\.", r"fiel um \1 %."),
+    (
+        r"\bThe battery's (\S+) kWh do not fit to that\.",
+        r"Die \1 kWh der Batterie passen nicht dazu.",
+    ),
+    (
+        r"\bcorrect bess\.energy_capacity_kwh\.",
+        "Die Kapazität der Batterie berichtigen (Einstellungen, Batterie).",
+    ),
+    (
+        r"^(\w+) says that the site imports, but (\w+) is counting\.",
+        r"Nach \1 bezieht der Standort Strom, aber \2 zählt.",
+    ),
+    (
+        r"^(\w+) says that the site exports, but (\w+) is counting\.",
+        r"Nach \1 speist der Standort ein, aber \2 zählt.",
+    ),
+    (
+        r"\bswap the addresses of the two counters\.",
+        "Die Adressen der beiden Zählerstände tauschen.",
     ),
     (
         r"\bCheck the direction, the scale and the mounting place of each meter\.",
@@ -146,6 +206,11 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (
         r"\bCheck address, type and word order of (\w+)\.",
         r"Adresse, Typ und Wortfolge von \1 prüfen.",
+    ),
+    (r"\bSet the type of (\w+) to (\w+)\.", r"Den Typ von \1 auf \2 stellen."),
+    (
+        r"\bCheck address, type and scale of (\w+)\.",
+        r"Adresse, Typ und Faktor von \1 prüfen.",
     ),
     (
         r"\b(\w+) is (\S+), but a limit is never negative\.",
@@ -173,8 +238,6 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\ball (\d+) mapped topics have spoken\b", r"alle \1 zugeordneten Topics haben gesendet"),
     (r"\bconnected and logged in\b", "verbunden und angemeldet"),
     (r"\baccepted on (\S+)", r"angenommen auf \1"),
-    (r"\bthe broker refuses messages on (\S+): ", r"der Broker lehnt Nachrichten auf \1 ab: "),
-    (r"\bthe broker refuses the subscription to (\S+): ", r"der Broker lehnt das Abo von \1 ab: "),
     (r"\ba message came back\b", "eine Nachricht kam zurück"),
     (
         r"\ba message was accepted and did not come back\b",
@@ -184,10 +247,13 @@ _PHRASES: tuple[tuple[str, str], ...] = (
 
 _GERMAN = Phrases(_PHRASES)
 
+# Neither an address nor a version, which have more than one point.
+_DECIMAL = re.compile(r"(?<![\w.,])(\d+)\.(\d+)(?!\.?\d|[:\w])")
+
 
 def device_said(message: str | None, lang: str) -> str:
     """Return a finding of a test in `lang`, as far as its phrases are known."""
     text = message or ""
     if lang != "de":
         return text
-    return re.sub(r"(Bewertung \d)\.(\d+)", r"\1,\2", said(_GERMAN.of(text), lang))
+    return _DECIMAL.sub(r"\1,\2", said(_GERMAN.of(text), lang))

@@ -9,77 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ems_dash.i18n.link_phrases import LINK_PHRASES
 from ems_dash.i18n.phrases import Phrases
 
 _PHRASES: tuple[tuple[str, str], ...] = (
-    # Connections to devices.
-    (r"\bno answer within ([\d.]+) s", r"keine Antwort innerhalb von \1 s"),
-    (r"\bno answer for ([\d.]+) s", r"seit \1 s keine Antwort"),
-    (r"\bno answer yet\b", "noch keine Antwort"),
-    (r"\bno answer\b", "keine Antwort"),
-    (r"\bnext attempt in ([\d.]+) s", r"nächster Versuch in \1 s"),
-    (
-        r"\bno connection, nothing listens there or it is unreachable",
-        "keine Verbindung: Dort antwortet nichts, oder es ist nicht erreichbar",
-    ),
-    (r"\bthe device closed the connection\b", "das Gerät hat die Verbindung beendet"),
-    (r"\bthe answer is not readable\b", "die Antwort ist nicht lesbar"),
-    (r"\bthe request was cut off\b", "die Anfrage wurde abgebrochen"),
-    (r"\bsent data that nobody asked for\b", "hat ungefragt Daten gesendet"),
-    (r"\bthe line does not fall silent\b", "die Leitung kommt nicht zur Ruhe"),
-    (r"\banswered function (\d+) instead of (\d+)", r"hat Funktion \1 statt \2 beantwortet"),
-    (r"\banswered (\d+) bytes instead of (\d+)", r"hat mit \1 statt \2 Byte geantwortet"),
-    (r"\bnot connected\b", "nicht verbunden"),
-    (r"\bis not configured at\b", "ist nicht eingerichtet an"),
-    (r"\billegal function\b", "Funktion nicht zulässig"),
-    (r"\billegal address\b", "Adresse nicht zulässig"),
-    (r"\billegal value\b", "Wert nicht zulässig"),
-    (r"\bdevice failure\b", "Gerätefehler"),
-    (r"\backnowledged, still working\b", "angenommen, in Arbeit"),
-    (r"\bdevice busy\b", "Gerät beschäftigt"),
-    (r"\bnegative acknowledge\b", "abgelehnt"),
-    (r"\bmemory parity error\b", "Paritätsfehler im Speicher"),
-    (r"\bgateway path unavailable\b", "Gateway ohne Weg zum Gerät"),
-    (r"\bgateway target did not answer\b", "Gerät hinter dem Gateway antwortet nicht"),
-    (r"\bunknown exception\b", "unbekannte Ausnahme"),
-    (r"\(exception (\d+)\)", r"(Ausnahme \1)"),
-    (r"\bunit (\d+) at ", r"Unit \1 an "),
-    (r"\bno time was left\b", "es blieb keine Zeit"),
-    (r"\bthe devices are stopped\b", "die Geräte sind angehalten"),
-    (
-        r"\bno device is enabled for writing; nothing was sent\b",
-        "kein Gerät ist zum Schreiben freigegeben; nichts wurde gesendet",
-    ),
-    (
-        r"\bis not enabled for writing; nothing was sent\b",
-        "ist nicht zum Schreiben freigegeben; nichts wurde gesendet",
-    ),
-    (r"\bnot written yet\b", "noch nicht geschrieben"),
-    (r"\bwaiting for read-back\b", "wartet auf Rücklesen"),
-    (
-        r"\bexpired before it could be carried out\b",
-        "abgelaufen, bevor es ausgeführt werden konnte",
-    ),
-    (r"\binternal error; see the log of EMS Dash\b", "interner Fehler; siehe Protokoll"),
-    (r"\binternal error\b", "interner Fehler"),
-    # Values.
-    (r"\bthe control loop fails\b", "die Regelung ist gestört"),
-    (r"\bwas not read\b", "wurde nicht gelesen"),
-    (r"\bthe device reports 'not available'", "das Gerät meldet „nicht verfügbar“"),
-    (r", which stands for (\S+) while it is idle", r"; im Ruhezustand heißt das \1"),
-    (r"\binvalid scale factor\b", "ungültiger Skalenfaktor"),
-    (r"\bcode (\S+) is not documented\b", r"Code \1 ist nicht dokumentiert"),
-    (r"\bthe value is not finite\b", "der Wert ist nicht endlich"),
-    (r"(\S+) is outside (\S+) to (\S+)", r"\1 liegt außerhalb von \2 bis \3"),
-    (
-        r"\bnegative load: check the direction of meter, PV and battery",
-        "negative Last: Richtung von Zähler, PV und Batterie prüfen",
-    ),
-    (
-        r"\b(\w+) serves this group of values and does not supply it",
-        r"\1 liefert diese "
-        "Wertegruppe, diesen Wert aber nicht",
-    ),
     # Sources on the internet.
     (r"\bdid not finish its answer within ([\d.]+) s", r"hat nicht innerhalb von \1 s geantwortet"),
     (r"\bcould not be reached within ([\d.]+) s", r"war innerhalb von \1 s nicht erreichbar"),
@@ -218,10 +151,6 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\b([\d.]+) h old\b", r"\1 h alt"),
     (r"\(because: ", "(weil: "),
     (r"\b(\w+) failed: ", r"\1 gescheitert: "),
-    # Broker, channels.
-    (r"\bconnection refused\b", "Verbindung abgelehnt"),
-    (r"\bConnection refused\b", "Verbindung abgelehnt"),
-    (r"\btimed out\b", "Zeit überschritten"),
     # Why there is no plan.
     (r"\bThere is not enough history for [^.]+\.", "Es gibt noch zu wenig Historie."),
     (r"\bNo model could make a forecast\.", "Kein Modell konnte eine Prognose erstellen."),
@@ -277,7 +206,7 @@ _TOLD_TWICE = re.compile(r"^soc_percent: (?=The state of charge )")
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
 
-_GERMAN = Phrases(_PHRASES)
+_GERMAN = Phrases((*LINK_PHRASES, *_PHRASES))
 
 
 def said(message: str | None, lang: str) -> str:

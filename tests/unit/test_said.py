@@ -26,6 +26,31 @@ ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|ille
             "api.awattar.at ist nicht erreichbar: der Name ist nicht auflösbar. "
             "Internetverbindung dieses Rechners prüfen.",
         ),
+        ("soc_percent: 120 is outside -inf to 100", "soc_percent: 120 liegt über 100"),
+        (
+            "battery_setpoint_kw: needs mode (mode: code 0 is not documented)",
+            "battery_setpoint_kw: braucht mode (mode: Code 0 ist nicht dokumentiert)",
+        ),
+        (
+            "pcs shows a setpoint of 5.5 kW although 10 kW was written",
+            "pcs zeigt 5,5 kW, geschrieben wurden 10 kW",
+        ),
+        (
+            "pcs took a setpoint of 10 kW but its power is 0.2 kW, 12 s were allowed",
+            "pcs hat 10 kW angenommen, aber seine Leistung ist nach 12 s noch 0,2 kW",
+        ),
+        (
+            "the daily budget of 40 writes to the flash memory of pv is used up (41 written); "
+            "its limit may fall but not rise until 00:00 UTC",
+            "die täglichen 40 Schreibvorgänge in den Flash-Speicher von pv sind aufgebraucht "
+            "(41 geschrieben); seine Grenze darf bis 00:00 UTC sinken, aber nicht steigen",
+        ),
+        (
+            "the device shows no SunSpec marker (40000: other content). "
+            "Enable SunSpec over Modbus in the device, and check its unit id.",
+            "das Gerät zeigt keine SunSpec-Kennung (40000: anderer Inhalt). "
+            "SunSpec über Modbus am Gerät einschalten und die Unit-ID prüfen.",
+        ),
         ("soc_percent: 120 is outside 0 to 100", "soc_percent: 120 liegt außerhalb von 0 bis 100"),
         (
             "median of the last 6 days, none of the same kind known yet (measured)",

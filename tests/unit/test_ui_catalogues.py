@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,11 @@ def test_language_is_cookie_then_browser_then_german(
 def said_by(profile: DeviceProfile) -> set[str]:
     """Every English text of a built-in profile that a page shows."""
     signals = profile.sunspec.signals if profile.sunspec is not None else {}
-    described = [*profile.registers.values(), *profile.derived.values(), *signals.values()]
+    described: list[Any] = [
+        *profile.registers.values(),
+        *profile.derived.values(),
+        *signals.values(),
+    ]
     codes = {text for register in profile.registers.values() for text in register.values.values()}
     return {part.description for part in described} | codes | {profile.source, *profile.notes}
 

@@ -296,9 +296,9 @@ class _Test:
         if again.problem is not None:
             self._add("physics", StepState.WARNING, f"The second reading failed: {again.problem}")
         elif findings:
-            self._add(
-                "physics", StepState.WARNING, f"{len(findings)} things do not add up; see findings."
-            )
+            many = len(findings) > 1
+            told = f"{len(findings)} things do not" if many else "One thing does not"
+            self._add("physics", StepState.WARNING, f"{told} add up; see findings.")
         else:
             self._add("physics", StepState.OK, "Nothing contradicts physics.")
 
