@@ -83,6 +83,7 @@ LINK_PHRASES: Final[tuple[tuple[str, str], ...]] = (
         r"\bits limit may fall but not rise until (\S+) UTC",
         r"seine Grenze darf bis \1 UTC sinken, aber nicht steigen",
     ),
+    (r"\bit is parked at 0 kW until (\S+) UTC", r"bis \1 UTC steht es auf 0 kW"),
     (r"(\S+) takes no power limit\b", r"\1 nimmt keine Leistungsgrenze"),
     (r"\bcounts as 0: ", "zählt als 0: "),
     (
