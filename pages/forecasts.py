@@ -33,6 +33,7 @@ from ems_dash.ui.moment import Moment
 from ems_dash.ui.overview_model import why_no_plan
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang, request_theme
+from ems_dash.ui.silence import silence
 from engine.domain.errors import EmsError
 from engine.domain.forecast import FloatArray, Forecast
 from engine.domain.quarter_hour import STEP, quarter_start
@@ -182,7 +183,7 @@ class _Forecasts:
         )
 
     def _fields(self, moment: Moment, forecasts: Mapping[str, Forecast]) -> Fields:
-        out = frame_fields(moment, "fc-root")
+        out = frame_fields(moment, "fc-root") | {view.SILENT: silence(moment)}
         for series in SERIES:
             forecast = forecasts.get(series.signal)
             out[f"fc-{series.key}-age"] = (

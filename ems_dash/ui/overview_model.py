@@ -19,6 +19,7 @@ from ems_dash.ui.fields import Fields
 from ems_dash.ui.header import RECORDED, badges, frame_fields
 from ems_dash.ui.last_known import last_soc_text
 from ems_dash.ui.moment import Moment, Reading, calm_reason, reading
+from ems_dash.ui.silence import BROKER, offline_since
 from ems_dash.ui.strategy_model import mode_text, order_text, until_text
 from engine.domain.control import CommandReport, EngineState, LinkStatus, StepHealth
 from engine.domain.plan import Plan
@@ -41,9 +42,6 @@ STRONG_FROM = 0.25
 
 PLAN_LATE_AFTER_STEPS = 2
 """A plan not renewed for this many steps is marked."""
-
-BROKER = "mqtt"
-"""Name of the broker among the connections."""
 
 SAID_BY_BADGES = frozenset({"recorded_prices", "demo_plant"})
 """Notices that the badges beside the page title say already."""
@@ -502,16 +500,22 @@ LINK_KIND = {"online": "ok", "connecting": "info", "degraded": "warn", "offline"
 
 
 def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
-    """Return every device connection with its state, reason and whether it is real."""
+    """Return every device connection: its state, since when and why, and whether it is real."""
     out = []
+    tz = ZoneInfo(snapshot.site.timezone)
+    lost = offline_since(snapshot)
     for link in snapshot.links:
         facts = _facts(link, snapshot, lang)
+        said_of = facts
+        if link.reason and link.state != "online":
+            since, said_of = lost.get(link.name), [calm_reason(link.reason, lang)]
+            if since is not None:
+                time = fmt.when(since, snapshot.ts, tz, lang)
+                said_of.insert(0, t("silence.since", lang, time=time))
         out.append(
             ListEntry(
                 title=link.name,
-                text=calm_reason(link.reason, lang)
-                if link.reason and link.state != "online"
-                else " · ".join(facts),
+                text=" · ".join(said_of),
                 kind=LINK_KIND.get(link.state, "warn"),
                 word=label("link", link.state, lang),
                 hint=" · ".join([link.endpoint, *facts]),

@@ -7,8 +7,10 @@ from datetime import datetime
 from ems_dash.i18n import label, t
 from ems_dash.ui import format as fmt
 from ems_dash.ui.moment import Moment
-from ems_dash.ui.overview_model import BROKER
 from engine.domain.snapshot import EngineSnapshot
+
+BROKER = "mqtt"
+"""Name of the broker among the connections."""
 
 _LINK = "link_offline"
 _STALE = ("bms_stale", "meter_stale")

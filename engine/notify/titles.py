@@ -30,7 +30,7 @@ TITLES: dict[str, dict[Language, str]] = {
         "en": "Daily write budget used up",
     },
     "external_limit": {"de": "Leistung von außen begrenzt", "en": "Power limited from outside"},
-    "no_plan": {"de": "Kein gültiger Fahrplan", "en": "No valid plan"},
+    "no_plan": {"de": "Kein gültiger Plan", "en": "No valid plan"},
     "planning_failing": {"de": "Die Planung schlägt fehl", "en": "Planning is failing"},
     "no_price": {"de": "Kein Preis für jetzt bekannt", "en": "No price is known for now"},
     "prices_outage": {"de": "Preise fehlen", "en": "Prices are missing"},

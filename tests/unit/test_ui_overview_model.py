@@ -114,6 +114,17 @@ def test_flow_points_to_the_busbar_for_sources_and_away_for_loads() -> None:
     assert shown["pv.className"] == "flow-item"
 
 
+def test_a_device_that_is_silent_says_since_when() -> None:
+    lost = AlarmView("link_offline", True, NOW - timedelta(minutes=5), subject="bms")
+    ill = snapshot(
+        alarms=(lost,),
+        links=(link(state="offline", reason="unit 1: no connection"), link("pcs")),
+    )
+    bms, pcs = model.devices(ill, "en")
+    assert plain(bms.text).startswith("since 13:19:08 · ")
+    assert "since" not in pcs.text
+
+
 def test_nothing_is_live_while_no_device_delivers() -> None:
     silent = ProcessImage(
         SITE.site_id,

@@ -13,6 +13,7 @@ from dash import dcc, html
 from ems_dash.i18n import label, said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
+from ems_dash.ui.analytics.frame import silent_line
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.figure_parts import Figure
 from ems_dash.ui.forecasts import words
@@ -27,6 +28,9 @@ from ems_dash.ui.segments import segments
 from ems_dash.ui.strategy_model import until_text
 from engine.domain.forecast import Forecast
 from engine.runtime.forecast_archive import WeatherInputs
+
+SILENT = "fc-silent"
+"""Id of the line that says which devices do not answer; without a text it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ def page(
                 ],
                 className="page-head",
             ),
+            silent_line(SILENT, fields),
             *(_expected_card(entry, cards[entry.key], fields, lang) for entry in SERIES),
             _close_up(back, series, days, moment),
             html.Section(

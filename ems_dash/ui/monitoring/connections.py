@@ -13,7 +13,8 @@ from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.fields import Fields
 from ems_dash.ui.moment import Moment
-from ems_dash.ui.overview_model import BROKER, LINK_KIND
+from ems_dash.ui.overview_model import LINK_KIND
+from ems_dash.ui.silence import BROKER
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.mqtt.status import MqttStatus
 from engine.domain.control import LinkStatus, StepHealth

@@ -14,6 +14,9 @@ from ems_dash.ui.monitoring import signal_text as text
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.signals import SIGNALS
 
+WORDY = frozenset({"alarm_bits"})
+"""Signals shown as several words, which on a phone need a line of their own."""
+
 
 def supplied(image: ProcessImage) -> tuple[str, ...]:
     """Return the signals some device supplies or is meant to, in the order of the catalogue."""
@@ -100,7 +103,7 @@ def _row(name: str, columns: list[str], fields: Fields, lang: str) -> Any:
                         ui.live(html.Span, f"{stem}-u", fields, "unit"),
                     ]
                 ),
-                className="cell-number",
+                className="cell-number cell-wide" if name in WORDY else "cell-number",
                 **{"data-label": columns[1]},
             ),
             html.Td(ui.live(html.Span, f"{stem}-s", fields), **{"data-label": columns[2]}),
