@@ -120,7 +120,9 @@ def _figures(
         return []
 
     def when(place: int) -> str:
-        return until_text(forecast.start + (first + place) * STEP, now, tz, lang)
+        # A line may end before the time, not within it.
+        text = until_text(forecast.start + (first + place) * STEP, now, tz, lang)
+        return text.replace(" ", fmt.NBSP)
 
     if series is PRICE:
         low, high = int(p50.argmin()), int(p50.argmax())
