@@ -15,7 +15,7 @@ import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import said, t
+from ems_dash.i18n import history_said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import explorer_model as model
@@ -101,7 +101,7 @@ class _Explorer:
         try:
             answer = self._answer(asked)
         except EmsError as exc:
-            failed = ui.empty(t("explorer.failed", lang), said(str(exc), lang))
+            failed = ui.empty(t("explorer.failed", lang), history_said(str(exc), lang))
             return _without_chart([failed], chosen, address)
         if not any(one.n for one in (*answer.series.values(), *answer.earlier.values())):
             nothing = ui.empty(t("explorer.empty", lang), t("explorer.empty_hint", lang))
@@ -137,7 +137,7 @@ class _Explorer:
         try:
             answer = self._answer(asked)
         except EmsError as exc:
-            return ui.empty(t("explorer.failed", lang), said(str(exc), lang))
+            return ui.empty(t("explorer.failed", lang), history_said(str(exc), lang))
         return values_table(answer, self._zone(), lang, decimals=view.decimals)
 
     def _asked(

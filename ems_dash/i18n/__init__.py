@@ -5,10 +5,12 @@ from ems_dash.i18n.device_said import device_said
 from ems_dash.i18n.history_said import history_said
 from ems_dash.i18n.meanings import meaning
 from ems_dash.i18n.said import said
+from ems_dash.i18n.sql_said import SqlSaid, sql_said
 
 __all__ = [
     "DEFAULT_LANG",
     "LANGS",
+    "SqlSaid",
     "catalogue",
     "device_said",
     "history_said",
@@ -16,5 +18,6 @@ __all__ = [
     "meaning",
     "negotiate",
     "said",
+    "sql_said",
     "t",
 ]

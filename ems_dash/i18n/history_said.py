@@ -2,12 +2,13 @@
 
 The engine says it in English, for the command line and the API too; there its remedies name
 options, on a page they name what stands on the page. What the database itself says about a
-statement stays in English, as in its documentation.
+statement is in `ems_dash.i18n.sql_said`.
 """
 
 from __future__ import annotations
 
 from ems_dash.i18n.phrases import Phrases
+from ems_dash.i18n.said import said
 
 _PHRASES: tuple[tuple[str, str], ...] = (
     # An option of the command line is no field of the page.
@@ -156,17 +157,88 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"\bSee (\S+) for what is possible\.",
         r"Was möglich ist, steht in \1.",
     ),
+    (r"^Did you mean (.+?)\? ", r"Gemeint ist vielleicht \1. "),
     (r"\bOnly SELECT statements are possible\b", "Nur SELECT ist möglich"),
     (r"\bThe statement is nested too deeply\b", "Die Anweisung ist zu tief verschachtelt"),
     (r"\bThere is no statement\b", "Es gibt keine Anweisung"),
     (r"\bOnly one statement is possible\b", "Nur eine Anweisung ist möglich"),
     (r"\bOnly SELECT is possible, not (\w+)", r"Nur SELECT ist möglich, nicht \1"),
+    (
+        r"\bThe statement has (\d+) characters; (\d+) are possible\.",
+        r"Die Anweisung hat \1 Zeichen; möglich sind \2.",
+    ),
+    (r"\bThe statement holds a NUL character\b", "Die Anweisung enthält ein NUL-Zeichen"),
+    (r"(\w+) is not possible; only SELECT is\b", r"\1 ist nicht möglich, nur SELECT"),
+    (r"\bParameter expressions are not possible\b", "Platzhalter ($1, ?) sind nicht möglich"),
+    (r"\b(\w+) expressions are not possible\b", r"\1 ist als Ausdruck nicht möglich"),
+    (r"\bThe type (.+?) is not possible here\b", r"Der Typ \1 ist hier nicht möglich"),
+    (r"\bThe function (.+?) is not possible here\b", r"Die Funktion \1 ist hier nicht möglich"),
+    (
+        r"\bA constant is longer than (\d+) characters\b",
+        r"Eine Konstante ist länger als \1 Zeichen",
+    ),
+    (
+        r"\bMore than (\d+) values are put together \(\|\|, lists, structs\)",
+        r"Mehr als \1 Werte werden zusammengesetzt (||, Listen, Strukturen)",
+    ),
+    (r"(\w+) is not possible in FROM\b", r"\1 ist nach FROM nicht möglich"),
+    (
+        r"\bLists of tables are not possible; there are ",
+        "Listen von Tabellen sind nicht möglich; es gibt ",
+    ),
+    (
+        r"\bThere is no table (.+?) here; there are ",
+        r"Es gibt keine Tabelle \1; es gibt ",
+    ),
+    (r"^([A-Z_]+) is not possible\b", r"\1 ist nicht möglich"),
     (r"\(line (\d+), column (\d+)\)", r"(Zeile \1, Spalte \2)"),
     (r"\bAnother statement is running\.", "Es läuft schon eine Anweisung."),
     (r"\bAsk again in a few seconds\.", "In einigen Sekunden noch einmal versuchen."),
     (
         r"\bThe answer needs more memory than the history may use\.",
         "Die Antwort braucht mehr Speicher, als die Historie verwenden darf.",
+    ),
+    (
+        r"\bThe answer needs more than (\d+) MB of memory\.",
+        r"Die Antwort braucht mehr als \1 MB Speicher.",
+    ),
+    (r"\bThe answer took longer than (\S+) s\.", r"Die Antwort dauerte länger als \1 s."),
+    (r"\bThe question was cancelled\.", "Die Abfrage wurde abgebrochen."),
+    (
+        r"\bToo many questions are asked of the history at once\.",
+        "Zu viele Abfragen gleichzeitig.",
+    ),
+    (
+        r"\bAsk for a shorter period, fewer signals or a coarser resolution\.",
+        "Einen kürzeren Zeitraum, weniger Signale oder gröbere Werte wählen.",
+    ),
+    # Series over time.
+    (
+        r"\bThe period ends at (\S+), before or when it starts\.",
+        r"Der Zeitraum endet um \1, nicht nach seinem Beginn.",
+    ),
+    (r"\bGive an end after the start\.", "Ein Ende nach dem Beginn angeben."),
+    (r"\b(\d+) series are asked for\.", r"\1 Reihen sind zu viele."),
+    (r"\b(\d+) points are not possible\.", r"\1 Punkte sind nicht möglich."),
+    (r"\bAsk for (\d+) to (\d+)\.", r"Möglich sind \1 bis \2."),
+    (
+        r"\bA period of (\d+) days is too long for (\S+) values\.",
+        r"Ein Zeitraum von \1 Tagen ist zu lang für Werte je \2.",
+    ),
+    (
+        r"\bAsk for at most (\d+) days, for a coarser resolution, or for an export\.",
+        r"Höchstens \1 Tage oder gröbere Werte wählen, oder exportieren.",
+    ),
+    (r"\bThere is no series '(.*?)'\.", r"Eine Reihe „\1“ gibt es nicht."),
+    (r"\bName a signal such as ", "Ein Signal angeben, zum Beispiel "),
+    (r"(\S+) is no measured power\.", r"\1 ist keine gemessene Leistung."),
+    (
+        r"(\S+) is no power that energies are kept of\.",
+        r"Von \1 werden keine Energien gespeichert.",
+    ),
+    (
+        r"\bEnergies come from battery_kw, grid_kw, pv_kw and load_kw\.",
+        "Energien gibt es von battery_kw, grid_kw, pv_kw und load_kw.",
     ),
     (
         r"\bAsk for a shorter period, or aggregate more\.",
@@ -178,6 +250,6 @@ _GERMAN = Phrases(_PHRASES)
 
 
 def history_said(message: str | None, lang: str) -> str:
-    """Return a message about a file or a statement in `lang`, as far as it is known."""
+    """Return a message about a file, a series or a statement in `lang`, as far as it is known."""
     text = message or ""
-    return _GERMAN.of(text) if lang == "de" else text
+    return said(_GERMAN.of(text), lang) if lang == "de" else text

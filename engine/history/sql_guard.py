@@ -26,6 +26,7 @@ MOST_BUILT = 8
 """Values a statement may put together (`||`, lists, structs): each may double what there is."""
 
 _HINT = "See docs/analysis/sql.md for what is possible."
+_CANDIDATES = "Candidate bindings: "
 _NOWHERE = 2**64 - 1
 
 _EXPRESSIONS = names(
@@ -125,8 +126,16 @@ def sql_error(error: duckdb.Error, sql: str, lines_before: int = 0) -> SqlRefuse
         f"{message.removesuffix('.')}{where}.",
         field="sql",
         value=None if place is None else f"{place[0]}:{place[1]}",
-        hint=_HINT,
+        hint=_meant(lines) + _HINT,
     )
+
+
+def _meant(lines: list[str]) -> str:
+    """Return which names DuckDB thinks were meant, as the begin of a hint; empty without any."""
+    for line in lines:
+        if line.startswith(_CANDIDATES):
+            return f"Did you mean {line.removeprefix(_CANDIDATES).strip()}? "
+    return ""
 
 
 def _place(lines: list[str], sql: str, lines_before: int) -> tuple[int, int] | None:

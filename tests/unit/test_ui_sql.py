@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
+from plotly.utils import PlotlyJSONEncoder
 
 from ems_dash.i18n import LANGS, catalogue
 from ems_dash.ui.analytics.sql_examples import EXAMPLES, Example
@@ -26,6 +28,7 @@ from ems_dash.ui.analytics.sql_model import (
     rows_shown,
     summary,
 )
+from ems_dash.ui.analytics.sql_view import mistake
 from engine.history.dictionary import tables
 from engine.history.duckdb_store import DuckDbHistory
 from engine.history.query_errors import SqlRefusedError
@@ -144,6 +147,18 @@ class TestMistakes:
         with pytest.raises(SqlRefusedError) as raised:
             sandbox.run("DROP TABLE samples")
         assert place_of(raised.value, "DROP TABLE samples") is None
+
+    def test_the_database_is_quoted_in_its_own_language(self, sandbox: SqlSandbox) -> None:
+        for sql, frame in (
+            ("SELECT nothing FROM ledger", "Im Wortlaut der Datenbank:"),
+            ("SELECT json_extract_string('{}', '$..')", "Die Datenbank sagt:"),
+        ):
+            with pytest.raises(SqlRefusedError) as raised:
+                sandbox.run(sql)
+            shown = json.dumps(mistake(raised.value, sql, "de"), cls=PlotlyJSONEncoder)
+            quoted = {"children": raised.value.message, "lang": "en"}
+            assert frame in shown
+            assert json.dumps(quoted) in shown
 
 
 class TestExport:

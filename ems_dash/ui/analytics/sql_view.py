@@ -8,7 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from ems_dash.i18n import history_said, label, meaning, t
+from ems_dash.i18n import history_said, label, meaning, sql_said, t
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import sql_model as model
 from ems_dash.ui.analytics.frame import silent_line
@@ -255,13 +255,24 @@ def mistake(error: EmsError, sql: str, lang: str) -> list[Any]:
                     ],
                     className="sq-mistake-title",
                 ),
-                html.P(history_said(error.message, lang), id="sq-message"),
+                *_said(error.message, lang),
                 *shown,
                 html.P(history_said(error.hint, lang), className="caption") if error.hint else None,
             ],
             className="sq-mistake",
         )
     ]
+
+
+def _said(message: str, lang: str) -> list[Any]:
+    told = sql_said(message, lang)
+    original = html.Span(told.original, lang="en")
+    if told.text is None:
+        return [html.P([t("sqlpage.database_says", lang), " ", original], id="sq-message")]
+    shown = [html.P(told.text, id="sq-message")]
+    if told.original is not None:
+        shown.append(html.P([t("sqlpage.in_its_words", lang), " ", original], className="caption"))
+    return shown
 
 
 def _saved(lang: str) -> Any:
