@@ -89,7 +89,7 @@
           copy.textContent = copy.dataset.copied;
         });
     }
-    document.querySelectorAll(".user-menu[open]").forEach(function (menu) {
+    document.querySelectorAll(".user-menu[open], .acc-more[open]").forEach(function (menu) {
       if (!menu.contains(event.target)) {
         menu.removeAttribute("open");
       }
@@ -98,7 +98,7 @@
 
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape") {
-      document.querySelectorAll(".user-menu[open]").forEach(function (menu) {
+      document.querySelectorAll(".user-menu[open], .acc-more[open]").forEach(function (menu) {
         menu.removeAttribute("open");
         menu.querySelector("summary").focus();
       });

@@ -234,6 +234,24 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ),
     (r" Or: ", " Oder: "),
     # The broker.
+    (r"\bno broker listens on (\S+)", r"auf \1 hört kein Broker"),
+    (
+        r"(\S+) does not answer within (\S+) s\b",
+        r"\1 antwortet nicht innerhalb von \2 s",
+    ),
+    (
+        r"\bthe certificate of (\S+) is not trusted: ",
+        r"dem Zertifikat von \1 wird nicht vertraut: ",
+    ),
+    (r"\bTLS with (\S+) failed: ", r"TLS mit \1 gescheitert: "),
+    (
+        r"(\S+) closed the connection without an answer; is it an MQTT broker with TLS\?",
+        r"\1 hat die Verbindung ohne Antwort geschlossen; ist dort ein MQTT-Broker mit TLS?",
+    ),
+    (
+        r"(\S+) closed the connection without an answer; is it an MQTT broker without TLS\?",
+        r"\1 hat die Verbindung ohne Antwort geschlossen; ist dort ein MQTT-Broker ohne TLS?",
+    ),
     (r"\bnothing on (.+) within (\S+) s\b", r"nichts auf \1 innerhalb von \2 s"),
     (r"\ball (\d+) mapped topics have spoken\b", r"alle \1 zugeordneten Topics haben gesendet"),
     (r"\bconnected and logged in\b", "verbunden und angemeldet"),

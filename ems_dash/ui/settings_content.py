@@ -24,6 +24,7 @@ from ems_dash.ui.moment import Moment
 from ems_dash.ui.settings_fields import get, put
 from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import Group
+from ems_dash.ui.settings_words import day_text
 from engine.config.desk import Backup
 from engine.devices.connection_test import ConnectionReport
 from engine.notify.outbox import ChannelStatus
@@ -85,7 +86,7 @@ def _tariff(view: Mapping[str, Any], form: FormState) -> list[Any]:
     tabs = []
     for index in range(count):
         day = get(values, f"tariff.versions.{index}.valid_from")
-        name = str(day) if isinstance(day, str) and day[:1].isdigit() else ""
+        name = day_text(day, lang) if isinstance(day, str) and day[:1].isdigit() else ""
         text = t("set.version.from", lang, day=name) if name else t("set.version.ever", lang)
         tabs.append(
             html.Button(

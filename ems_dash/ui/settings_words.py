@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from ems_dash.i18n import catalogue, label, t
 from ems_dash.i18n.problems import in_german
+from ems_dash.ui import format as fmt
 from ems_dash.ui.settings_fields import NONE, number_text, shift_of
 from engine.config.changes import Change
 from engine.config.load import FieldProblem
@@ -57,13 +60,37 @@ def problem_text(problem: FieldProblem, lang: str) -> str:
     """Return a problem in words: what is wrong, and the remedy."""
     found = catalogue(lang).get(f"set.p.{problem.kind}") if problem.kind else None
     if found is not None:
-        text = found.format(**problem.params)
+        text = found.format(**_as_shown(problem, lang))
         return re.sub("'([^']*)'", "„\\1“", text) if lang == "de" else text
     german = in_german(problem.message) if lang == "de" else None
     if german is not None:
         return german
     text = problem.message.removesuffix(".") + "."
     return f"{text} {problem.hint}" if problem.hint else text
+
+
+def _as_shown(problem: FieldProblem, lang: str) -> Mapping[str, str]:
+    """Return the words of a problem with its numbers as the field shows them."""
+    if problem.kind not in _BOUNDS:
+        return problem.params
+    shift = shift_of(problem.field or "")
+    return {name: _number_as_shown(text, shift, lang) for name, text in problem.params.items()}
+
+
+def _number_as_shown(text: str, shift: int, lang: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return number_text(value, shift, lang).replace("-", fmt.MINUS) if math.isfinite(value) else text
+
+
+def day_text(value: str, lang: str) -> str:
+    """Return a day of the file (ISO 8601) as people write it; what is none stays as it is."""
+    try:
+        return fmt.date_of_day(date.fromisoformat(value), lang)
+    except ValueError:
+        return value
 
 
 def value_text(value: Any, lang: str, path: str = "") -> str:
@@ -85,8 +112,14 @@ def value_text(value: Any, lang: str, path: str = "") -> str:
     if isinstance(value, (int, float)):
         shift = shift_of(path)
         return number_text(value, shift, lang) + _unit(path, shift)
-    return option_label(path.rpartition(".")[2], str(value), lang)
+    leaf = path.rpartition(".")[2]
+    if leaf == "valid_from":
+        return day_text(str(value), lang)
+    return option_label(leaf, str(value), lang)
 
+
+_BOUNDS: Final = frozenset({"ge", "gt", "le", "lt"})
+"""Kinds of problems that name a value and what it may be."""
 
 _UNITS: Final = {
     **{"eur_per_kwh": "ct/kWh", "eur_per_kw": "€/kW", "eur_per_kwh_per_year": "€/kWh"},

@@ -222,3 +222,26 @@ def test_values_of_changes_are_in_the_units_of_the_form() -> None:
     assert value_text(0.0562, "de", "tariff.grid_fee_eur_per_kwh") == "5,62 ct/kWh"
     assert value_text(0.95, "en", "bess.efficiency_charge") == "95 %"
     assert value_text(True, "de", "control.peak_guard") == "ja"
+
+
+@pytest.mark.parametrize(
+    ("values", "lang", "said"),
+    [
+        ({"bess": {"energy_capacity_kwh": -5}}, "de", "−5 ist zu klein. Mehr als 0."),
+        ({"bess": {"energy_capacity_kwh": -5.5}}, "de", "−5,5 ist"),
+        ({"bess": {"efficiency_charge": 1.5}}, "de", "150 ist zu groß. Höchstens 100."),
+        ({"bess": {"efficiency_charge": 1.505}}, "en", "150.5 "),
+    ],
+)
+def test_a_number_beyond_its_bounds_is_repeated_as_the_field_shows_it(
+    values: dict[str, Any], lang: str, said: str
+) -> None:
+    with pytest.raises(ConfigProblems) as found:
+        config_from(values)
+    assert problem_text(found.value.problems[0], lang).startswith(said)
+
+
+@pytest.mark.parametrize(("lang", "day"), [("de", "Fr, 01.01.2027"), ("en", "Fri, 1 Jan 2027")])
+def test_a_day_of_the_file_is_shown_as_people_write_it(lang: str, day: str) -> None:
+    assert value_text("2027-01-01", lang, "tariff.versions.0.valid_from") == day
+    assert value_text("2027-13-01", lang, "tariff.versions.0.valid_from") == "2027-13-01"

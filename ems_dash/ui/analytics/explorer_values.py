@@ -63,6 +63,8 @@ def values_table(answer: SeriesAnswer, zone: ZoneInfo, lang: str, *, decimals: A
             **{"aria-label": t("explorer.values", lang)},
         )
     ]
+    if any("" in column for column in columns):
+        parts.insert(0, html.P(t("explorer.values_empty", lang), className="caption"))
     if times.size > shown.size:
         note = t(
             "explorer.values_cut",
@@ -83,7 +85,11 @@ def _texts(one: Series, times: np.ndarray[Any, Any], digits: int, lang: str) -> 
     at = np.searchsorted(one.ts, times)
     found = (at < one.ts.size) & (one.ts[np.minimum(at, one.ts.size - 1)] == times)
     values = np.where(found, one.values[np.minimum(at, one.ts.size - 1)], np.nan)
-    return [fmt.NO_VALUE if np.isnan(v) else fmt.number(float(v), digits, lang) for v in values]
+    # Where only other series are drawn there is nothing to tell; a gap of its own is one.
+    return [
+        "" if not drawn else fmt.NO_VALUE if np.isnan(v) else fmt.number(float(v), digits, lang)
+        for v, drawn in zip(values, found, strict=True)
+    ]
 
 
 def _head(one: Series, lang: str) -> str:

@@ -92,7 +92,7 @@ def cards(period: PeriodFigures, baseline: str, lang: str) -> list[Card]:
             "daily",
             "activity",
             (fmt.money(mean, lang, signed=True), ""),
-            t("results.daily_sub", lang, days=period.days),
+            t(f"results.daily_sub_{'one' if period.days == 1 else 'many'}", lang, days=period.days),
             lang,
         ),
         _card(

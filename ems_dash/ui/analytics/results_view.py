@@ -286,7 +286,7 @@ def _waterfall_card(results: Results, lang: str) -> Any:
             _head(
                 "an-waterfall",
                 t("results.gap_title", lang),
-                t("results.gap_caption", lang, days=found.days),
+                t(f"results.gap_caption_{_count_word(found.days)}", lang, days=found.days),
                 "€",
             ),
             *inner,
@@ -294,6 +294,10 @@ def _waterfall_card(results: Results, lang: str) -> Any:
         className="card",
         **{"aria-labelledby": "an-waterfall-title"},
     )
+
+
+def _count_word(n: int) -> str:
+    return {0: "none", 1: "one"}.get(n, "many")
 
 
 def _duration_card(results: Results, lang: str) -> Any:
