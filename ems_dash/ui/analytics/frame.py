@@ -68,7 +68,8 @@ def page(
                 className="page-head",
             ),
             tabs(view, lang),
-            silent_line(SILENT, fields),
+            # What is imported does not come from the devices.
+            silent_line(SILENT, fields) if view != "import" else None,
             picker,
             html.Div(
                 [*first, loading],
