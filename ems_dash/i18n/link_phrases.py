@@ -38,6 +38,7 @@ LINK_PHRASES: Final[tuple[tuple[str, str], ...]] = (
     (r"\bunknown exception\b", "unbekannte Ausnahme"),
     (r"\(exception (\d+)\)", r"(Ausnahme \1)"),
     (r"\bunit (\d+) at ", r"Unit \1 an "),
+    (r"^(\S+) unit (\d+)$", r"\1 Unit \2"),
     (r"\bno time was left\b", "es blieb keine Zeit"),
     (r"\bthe devices are stopped\b", "die Geräte sind angehalten"),
     (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ems_dash.i18n.forecast_phrases import FORECAST_PHRASES
 from ems_dash.i18n.link_phrases import LINK_PHRASES
 from ems_dash.i18n.phrases import Phrases
 
@@ -54,104 +55,13 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bThe sources are asked again\.", "Die Quellen werden wieder gefragt."),
     (r"\bNothing published yet\b", "Noch nichts veröffentlicht"),
     (r"\bThe program stops\b", "Das Programm wird beendet"),
-    # How a forecast was made.
-    (r"\bmedian of three models\b", "Median aus drei Modellen"),
-    (
-        r"\bmedian of the last (\d+) days, none of the same kind known yet",
-        r"Median der letzten \1 Tage, noch keiner von derselben Art bekannt",
-    ),
-    (r"\bmedian of similar days\b", "Median ähnlicher Tage"),
-    (r"\bmean of recent days\b", "Mittel der letzten Tage"),
-    (r"\bridge regression on (\S+) days", r"Ridge-Regression auf \1 Tagen"),
-    (r"\bmedian of ", "Median aus "),
-    (r"\(measured\)", "(gemessen)"),
-    (r"\(recorded\)", "(aufgezeichnet)"),
-    (r"\brecorded \+ measured\b", "aufgezeichnet + gemessen"),
-    (r"\blast hour decaying over (\S+) h", r"letzte Stunde klingt über \1 h ab"),
-    (r"\blast hour\b", "letzte Stunde"),
-    (r"\b(\d+) of the last 7 days have gaps", r"\1 der letzten 7 Tage mit Lücken"),
-    (
-        r"\bnot enough history for (\w+): (\d+) of (\d+) days",
-        r"zu wenig Historie für \1: "
-        r"\2 von \3 Tagen",
-    ),
-    # Why there is no forecast.
-    (
-        r"\bThere is not enough history to forecast anything: (\d) of (\d) quarter-hours\.",
-        r"Für eine Prognose ist noch zu wenig gemessen: \1 von \2 Viertelstunden.",
-    ),
-    (
-        r"\bWait until an hour has been measured, or import past values\.",
-        "Es braucht eine Stunde Messwerte; frühere Werte lassen sich importieren.",
-    ),
-    (r"\bThere is not enough history for LightGBM\.", "Für LightGBM ist zu wenig Historie da."),
-    (r"\bThere is not enough history for Prophet\.", "Für Prophet ist zu wenig Historie da."),
-    (
-        r"\bThere is not enough history for the ridge regression of prices\.",
-        "Für die Ridge-Regression der Preise ist zu wenig Historie da.",
-    ),
-    (
-        r"\bThere is not enough history for a day of the same kind\.",
-        "Für einen Tag derselben Art ist zu wenig Historie da.",
-    ),
-    (
-        r"\bThere is not enough history for the same day of an earlier week\.",
-        "Für denselben Tag einer früheren Woche ist zu wenig Historie da.",
-    ),
-    (
-        r"\bThere is no past day to take for a similar one\.",
-        "Es gibt noch keinen früheren Tag, der ähnlich wäre.",
-    ),
-    (
-        r"\bAt least one complete past day is needed\.",
-        "Mindestens ein ganzer vergangener Tag wird gebraucht.",
-    ),
-    (r"\bAt least one complete week is needed\.", "Mindestens eine ganze Woche wird gebraucht."),
-    (
-        r"\bAt least (\d+) days of published prices are needed\.",
-        r"Mindestens \1 Tage veröffentlichter Preise werden gebraucht.",
-    ),
-    (
-        r"\bAt least (\d+) complete days are needed\.",
-        r"Mindestens \1 ganze Tage werden gebraucht.",
-    ),
-    (r"\bMore past days are needed\.", "Mehr vergangene Tage werden gebraucht."),
-    (r"\bThere is no weather forecast\.", "Es gibt keine Wetterprognose."),
-    (
-        r"\bCheck the weather source and the network\.",
-        "Wetterquelle und Netzwerk prüfen.",
-    ),
+    # Why there is no plan.
     (
         r"\bThe state of charge is not known, so there is nothing to plan "
         r"from\.",
         "Der Ladezustand ist nicht bekannt, und mit ihm beginnt jeder Plan.",
     ),
     (r"\bCheck the connection to the battery\.", "Die Verbindung zur Batterie prüfen."),
-    (r"\bpublished\b", "veröffentlicht"),
-    (r", then ", ", danach "),
-    (r"\bclear-sky envelope\b", "Hüllkurve des klaren Himmels"),
-    (r" x clearness of the last (\d+) days", r" × Klarheit der letzten \1 Tage"),
-    (r"\bno weather\b", "ohne Wetter"),
-    (r"\bown errors of (\d+) days", r"eigene Fehler aus \1 Tagen"),
-    (r"\blonger leads assumed\b", "für längere Vorläufe angenommen"),
-    (
-        r"\bassumed widths, no errors of its own yet",
-        "angenommene Breite, noch keine eigenen Fehler",
-    ),
-    (r"\bassumed widths\b", "angenommene Breite"),
-    (r"\bnot calibrated, (\d+) days of pairs", r"nicht kalibriert, \1 Tage mit Paaren"),
-    (r"\bone scale from (\d+) days", r"ein Faktor aus \1 Tagen"),
-    (r"\bslot factors from (\d+) days", r"Faktoren je Tageszeit aus \1 Tagen"),
-    (r"\blearned residual\b", "gelernter Rest"),
-    (
-        r"\bfrom (\S+ \S+) UTC, where the weather forecast ends",
-        r"ab \1 UTC, wo die "
-        "Wetterprognose endet",
-    ),
-    (r"\b([\d.]+) h old\b", r"\1 h alt"),
-    (r"\(because: ", "(weil: "),
-    (r"\b(\w+) failed: ", r"\1 gescheitert: "),
-    # Why there is no plan.
     (r"\bThere is not enough history for [^.]+\.", "Es gibt noch zu wenig Historie."),
     (r"\bNo model could make a forecast\.", "Kein Modell konnte eine Prognose erstellen."),
     (
@@ -184,6 +94,14 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         "der Plan bestand die unabhängige Prüfung nicht und gilt nicht",
     ),
     (
+        r"\bThe previous plan stays valid(?:; please report this case)?\.",
+        "Der Plan davor gilt weiter.",
+    ),
+    (
+        r"\bAnother strategy plans meanwhile; please report this case\.",
+        "Inzwischen plant eine andere Strategie.",
+    ),
+    (
         r"\bthe plan failed its independent check\b",
         "der Plan bestand die unabhängige Prüfung nicht",
     ),
@@ -206,7 +124,7 @@ _TOLD_TWICE = re.compile(r"^soc_percent: (?=The state of charge )")
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
 
-_GERMAN = Phrases((*LINK_PHRASES, *_PHRASES))
+_GERMAN = Phrases((*LINK_PHRASES, *FORECAST_PHRASES, *_PHRASES))
 
 
 def said(message: str | None, lang: str) -> str:

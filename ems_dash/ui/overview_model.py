@@ -518,7 +518,7 @@ def devices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
                 text=" · ".join(said_of),
                 kind=LINK_KIND.get(link.state, "warn"),
                 word=label("link", link.state, lang),
-                hint=" · ".join([link.endpoint, *facts]),
+                hint=" · ".join([said(link.endpoint, lang), *facts]),
             )
         )
     return out

@@ -19,6 +19,9 @@ _PLAIN: Final = {
 """What a register that is not the profile's has unless it is stated."""
 
 
+_ANY_MAKER: Final = "any"
+
+
 def profile_named(key: Any) -> DeviceProfile | None:
     """Return the profile of that key, None when there is none."""
     return MODBUS_PROFILES[key] if isinstance(key, str) and key in MODBUS_PROFILES else None
@@ -85,4 +88,5 @@ def profile_options(lang: str) -> list[tuple[str, str]]:
 
 
 def _with_maker(maker: str, name: str) -> str:
-    return name if name.lower().startswith(maker.lower().split()[0]) else f"{maker} · {name}"
+    known = maker == _ANY_MAKER or name.lower().startswith(maker.lower().split()[0])
+    return name if known else f"{maker} · {name}"

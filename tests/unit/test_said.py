@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ems_dash.i18n import said
 from ems_dash.ui.alarm_words import alarm_title
 from engine.devices.link import describe_exception
+from engine.forecasting import day_ahead
+from tests.support.spoken import english_left, sentences_in
 
 ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|illegal|last|by)\b")
 
@@ -85,6 +88,60 @@ def test_every_exception_of_modbus_has_german_words(code: int) -> None:
     german = said(describe_exception(code), "de")
     assert f"(Ausnahme {code})" in german
     assert not ENGLISH.search(german)
+
+
+FORECASTING = {
+    path
+    for path in Path(day_ahead.__file__).parent.glob("*.py")
+    # These speak to programmers.
+    if path.stem not in {"accuracy", "base", "factory", "running_step", "series_rules"}
+}
+NOT_SHOWN = re.compile(
+    "usable (?:days|steps)|quarter-hours measured|must not look|The recording has no|"
+    "A price history|Ask for |learnt nothing|whole solar days|was fitted|"
+    "A forecast cannot begin|Start at the running|the same number|and 7$|7 of 7, 7 h old"
+)
+"""What is said to programmers or the log, and values of errors."""
+
+PARTS = {
+    "last week",
+    "7 weeks ago",
+    "same day 7",
+    "cloud cover",
+    "no location: from measurements",
+    "irradiance, in part cloud cover",
+}
+"""What a longer sentence below has inside."""
+
+METHODS = (
+    "same day last week (measured), holidays of FR, last hour decaying over 2 h",
+    "same day 3 weeks ago (recorded + measured), no holiday calendar",
+    "ridge regression on 28/90 days + 28-day profile within the hour (recorded prices), "
+    "holidays of FR, P10/P90 from 60 past forecasts",
+    "cloud cover of open_meteo, 2.5 h old; not calibrated, 3 days of pairs; last hour (measured); "
+    "P10-P90: assumed widths, no errors of its own yet",
+    "irradiance, in part cloud cover of open_meteo, 2.5 h old; one scale from 3 days",
+    "clear-sky envelope (no location: from measurements) x clearness of the last 7 days, "
+    "no weather",
+    "mean of recent days (1) (measured), P10/P90 at default widths, too few past forecasts "
+    "(because: no weather source or location is set; 2 known days of PV power are too few for a "
+    "clear-sky envelope.)",
+)
+
+
+def test_how_every_forecast_was_made_and_why_there_is_none_is_said_in_german() -> None:
+    english = {text: english_left(text, said(text, "de")) for text in METHODS}
+    for path in FORECASTING:
+        for _, parts in sentences_in(path):
+            # A gap may hold a number, a name or a time.
+            ways = [
+                "".join(gap if part is None else part for part in parts)
+                for gap in ("7", "x_1", "2026-11-26 12:00")
+            ]
+            if not NOT_SHOWN.search(ways[0]) and ways[0] not in PARTS:
+                left = (english_left(way, said(way, "de")) for way in ways)
+                english[ways[0]] = min(left, key=len)
+    assert {text: left for text, left in english.items() if left} == {}
 
 
 def test_what_is_not_known_stays_and_nothing_stays_nothing() -> None:

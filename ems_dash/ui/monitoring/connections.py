@@ -173,7 +173,7 @@ def connection_panel(moment: Moment, fields: Fields) -> Any:
 
 
 def _link_row(stem: str, link: LinkStatus, columns: list[str], fields: Fields, lang: str) -> Any:
-    facts = [link.endpoint]
+    facts = [said(link.endpoint, lang)]
     if link.name == BROKER:
         facts.append(t("device.broker", lang))
     else:
