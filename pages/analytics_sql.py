@@ -11,7 +11,7 @@ import dash
 from dash import ClientsideFunction, Input, Output, State, no_update
 
 from ems_dash.auth.roles import Role
-from ems_dash.i18n import t
+from ems_dash.i18n import history_said, t
 from ems_dash.services import Services
 from ems_dash.ui import components as ui
 from ems_dash.ui.analytics import sql_view as view
@@ -65,7 +65,7 @@ class _Sql:
         try:
             return view.columns_of(table_info(table or view.FIRST_TABLE), lang)
         except EmsError as exc:
-            return ui.empty(exc.message, exc.hint or "")
+            return ui.empty(history_said(exc.message, lang), history_said(exc.hint, lang))
 
     def _moment(self, lang: str) -> Moment:
         services = self._services

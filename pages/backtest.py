@@ -213,7 +213,7 @@ class _Backtests:
         try:
             self._services.backtests.rename(asked["id"], str(by_key.get("new_name") or ""))
         except EmsError as exc:
-            return str(exc)
+            return refused(exc.message, request_lang())[0]
         return asked["id"]
 
     def _moment(self, lang: str) -> Moment:

@@ -229,6 +229,8 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"\bAsk for at most (\d+) days, for a coarser resolution, or for an export\.",
         r"Höchstens \1 Tage oder gröbere Werte wählen, oder exportieren.",
     ),
+    (r"\bThere is no table '(.*?)'\.", r"Es gibt keine Tabelle „\1“."),
+    (r"^Known: ", "Bekannt: "),
     (r"\bThere is no series '(.*?)'\.", r"Eine Reihe „\1“ gibt es nicht."),
     (r"\bName a signal such as ", "Ein Signal angeben, zum Beispiel "),
     (r"(\S+) is no measured power\.", r"\1 ist keine gemessene Leistung."),

@@ -177,6 +177,8 @@ LINK_PHRASES: Final[tuple[tuple[str, str], ...]] = (
     ),
     (r"\bConnection reset by peer\b", "die Gegenseite hat die Verbindung zurückgesetzt"),
     (r"\bPermission denied\b", "keine Berechtigung"),
+    (r"\bNo space left on device\b", "kein Platz mehr"),
+    (r"\bRead-only file system\b", "nur lesbar"),
     (r"\bNo such file or directory\b", "Datei oder Gerät nicht vorhanden"),
 )
 """English phrases as regular expressions, and their German."""

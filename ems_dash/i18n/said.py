@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ems_dash.i18n.desk_phrases import DESK_PHRASES
 from ems_dash.i18n.forecast_phrases import FORECAST_PHRASES
 from ems_dash.i18n.link_phrases import LINK_PHRASES
 from ems_dash.i18n.phrases import Phrases
@@ -124,7 +125,7 @@ _TOLD_TWICE = re.compile(r"^soc_percent: (?=The state of charge )")
 # A number with its unit behind it; an address has none.
 _DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d+)(?= (?:s|min|h|V|A|°C|%|kW|kWh|EUR)\b| %)")
 
-_GERMAN = Phrases((*LINK_PHRASES, *FORECAST_PHRASES, *_PHRASES))
+_GERMAN = Phrases((*LINK_PHRASES, *DESK_PHRASES, *FORECAST_PHRASES, *_PHRASES))
 
 
 def said(message: str | None, lang: str) -> str:

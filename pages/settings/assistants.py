@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ems_dash.api.address_guard import checked_address, refuse_special
 from ems_dash.api.request_guard import OneAtATime
+from ems_dash.i18n import said as in_words
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
 from ems_dash.ui import settings_devices, settings_mqtt, settings_notify
@@ -54,7 +55,7 @@ class Assistants:
                 report = self._run(settings, config, lang)
         except EmsError as exc:
             form = self._page.form({**view, "report": None}, judged, lang)
-            return [view_.said(str(exc), "alarm"), *form], {**view, "report": None}
+            return [view_.said(in_words(str(exc), lang), "alarm"), *form], {**view, "report": None}
         shown = {**view, "report": self._page.keep(report)}
         return self._page.form(shown, judged, lang), shown
 
@@ -91,7 +92,7 @@ class Assistants:
         except ValidationError:
             return view_.said(t("set.test.mistakes", lang), "alarm")
         except EmsError as exc:
-            return view_.said(str(exc), "alarm")
+            return view_.said(in_words(str(exc), lang), "alarm")
         return html.Div(settings_mqtt.result(check, lang))
 
     def try_channel(self, _clicks: list[Any], lang: str) -> Any:
@@ -101,5 +102,5 @@ class Assistants:
         try:
             made = self._services.notifications.test(dash.ctx.triggered_id["name"])
         except EmsError as exc:
-            return view_.said(str(exc), "alarm")
+            return view_.said(in_words(str(exc), lang), "alarm")
         return view_.said(*settings_notify.result(made, lang))

@@ -15,6 +15,7 @@ from dash import no_update
 
 from ems_dash.auth.access import actor, may
 from ems_dash.auth.roles import Role
+from ems_dash.i18n import said as in_words
 from ems_dash.i18n import t
 from ems_dash.services import Services, SettingsServices
 from ems_dash.site_router import site_names
@@ -80,7 +81,7 @@ class SettingsPage:
             form = self.form(view, judged, lang)
             side = self.side(view, judged, lang, request_theme())
         except EmsError as exc:
-            failed = view_.failure(str(exc), lang)
+            failed = view_.failure(in_words(str(exc), lang), lang)
             return self._page({**title, "editable": False}, None, failed, None, None)
         return self._page(title, draft, form, side, self._pending(desk_of, lang))
 
@@ -146,7 +147,7 @@ class SettingsPage:
         try:
             judged = judge(self._required().desk, page.values, page.lang)
         except EmsError as exc:
-            return no_update, nothing, str(exc), True, no_update, no_update
+            return no_update, nothing, in_words(str(exc), page.lang), True, no_update, no_update
         form: Any = no_update
         texts: list[Any] = [judged.errors.get(output["id"]["path"], "") for output in errors]
         if page.reshaped:
@@ -179,7 +180,7 @@ class SettingsPage:
                 name = self._store(path, str(typed.get(path) or ""), page.values)
                 said = view_.said(t("set.secret.stored", page.lang, file=name))
             except EmsError as exc:
-                return (*(no_update,) * 6, view_.said(str(exc), "alarm"))
+                return (*(no_update,) * 6, view_.said(in_words(str(exc), page.lang), "alarm"))
         else:
             view = self._carry_out(op, path, page.values, view, extra)
         return (*self._rendered(page.draft, view, page.lang, page.theme), said)
@@ -232,7 +233,7 @@ class SettingsPage:
         except ConfigChangedError:
             return self._refused(t("set.conflict", lang))
         except EmsError as exc:
-            return self._refused(str(exc))
+            return self._refused(in_words(str(exc), lang))
         view = {**page.view, "register": None}
         return (
             *self._rendered(draft, view, lang, page.theme),
@@ -253,7 +254,7 @@ class SettingsPage:
         except ConfigProblems:
             return view_.said(t("set.not_applied", lang), "alarm"), no_update
         except EmsError as exc:
-            return view_.said(str(exc), "alarm"), no_update
+            return view_.said(in_words(str(exc), lang), "alarm"), no_update
 
     # Parts.
 

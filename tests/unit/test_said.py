@@ -13,6 +13,9 @@ from engine.devices.link import describe_exception
 from engine.forecasting import day_ahead
 from tests.support.spoken import english_left, sentences_in
 
+NAMES = frozenset({"web", "dso", "noise", "admin", "awattar", "hand", "variable"})
+"""Names of things, and words of both languages."""
+
 ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|illegal|last|by)\b")
 
 
@@ -88,6 +91,50 @@ def test_every_exception_of_modbus_has_german_words(code: int) -> None:
     german = said(describe_exception(code), "de")
     assert f"(Ausnahme {code})" in german
     assert not ENGLISH.search(german)
+
+
+@pytest.mark.parametrize(
+    "english",
+    [
+        "250 kW is beyond the battery's -100 to 100 kW. "
+        "Give a power within its nameplate; + discharges, - charges.",
+        "5 % is outside the battery's window of 10 to 90 %. "
+        "Give a state of charge inside the window, or none.",
+        "The order would end at 2026-11-26T12:00:00+00:00. "
+        "Let it end in the future, within 24 hours.",
+        "An idle battery reaches no state of charge. Leave it out, or give a power.",
+        "The limit is in force but could not be stored: Permission denied. "
+        "Check the data folder and its free space; a restart would forget it.",
+        "+20 kW until 2026-11-26 12:00 UTC or 50 % (web)",
+        "The order by hand ended (time).",
+        "dso: import_limit_kw 50 until 2026-11-26 12:00 UTC",
+        "digital_input: not read, counts as closed (noise: no answer within 2 s)",
+        "the manual choice would end at 2026-11-26T12:00:00, which has passed. "
+        "Give an end in the future.",
+        "The file was changed by somebody else in the meantime. "
+        "Load it again; what you typed stays until you do.",
+        "The file cannot be written: Permission denied. "
+        "Check the permissions of its folder and the free space.",
+        "This is no secret that can be stored. Type one line of at most 500 characters.",
+        "Port 22 may not be tested. Use one of 502, 1502, or configure the device first.",
+        "'noise.lan' has no address. Correct the host name, or give the device's IP address.",
+        "'noise.lan' is not in a private network. "
+        "Give an address of the site's own network, for example 192.168.1.20.",
+        "A connection test is running. Wait until it has ended (at most 20 s).",
+        "The last broker test was less than 2 s ago. Try again in a second.",
+        "admin changed ems.yaml: site.name, bess.soc_min_percent.",
+        "ems.yaml was read anew; in force: nothing new. Waiting for a restart: site.timezone.",
+        "ems.yaml was not taken over: 2 mistakes (a, b). What ran before goes on.",
+        "values.csv was imported: 1440 minutes and 96 prices.",
+        "The day-ahead prices of tomorrow are late. awattar: nothing is published for this period",
+        "No price source answers; prices are known until 2026-11-26 23:00.",
+        "ENTSO-E needs a token, and the environment variable TOKEN is empty. "
+        "Ask for a free token on transparency.entsoe.eu and set the variable.",
+        "The weather forecast is 30 hours old, too old.",
+    ],
+)
+def test_orders_settings_events_and_sources_are_said_in_german(english: str) -> None:
+    assert english_left(english, said(english, "de")) <= NAMES
 
 
 FORECASTING = {

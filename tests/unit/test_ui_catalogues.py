@@ -12,6 +12,7 @@ from ems_dash.i18n import LANGS, catalogue, label, meaning, negotiate, t
 from ems_dash.i18n.meanings import translations
 from engine.devices.profile import MODBUS_PROFILES, DeviceProfile
 from engine.domain.control import EngineState
+from engine.domain.strategy import ChoiceReason
 from engine.history.dictionary import tables
 from engine.optimization.explanation import ActionKind, ReasonCode
 
@@ -47,6 +48,8 @@ def test_words_of_the_engine_are_translated(lang: str) -> None:
         assert f"state.{state.value}" in known
     for kind in ActionKind:
         assert f"action.{kind.value}" in known
+    for reason in ChoiceReason:
+        assert f"strategy_reason.{reason.value}" in known
     for code in ReasonCode:
         assert f"why.{code.value}" in known
 

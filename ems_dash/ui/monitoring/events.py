@@ -37,7 +37,16 @@ def event_text(row: EventRow, lang: str) -> str:
     if row.code == "state_changed":
         found = _STATE.fullmatch(row.message)
         if found is not None:
-            return _state_text(found, lang)
+            return _state_text(found, lang, "state", "reason")
+    if row.code == "strategy_switched":
+        found = _STATE.fullmatch(row.message)
+        if found is not None:
+            return _state_text(found, lang, "strategy", "strategy_reason")
+    if row.code == "strategy_manual":
+        strategy, _, until = row.message.partition(" until ")
+        return t(
+            "event_text.strategy_until", lang, name=label("strategy", strategy, lang), until=until
+        )
     key = f"event_text.{row.code}"
     return catalogue(lang).get(key) or said(row.message, lang)
 
@@ -51,9 +60,9 @@ def _alarm_text(found: re.Match[str], lang: str) -> str:
     return f"{title} – {why}" if why else title
 
 
-def _state_text(found: re.Match[str], lang: str) -> str:
-    before, after = (label("state", found[name], lang) for name in ("before", "after"))
-    reason = f" ({label('reason', found['reason'], lang)})" if found["reason"] else ""
+def _state_text(found: re.Match[str], lang: str, of: str, why: str) -> str:
+    before, after = (label(of, found[name], lang) for name in ("before", "after"))
+    reason = f" ({label(why, found['reason'], lang)})" if found["reason"] else ""
     return f"{before} → {after}{reason}"
 
 
