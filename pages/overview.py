@@ -115,6 +115,10 @@ class _Overview:
             return ui.empty(t("steps.none", lang))
         return why_view.plan_table(plan, int(part), moment)
 
+    def close_why(self, clicks: int | None) -> Any:
+        """Close the reasons of a step."""
+        return False if clicks else no_update
+
     def why(self, clicks: list[int | None], lang: str) -> tuple[Any, ...]:
         """Open the reason of the step whose button was pressed."""
         pressed = dash.ctx.triggered_id
@@ -329,6 +333,12 @@ def register(app: dash.Dash, services: Services) -> None:
         prevent_initial_call=True,
         role=Role.VIEWER,
     )(page.why)
+    app.callback(
+        Output("ov-why", "is_open", allow_duplicate=True),
+        Input("ov-why-close", "n_clicks"),
+        prevent_initial_call=True,
+        role=Role.VIEWER,
+    )(page.close_why)
     app.callback(
         Output("ov-choice-said", "children"),
         Output("ov-choice", "children", allow_duplicate=True),

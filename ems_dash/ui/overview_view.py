@@ -175,7 +175,19 @@ def page(moment: Moment, part: PlanPart, first_state: dict[str, Any], choice: An
             choice,
             dbc.Modal(
                 [
-                    dbc.ModalHeader(dbc.ModalTitle(id="ov-why-title"), close_button=True),
+                    dbc.ModalHeader(
+                        [
+                            dbc.ModalTitle(id="ov-why-title"),
+                            # The one of the library says "Close" in every language.
+                            html.Button(
+                                type="button",
+                                id="ov-why-close",
+                                className="btn-close",
+                                **{"aria-label": t("why.close", lang)},
+                            ),
+                        ],
+                        close_button=False,
+                    ),
                     dbc.ModalBody(id="ov-why-body"),
                 ],
                 id="ov-why",
