@@ -34,7 +34,7 @@ def last_soc(source: Measured, snapshot: EngineSnapshot, now: datetime) -> LastS
     for point in reversed(source.measured(now - LOOKED_BACK)):
         percent = point.values.get(SOC)
         if percent is not None:
-            return LastSoc(percent, point.ts + timedelta(seconds=point.seconds))
+            return LastSoc(percent, point.ts)
     return None
 
 
@@ -45,5 +45,5 @@ def last_soc_text(last: LastSoc, moment: Moment) -> str:
         "soc.last",
         lang,
         soc=fmt.percent(last.percent, lang),
-        time=until_text(last.until, moment.now, moment.tz, lang),
+        time=until_text(last.at, moment.now, moment.tz, lang),
     )

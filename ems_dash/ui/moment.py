@@ -27,11 +27,11 @@ class LastSoc:
 
     Attributes:
         percent: Mean of the last minute in which it was measured.
-        until: End of that minute, UTC.
+        at: Start of that minute, UTC.
     """
 
     percent: float
-    until: datetime
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def test_the_last_state_of_charge_is_looked_up_only_while_there_is_none() -> Non
     assert last_soc(Ring(), moment().snapshot, NOW) is None
     silent = ProcessImage(SITE.site_id, NOW, {})
     gone = moment(image=silent, shown=silent).snapshot
-    assert last_soc(Ring(), gone, NOW) == LastSoc(49.0, NOW - timedelta(minutes=2))
+    assert last_soc(Ring(), gone, NOW) == LastSoc(49.0, NOW - timedelta(minutes=3))
 
 
 def test_silent_control_loop_marks_the_whole_page() -> None:

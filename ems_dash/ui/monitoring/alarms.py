@@ -113,7 +113,7 @@ def _when(ts: datetime, moment: Moment) -> str:
 def _seen(view: AlarmView, moment: Moment) -> str:
     lang = moment.lang
     if not view.acknowledged:
-        return t("alarm.unacknowledged", lang)
+        return t("alarms.not_yet", lang)
     if view.acknowledged_at is None:
         return t("alarm.acknowledged", lang)
     at = _when(view.acknowledged_at, moment)
