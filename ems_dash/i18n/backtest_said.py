@@ -85,7 +85,8 @@ _ASSUMED: tuple[tuple[str, str], ...] = (
         "Ersparnisse zählen gegenüber demselben Standort ohne Batterie, unter demselben Tarif.",
     ),
     (
-        r"No PV energy is given away \(pv\.throttles_itself is false\)\.",
+        r"No PV energy is given away"
+        r"(?:: PV does not throttle itself| \(pv\.throttles_itself is false\))\.",
         "Es wird keine PV-Energie verschenkt: Die PV drosselt sich nicht von selbst.",
     ),
     (

@@ -8,6 +8,7 @@ from typing import Any
 
 from plotly.utils import PlotlyJSONEncoder
 
+from ems_dash.ui.backtest import words
 from ems_dash.ui.backtest.result_view import body
 from ems_dash.ui.forecasts.figures import Look
 from engine.runtime.backtests.desk import BacktestState
@@ -103,3 +104,9 @@ def test_each_backtest_has_the_style_of_its_curve_in_the_legend() -> None:
         ("First", "swatch swatch-line role-accent"),
         ("Second", "swatch swatch-dashes role-grid"),
     ]
+
+
+def test_a_backtest_named_by_its_days_has_them_as_they_are_read() -> None:
+    assert words.title("2026-03-01 – 2026-03-14", "de") == "01.03.2026 – 14.03.2026"
+    assert words.title("2026-03-01 – 2026-03-14", "en") == "1 Mar 2026 – 14 Mar 2026"
+    assert words.title("Winter, 300 kWh", "de") == "Winter, 300 kWh"

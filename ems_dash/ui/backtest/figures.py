@@ -33,6 +33,10 @@ def curves(result: w.Result) -> list[w.Result]:
     return [entry for entry in w.shown(result) if entry["strategy"] != w.NO_BATTERY][: len(STYLES)]
 
 
+FEW_DAYS = 62
+"""Up to so many days are named one by one on an axis; longer ones by round dates."""
+
+
 def cumulative_figure(result: w.Result, look: Look) -> Figure:
     """Return what each strategy has saved up to each day, EUR."""
     named = [
@@ -69,6 +73,10 @@ def _curves(
         )
     low, high, dtick = nice_range(every, most=5)
     axis: dict[str, Any] = {"nticks": 4 if look.narrow else 9}
+    if dates and len(x) <= FEW_DAYS:
+        # Left to itself the axis of two weeks names a single day on a phone.
+        every_nth = -(-len(x) // (4 if look.narrow else 8))
+        axis = {"tickmode": "array", "tickvals": list(x)[:: max(1, every_nth)]}
     if dates:
         axis |= {
             "type": "date",
@@ -90,7 +98,8 @@ def peaks_figure(result: w.Result, look: Look) -> Figure:
             "type": "bar",
             "x": months,
             "y": [round(value, 2) for value in own],
-            "width": 0.6,
+            # A month alone is no wall.
+            "width": min(0.6, 0.15 * len(months)),
             "name": w.strategy_name(top, look.lang),
             "marker": {"color": th.colour("grid", 0.85, look.theme), "line": {"width": 0}},
             "hovertemplate": "%{y:.1f} kW",

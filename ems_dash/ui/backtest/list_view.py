@@ -11,6 +11,7 @@ from dash import dcc, html
 from ems_dash.i18n import label, t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
+from ems_dash.ui.backtest import words as w
 from ems_dash.ui.moment import Moment
 from engine.runtime.backtests.desk import ACTIVE, DONE, RUNNING, BacktestState
 
@@ -77,7 +78,7 @@ def _row(
     parts: list[Any] = [
         html.Div(
             [
-                dcc.Link(state.name, href=address(state.id), className="bt-open"),
+                dcc.Link(w.title(state.name, lang), href=address(state.id), className="bt-open"),
                 html.Span(
                     t(f"backtest.state_{state.state}", lang),
                     className=f"pill pill-small pill-{_PILL[state.state]}",
@@ -105,13 +106,13 @@ def _row(
             t(f"backtest.{key}", lang),
             type="button",
             className="bt-link",
-            **{"aria-label": f"{t(f'backtest.{key}', lang)}: {state.name}"},
+            **{"aria-label": f"{t(f'backtest.{key}', lang)}: {w.title(state.name, lang)}"},
         )
         actions.append(
             dcc.ConfirmDialogProvider(
                 button,
                 id={"type": "bt-remove", "id": state.id},
-                message=t(f"backtest.{key}_sure", lang, name=state.name),
+                message=t(f"backtest.{key}_sure", lang, name=w.title(state.name, lang)),
             )
         )
     if actions:

@@ -70,7 +70,7 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
     top = w.best(result)
     made = state.created_at
     parts = [
-        f"<h1>{escape(state.name)}</h1>",
+        f"<h1>{escape(w.title(state.name, lang))}</h1>",
         f'<p class="sub">{escape(result["site"]["name"])} · '
         f"{escape(w.battery_text(result, lang))} · {escape(w.period_text(result, lang))}</p>",
     ]
@@ -111,7 +111,7 @@ def report_html(state: BacktestState, result: w.Result, lang: str) -> str:
         )
         + "</p>",
     ]
-    title = escape(f"{t('backtest.title', lang)}: {state.name}")
+    title = escape(f"{t('backtest.title', lang)}: {w.title(state.name, lang)}")
     return (
         f'<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

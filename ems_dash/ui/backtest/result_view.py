@@ -180,7 +180,7 @@ def _head(state: BacktestState, result: w.Result | None, lang: str, *, allowed: 
         [
             html.Div(
                 [
-                    html.H2(state.name, className="bt-title"),
+                    html.H2(w.title(state.name, lang), className="bt-title"),
                     html.P(" · ".join(about), className="caption") if about else None,
                 ]
             ),
@@ -188,6 +188,15 @@ def _head(state: BacktestState, result: w.Result | None, lang: str, *, allowed: 
         ],
         className="bt-head",
     )
+
+
+def _figure_parts(value: str) -> list[Any]:
+    """Return a figure with its unit smaller, as on every page; money keeps its sign beside it."""
+    space = fmt.NARROW_NBSP if fmt.NARROW_NBSP in value else fmt.NBSP
+    number, _, unit = value.rpartition(space)
+    if not number or "€" in value:
+        return [html.Span(value, className="kpi-number")]
+    return [html.Span(number, className="kpi-number"), html.Span(unit, className="unit")]
 
 
 def _cards(result: w.Result, top: w.Result | None, lang: str) -> Any:
@@ -239,7 +248,7 @@ def _cards(result: w.Result, top: w.Result | None, lang: str) -> Any:
                         ],
                         className="kpi-label",
                     ),
-                    html.Div(html.Span(value, className="kpi-number"), className="kpi-value"),
+                    html.Div(_figure_parts(value), className="kpi-value"),
                     html.Div(sub, className="kpi-subs"),
                 ],
                 className="card kpi an-kpi",
@@ -351,7 +360,9 @@ def _compared(named: Sequence[Named], look: Look) -> Any:
     lang = look.lang
     # The same ones in legend, chart and table: a style is a place in this list.
     known = [
-        (state.name, result, top) for state, result in named if (top := w.best(result)) is not None
+        (w.title(state.name, lang), result, top)
+        for state, result in named
+        if (top := w.best(result)) is not None
     ]
     rows = []
     for name, result, top in known:

@@ -21,6 +21,9 @@ _STRATEGY = re.compile(
     r"\b(?:co_optimised|arbitrage|peak_shaving|self_consumption|load_balancing)\b"
 )
 
+_DAYS = re.compile(r"(\d{4}-\d\d-\d\d) – (\d{4}-\d\d-\d\d)")
+"""Name of a backtest that was given none."""
+
 
 def strategy_name(entry: Result, lang: str) -> str:
     """Return the name of a strategy of a result, with what it knew where that matters."""
@@ -81,6 +84,14 @@ def period_text(result: Result, lang: str) -> str:
     days = fmt.number(float(result["period"]["days"]), 0, lang)
     ends = f"{day_text(first, lang)} – {day_text(last, lang)}"
     return t("backtest.period_text", lang, period=ends, days=days)
+
+
+def title(name: str, lang: str) -> str:
+    """Return the name of a backtest; one that was named by its days has them as they are read."""
+    found = _DAYS.fullmatch(name)
+    if found is None:
+        return name
+    return " – ".join(day_text(date.fromisoformat(day), lang) for day in found.groups())
 
 
 def day_text(day: date, lang: str) -> str:

@@ -192,7 +192,7 @@ def assumptions(prepared: Prepared) -> tuple[str, ...]:
         "Savings count against the same site without a battery, under the same tariff.",
     ]
     if not case.curtailment_allowed:
-        said.append("No PV energy is given away (pv.throttles_itself is false).")
+        said.append("No PV energy is given away: PV does not throttle itself.")
     cut = [
         period for period in prepared.periods if period.start < case.start or period.end > case.end
     ]
