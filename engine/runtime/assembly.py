@@ -45,7 +45,7 @@ from engine.runtime.backtests.sources import BacktestSources
 from engine.runtime.backup_service import BackupService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
-from engine.runtime.engine import Engine, EngineParts
+from engine.runtime.engine import Engine
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.history_desk import HistoryDesk
 from engine.runtime.history_setup import DATABASE_NAME, open_history
@@ -53,6 +53,7 @@ from engine.runtime.import_desk import ImportDesk
 from engine.runtime.market_service import build_market
 from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
+from engine.runtime.parts import EngineParts
 from engine.runtime.planned_past import PlannedPast
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.price_now import PriceLookup

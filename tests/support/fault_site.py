@@ -38,7 +38,7 @@ from engine.optimization.instance import Instance
 from engine.recorded.recording import Recording
 from engine.runtime import assembly, planner
 from engine.runtime.assembly import build_engine, site_from
-from engine.runtime.engine import CONTROL_FAILING
+from engine.runtime.control_step import CONTROL_FAILING
 from engine.runtime.history_setup import DATABASE_NAME
 from engine.strategies.candidates import CandidatePlan, plan_candidates
 from engine.strategies.parameters import StrategyContext

@@ -13,8 +13,8 @@ from engine.domain.control import EngineState
 from engine.domain.signals import ALARMS
 from engine.domain.strategy import ChoiceReason, StrategyKey
 from engine.optimization.explanation import Driver, ReasonCode
+from engine.runtime.control_step import CONTROL_FAILING
 from engine.runtime.cycle import REASON_STATES
-from engine.runtime.engine import CONTROL_FAILING
 
 CATALOGUES = Path(__file__).resolve().parents[2] / "ems_dash" / "i18n"
 
