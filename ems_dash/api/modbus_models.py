@@ -13,7 +13,7 @@ from engine.devices.assets import EnergyStorage, PowerConversion, SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.rtc import RtcState
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.devices.profile import DeviceProfile
+    from engine.devices.profile_def import DeviceProfile
 
 
 def add_parser(commands: Any) -> None:

@@ -24,7 +24,7 @@ from ems_dash.ui.settings_sections import Group
 from ems_dash.ui.settings_words import name_of, option_label
 from engine.config.devices import MODBUS_DEVICE_NAME, DeviceConfig
 from engine.devices.connection_test import ConnectionReport
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.domain.signals import SIGNALS
 
 BLOCK = "modbus"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ems_dash.i18n import catalogue
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, RegisterDef
+from engine.devices.profile import MODBUS_PROFILES
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import RegisterDef
 
 _PLAIN: Final = {
     "function": 4,

@@ -9,7 +9,7 @@ from typing import Any
 from ems_dash.ui.settings_fields import ABSENT, get, put
 from ems_dash.ui.settings_profiles import description_of, profile_named, register_document
 from engine.devices.connection_test import ConnectionReport, RegisterReading
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from engine.devices.aggregation import (
     total,
 )
 from engine.devices.limit_share import LimitPart, checked_limit, share_limit
-from engine.devices.profile import DeviceKind, DeviceProfile
+from engine.devices.profile_def import DeviceKind, DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from engine.devices.alarm_def import AlarmBit
 from engine.devices.encoding import DataType, Encoding, WordOrder
-from engine.devices.profile import READ_BITS, AlarmBit, DeviceProfile, RegisterDef, is_plausible
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS, RegisterDef, is_plausible
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample
 

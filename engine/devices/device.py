@@ -15,7 +15,7 @@ from engine.devices.derive import add_derived
 from engine.devices.layout import Layout, lay_out
 from engine.devices.link import DeviceAnswerError, ModbusLink
 from engine.devices.planner import BlockReader, Point, Reading
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.register_view import Scan
 from engine.devices.spec import DeviceSpec
 from engine.devices.sunspec.discovery import discover

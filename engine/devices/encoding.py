@@ -77,6 +77,11 @@ _CANONICAL_SIGN: Final = {
 }
 
 
+def empty_mapping() -> Mapping[Any, Any]:
+    """Return what a field without entries holds; it cannot be changed."""
+    return MappingProxyType({})
+
+
 def frozen_mapping(mapping: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return a copy of `mapping` that nobody can change."""
     return MappingProxyType(dict(mapping))

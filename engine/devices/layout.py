@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from engine.devices.alarm_def import AlarmBit
 from engine.devices.codec import register_width
 from engine.devices.planner import Point
-from engine.devices.profile import AlarmBit, DeviceProfile, RegisterDef
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import RegisterDef
 
 
 @dataclass(frozen=True, slots=True)

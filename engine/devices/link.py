@@ -22,7 +22,7 @@ from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from engine.devices.link_statistics import LinkFault, UnitCounters, UnitStatistics
-from engine.devices.profile import READ_BITS
+from engine.devices.register_def import READ_BITS
 from engine.devices.transport import (
     ModbusClient,
     OpenClient,

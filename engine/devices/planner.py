@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.devices.link import DeviceAnswerError
-from engine.devices.profile import READ_BITS
+from engine.devices.register_def import READ_BITS
 from engine.domain.errors import DeviceError
 
 MAX_GAP: Final = 16

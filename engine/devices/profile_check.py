@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.domain.errors import DeviceError
 from engine.domain.signals import SIGNALS
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from engine.devices.codec import is_active
 from engine.devices.layout import Layout, Slot
 from engine.devices.planner import Point, Reading
-from engine.devices.profile import READ_BITS, DeviceProfile
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS
 from engine.domain.sample import Quality, Sample
 
 

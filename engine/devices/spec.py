@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.transport import SerialLine, Transport
 
 

@@ -14,7 +14,8 @@ from engine.config.devices import (
 )
 from engine.config.schema import Config
 from engine.devices.assets import AssetMember, Role, roles_of
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, with_overrides
+from engine.devices.profile import MODBUS_PROFILES, with_overrides
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import SerialLine, Transport
 from engine.domain.errors import ConfigError, DeviceError

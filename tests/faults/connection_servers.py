@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from engine.devices.codec import encode, register_width
-from engine.devices.profile import READ_BITS, DeviceProfile
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS
 from tests.support.socket_server import SocketServer
 
 Image = dict[tuple[int, int], int]

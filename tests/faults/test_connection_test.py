@@ -21,7 +21,8 @@ from engine.devices.connection_test.physics import Observation
 from engine.devices.connection_test.runner import system_resolve
 from engine.devices.group import DeviceGroup
 from engine.devices.link import ModbusLink
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, with_overrides
+from engine.devices.profile import MODBUS_PROFILES, with_overrides
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import Transport
 from engine.domain.clock import SystemClock

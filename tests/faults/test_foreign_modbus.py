@@ -16,7 +16,8 @@ from modbus_tk import modbus_rtu, modbus_tcp
 from modbus_tk.modbus import Server
 
 from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
 from engine.devices.transport import SerialLine, Transport

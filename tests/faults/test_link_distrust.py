@@ -28,7 +28,8 @@ from engine.devices.link import (
     UnitSettings,
     open_tcp_client,
 )
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.domain.clock import ManualClock
 from engine.domain.errors import DeviceError, LinkError
 from engine.domain.sample import Quality

@@ -20,7 +20,8 @@ from devices_evil_server import (
 
 from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
 from engine.devices.link import DeviceAnswerError, ModbusLink, UnitSettings
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.domain.clock import ManualClock
 from engine.domain.errors import LinkError
 from engine.domain.sample import Quality

@@ -16,7 +16,8 @@ from engine.devices.group import DeviceGroup, DeviceSpec
 from engine.devices.limit_commander import LimitCommander
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.poller import LinkPoller
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.rtc import RtcSync
 from engine.devices.write_budget import JsonWriteCounts, WriteCount
 from engine.domain.clock import ManualClock

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.connection_test.plausibility import with_address_base, with_swapped_words
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile
+from engine.devices.profile import MODBUS_PROFILES
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.simulator.image_server import ImageServer
 from engine.devices.spec import DeviceSpec
 from engine.domain.clock import SystemClock

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from engine.devices.codec import decode_sample, decode_text, encode_register, encode_text
 from engine.devices.encoding import DataType, PositiveMeans, WordOrder
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 ORDERS = list(WordOrder)

@@ -23,7 +23,8 @@ from engine.devices.assets import (
     SiteAssets,
     roles_of,
 )
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, parse_profile, with_overrides
+from engine.devices.profile import MODBUS_PROFILES, parse_profile, with_overrides
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality, Sample

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engine.devices.alarm_def import AlarmBit
 from engine.devices.codec import (
     decode_sample,
     decode_text,
@@ -13,7 +14,8 @@ from engine.devices.codec import (
     is_active,
 )
 from engine.devices.encoding import WordOrder
-from engine.devices.profile import AlarmBit, DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Quality
 from engine.domain.signals import EXTERNAL_CONTACT

@@ -10,7 +10,8 @@ from engine.devices.command_state import CommandPhase
 from engine.devices.limit_commander import LimitCommander
 from engine.devices.limit_share import LimitPart, share_limit
 from engine.devices.link import DeviceAnswerError, ModbusLink
-from engine.devices.profile import DeviceProfile, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec
 from engine.devices.write_budget import WriteCount
 from engine.domain.clock import ManualClock

@@ -6,12 +6,12 @@ import pytest
 
 from engine.devices.profile import (
     MODBUS_PROFILES,
-    DeviceKind,
     get_profile,
     load_profile,
     parse_profile,
     with_overrides,
 )
+from engine.devices.profile_def import DeviceKind
 from engine.domain.errors import DeviceError
 from engine.domain.signals import ALARMS, SIGNALS
 

@@ -19,7 +19,7 @@ from ems_dash.cli.main import main, parser
 from engine.analytics.kpis import KPIS
 from engine.config.load import config_from
 from engine.config.schema import Config
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from scripts import make_reference
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,8 @@ from sunspec_images import Reader, chain, model
 
 from engine.devices.codec import decode_sample
 from engine.devices.layout import lay_out
-from engine.devices.profile import MODBUS_PROFILES, DeviceProfile, with_overrides
+from engine.devices.profile import MODBUS_PROFILES, with_overrides
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.sunspec.discovery import discover
 from engine.devices.sunspec.resolve import resolve
 from engine.domain.sample import Quality

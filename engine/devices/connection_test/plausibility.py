@@ -15,7 +15,8 @@ from typing import Any, Final
 from engine.devices.codec import register_width
 from engine.devices.connection_test.access import Recorder
 from engine.devices.encoding import WordOrder
-from engine.devices.profile import READ_BITS, DeviceProfile, RegisterDef
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS, RegisterDef
 from engine.domain.sample import Sample
 
 USUAL: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(

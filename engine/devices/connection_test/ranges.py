@@ -10,7 +10,8 @@ from engine.devices.connection_test.access import Recorder
 from engine.devices.connection_test.physics import scale_hint, sign_hint
 from engine.devices.connection_test.report import Finding
 from engine.devices.encoding import DataType
-from engine.devices.profile import READ_BITS, DeviceProfile, RegisterDef
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS, RegisterDef
 from engine.domain.sample import Sample
 
 _FACTORS: Final = (0.1, 0.01, 0.001, 10.0, 100.0, 1000.0)

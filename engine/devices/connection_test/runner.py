@@ -30,7 +30,8 @@ from engine.devices.connection_test.report import (
 from engine.devices.device import PolledDevice
 from engine.devices.group import DeviceGroup
 from engine.devices.link import DeviceAnswerError, ModbusLink
-from engine.devices.profile import READ_BITS, DeviceProfile
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import Transport
 from engine.domain.clock import Clock

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from engine.devices.alarm_def import AlarmBit
 from engine.devices.codec import encode_register, encode_text, lowest_bit
 from engine.devices.encoding import DataType
-from engine.devices.profile import READ_BITS, AlarmBit, DeviceProfile, RegisterDef
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS, RegisterDef
 from engine.devices.simulator.profile_values import split_derived
 from engine.devices.sunspec.discovery import MARKER, ModelAt, SunSpecDevice
 from engine.devices.sunspec.models import ModelPoint, find_point, known_models

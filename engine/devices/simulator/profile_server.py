@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from engine.devices.command_def import WriteStep
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 from engine.devices.rtc_def import RTC_REGISTERS
 from engine.devices.simulator.image_server import Image, ImageServer
 from engine.devices.simulator.profile_image import ProfileImage, Tables

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.devices.derived_def import DerivedDef
-from engine.devices.profile import DeviceKind, DeviceProfile
+from engine.devices.profile_def import DeviceKind, DeviceProfile
 from engine.devices.simulator.battery import BatteryPhysics
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.domain.clock import Clock

@@ -8,7 +8,8 @@ from typing import Final
 from engine.devices.codec import decode, encode, register_width
 from engine.devices.command_def import CommandStep, LimitStep
 from engine.devices.planner import Point
-from engine.devices.profile import READ_BITS, DeviceProfile
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import READ_BITS
 
 WRITE_FUNCTIONS: Final = frozenset({6, 16})
 

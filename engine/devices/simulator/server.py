@@ -9,7 +9,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simdevice import SimAction
 
-from engine.devices.profile import MODBUS_PROFILES, READ_BITS
+from engine.devices.profile import MODBUS_PROFILES
+from engine.devices.register_def import READ_BITS
 from engine.devices.simulator.loopback import LoopbackServer, missing_device
 from engine.devices.simulator.plant import DemoPlant
 from engine.devices.simulator.registers import WRITE_FUNCTIONS, RegisterMap

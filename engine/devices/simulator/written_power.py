@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.devices.codec import decode, encode
 from engine.devices.command_def import CommandDef, DirectionCodes, LimitDef, WriteStep
-from engine.devices.profile import DeviceProfile
+from engine.devices.profile_def import DeviceProfile
 
 
 def power_from(

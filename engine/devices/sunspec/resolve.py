@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.devices.alarm_def import AlarmDef
 from engine.devices.encoding import TextDef
-from engine.devices.profile import AlarmDef, DeviceProfile, RegisterDef, parse_profile
+from engine.devices.profile import parse_profile
+from engine.devices.profile_def import DeviceProfile
+from engine.devices.register_def import RegisterDef
 from engine.devices.sunspec.discovery import READ_FUNCTION, ModelAt, SunSpecDevice
 from engine.devices.sunspec.models import ModelPoint, find_point
 from engine.devices.sunspec.section import AlarmUse, PointUse, SignalUse
