@@ -22,7 +22,7 @@ from engine.config.devices import DeviceConfig
 from engine.config.mqtt import MqttConfig
 from engine.config.schema import Config
 from engine.control.external_limits import ExternalLimit
-from engine.devices.assets import SiteAssets
+from engine.devices.assets.site import SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics

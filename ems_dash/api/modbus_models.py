@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ems_dash.api.models import ApiModel, UtcTime
 from engine.config.devices import DeviceConfig, ModbusConfig, RegisterConfig
-from engine.devices.assets import EnergyStorage, PowerConversion, SiteAssets
+from engine.devices.assets.capabilities import EnergyStorage, PowerConversion
+from engine.devices.assets.site import SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.link_statistics import UnitStatistics

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from engine.devices.assets import AssetMember, SiteAssets
+from engine.devices.assets.members import AssetMember
+from engine.devices.assets.site import SiteAssets
 from engine.devices.command_state import CommandState, LimitState
 from engine.devices.group import DeviceGroup
 from engine.devices.write_budget import WriteCountStore

@@ -17,7 +17,7 @@ from engine.audit.trail import NO_TRAIL, Trail
 from engine.config.schema import Config
 from engine.control.controller import Controller
 from engine.control.limits import LimitTracker
-from engine.devices.assets import AssetMember, roles_of
+from engine.devices.assets.members import AssetMember, roles_of
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
 from engine.devices.site_devices import STALE_AFTER_POLLS, SiteDevices

@@ -12,7 +12,7 @@ from typing import Final
 from engine.audit.trail import NO_TRAIL, Trail, noting
 from engine.config.devices import DeviceConfig
 from engine.config.schema import Config
-from engine.devices.assets import SiteAssets
+from engine.devices.assets.site import SiteAssets
 from engine.devices.command_state import LimitState
 from engine.devices.connection_test import ConnectionReport, run_connection_test
 from engine.devices.connection_test.physics import Observation

@@ -13,7 +13,7 @@ from engine.config.devices import (
     SerialConfig,
 )
 from engine.config.schema import Config
-from engine.devices.assets import AssetMember, Role, roles_of
+from engine.devices.assets.members import AssetMember, Role, roles_of
 from engine.devices.profile import MODBUS_PROFILES, with_overrides
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec

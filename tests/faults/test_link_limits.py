@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.devices.assets import AssetMember, roles_of
+from engine.devices.assets.members import AssetMember, roles_of
 from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.profile import MODBUS_PROFILES

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from engine.control.limits import LimitTracker
-from engine.devices.assets import (
-    AssetMember,
+from engine.devices.assets.capabilities import (
     Battery,
     EnergyStorage,
     EvCharger,
@@ -19,10 +18,9 @@ from engine.devices.assets import (
     Meter,
     PowerConversion,
     PvGenerator,
-    Role,
-    SiteAssets,
-    roles_of,
 )
+from engine.devices.assets.members import AssetMember, Role, roles_of
+from engine.devices.assets.site import SiteAssets
 from engine.devices.profile import MODBUS_PROFILES, parse_profile, with_overrides
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.config.load import ConfigProblems, parse_config
-from engine.devices.assets import EnergyStorage, Role
+from engine.devices.assets.capabilities import EnergyStorage
+from engine.devices.assets.members import Role
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
 from engine.devices.site_devices import SiteDevices

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.config.load import parse_config
-from engine.devices.assets import AssetMember, roles_of
+from engine.devices.assets.members import AssetMember, roles_of
 from engine.devices.simulator.server import specs
 from engine.domain.errors import MarketError, OptimizationError
 from engine.history.duckdb_store import DuckDbHistory
