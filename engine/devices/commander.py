@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 
 from engine.devices.codec import decode, encode
 from engine.devices.command_def import CommandDef, CommandStep
-from engine.devices.command_state import CommandPhase, CommandState
+from engine.devices.command_state import CommandState
 from engine.devices.link import ModbusLink
 from engine.devices.spec import DeviceSpec
 from engine.devices.step_writer import flash_budget
 from engine.devices.write_budget import WriteCountStore
-from engine.devices.write_commander import COMMAND_LIFE_S, Commander
+from engine.devices.write_commander import Commander
 from engine.domain.clock import Clock
 from engine.domain.errors import DeviceError
 from engine.domain.sample import Sample
-
-__all__ = ["COMMAND_LIFE_S", "CommandPhase", "CommandState", "PowerCommander"]
 
 
 class PowerCommander(Commander):

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.codec import bad_sample, decode_sample, decode_text, is_active
 from engine.devices.derive import add_derived
 from engine.devices.layout import Layout, lay_out
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.link import ModbusLink
 from engine.devices.planner import BlockReader, Point, Reading
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.register_view import Scan

@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from engine.devices.clock_sync import system_clock_synchronised
-from engine.devices.command_state import LimitState
-from engine.devices.commander import CommandPhase, CommandState, PowerCommander
+from engine.devices.command_state import CommandPhase, CommandState, LimitState
+from engine.devices.commander import PowerCommander
 from engine.devices.device import PolledDevice
+from engine.devices.group_rules import check_specs, endpoint_of
 from engine.devices.limit_commander import LimitCommander
 from engine.devices.limit_share import checked_limit
-from engine.devices.link import ModbusLink, OpenClient, UnitSettings
+from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.poller import LinkPoller
 from engine.devices.register_view import RegisterReading, register_readings
 from engine.devices.rtc import RtcState, RtcSync
 from engine.devices.spec import DeviceSpec
-from engine.devices.transport import Transport, endpoint_name
+from engine.devices.transport import OpenClient
 from engine.devices.write_budget import WriteCountStore
 from engine.domain.clock import Clock
 from engine.domain.control import LinkStatus, StepHealth
@@ -28,8 +29,6 @@ from engine.domain.sample import Sample
 from engine.domain.signals import SIGNALS
 
 log = logging.getLogger(__name__)
-
-__all__ = ["CommandPhase", "CommandState", "DeviceGroup", "DeviceSpec", "LimitState"]
 
 
 class DeviceGroup:
@@ -63,7 +62,7 @@ class DeviceGroup:
         open_client: OpenClient | None = None,
     ) -> None:
         specs = tuple(specs)
-        _check_specs(specs, signals_may_repeat)
+        check_specs(specs, signals_may_repeat)
         self._clock = clock
         self._write_counts = write_counts
         self._clock_synchronised = clock_synchronised
@@ -80,7 +79,7 @@ class DeviceGroup:
         self._simulated = all(spec.simulated for spec in specs)
         endpoints: dict[str, list[DeviceSpec]] = {}
         for spec in specs:
-            endpoints.setdefault(_endpoint(spec), []).append(spec)
+            endpoints.setdefault(endpoint_of(spec), []).append(spec)
         for members in endpoints.values():
             self._add_link(members, open_client)
 
@@ -104,10 +103,10 @@ class DeviceGroup:
         device_clocks: dict[PolledDevice, RtcSync] = {}
         limiters: dict[PolledDevice, LimitCommander] = {}
         for device in devices:
-            if _takes_commands(device.spec):
+            if device.spec.takes_commands:
                 commander = PowerCommander(device.spec, link, self._clock, self._write_counts)
                 commanded = device
-            if _takes_limits(device.spec):
+            if device.spec.takes_limits:
                 limiters[device] = LimitCommander(
                     device.spec, link, self._clock, self._write_counts
                 )
@@ -354,122 +353,3 @@ class DeviceGroup:
     def _check_not_stopped(self) -> None:
         if self._stopped:
             raise DeviceError("the device group was stopped.", hint="Create a new group.")
-
-
-def _endpoint(spec: DeviceSpec) -> str:
-    return endpoint_name(spec.host, spec.port, spec.transport, spec.serial)
-
-
-def _takes_commands(spec: DeviceSpec) -> bool:
-    return spec.writable and "set_power_kw" in spec.profile.commands
-
-
-def _takes_limits(spec: DeviceSpec) -> bool:
-    return spec.writable and "limit_power_kw" in spec.profile.commands
-
-
-def _check_specs(specs: Sequence[DeviceSpec], signals_may_repeat: bool) -> None:
-    if not specs:
-        raise DeviceError("a device group needs at least one device.", field="devices", value=[])
-    if len({spec.simulated for spec in specs}) > 1:
-        simulated = ", ".join(spec.name for spec in specs if spec.simulated)
-        raise DeviceError(
-            f"simulated and real devices must not be mixed ({simulated} simulated).",
-            field="devices.simulated",
-            value=True,
-            hint="Use only real devices, or only the demo plant.",
-        )
-    names: set[str] = set()
-    units: set[tuple[str, int]] = set()
-    endpoints: dict[str, DeviceSpec] = {}
-    suppliers: dict[str, str] = {}
-    for spec in specs:
-        if spec.name in names:
-            raise DeviceError(
-                f"two devices have the same name (got {spec.name!r}).",
-                field="devices.name",
-                value=spec.name,
-                hint="Rename one.",
-            )
-        names.add(spec.name)
-        endpoint = _endpoint(spec)
-        other = endpoints.setdefault(endpoint, spec)
-        if (other.transport, other.serial) != (spec.transport, spec.serial):
-            raise DeviceError(
-                f"{other.name} and {spec.name} use {endpoint} in different ways.",
-                field=f"devices.{spec.name}.transport",
-                value=spec.transport.value,
-                hint="Give both the same transport and the same serial settings.",
-            )
-        unit = (endpoint, spec.unit_id)
-        if unit in units:
-            raise DeviceError(
-                f"unit {spec.unit_id} at {endpoint} is configured twice.",
-                field=f"devices.{spec.name}.unit_id",
-                value=spec.unit_id,
-                hint="Remove one or correct its unit id.",
-            )
-        units.add(unit)
-        _check_spec(spec)
-        for signal in sorted(spec.profile.signals):
-            if signal in SIGNALS and signal in suppliers and not signals_may_repeat:
-                raise DeviceError(
-                    f"{signal} comes from two devices, {suppliers[signal]} and {spec.name}.",
-                    field=f"devices.{spec.name}.registers.{signal}",
-                    value=signal,
-                    hint="Set it to null in the register overrides of one of them.",
-                )
-            suppliers[signal] = spec.name
-    commanded = [spec.name for spec in specs if _takes_commands(spec)]
-    if len(commanded) > 1:
-        raise DeviceError(
-            f"more than one device takes power commands ({', '.join(commanded)}).",
-            field="devices.writable",
-            value=commanded,
-            hint="Enable writing for one of them.",
-        )
-
-
-def _check_spec(spec: DeviceSpec) -> None:
-    checks = (
-        (
-            "port",
-            spec.port,
-            spec.transport is Transport.RTU or 1 <= spec.port <= 65535,
-            "Give 1 to 65535.",
-        ),
-        (
-            "serial",
-            spec.serial,
-            spec.transport is not Transport.RTU or spec.serial is not None,
-            "Name the serial device of the RTU line.",
-        ),
-        ("unit_id", spec.unit_id, 0 <= spec.unit_id <= 255, "Give 0 to 255."),
-        (
-            "min_request_gap_s",
-            spec.min_request_gap_s,
-            0 <= spec.min_request_gap_s <= 10,
-            "Give 0 to 10.",
-        ),
-        (
-            "connect_delay_s",
-            spec.connect_delay_s,
-            0 <= spec.connect_delay_s <= 30,
-            "Give 0 to 30.",
-        ),
-        ("timeout_s", spec.timeout_s, 0 < spec.timeout_s <= 60, "Give more than 0, at most 60."),
-        (
-            "poll_interval_s",
-            spec.poll_interval_s,
-            0 < spec.poll_interval_s <= 3600,
-            "Give more than 0, at most 3600.",
-        ),
-    )
-    for name, value, fine, hint in checks:
-        if not fine:
-            raise DeviceError(
-                f"{name} of {spec.name} is out of range (got {value!r}).",
-                field=f"devices.{spec.name}.{name}",
-                value=value,
-                hint=hint,
-            )

@@ -16,96 +16,33 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
+from engine.devices.answer_error import DeviceAnswerError, describe_exception
+from engine.devices.backoff import Backoff
 from engine.devices.link_statistics import LinkFault, UnitCounters, UnitStatistics
 from engine.devices.register_def import READ_BITS
 from engine.devices.transport import (
     ModbusClient,
     OpenClient,
-    PacketTrace,
     SerialLine,
     Transport,
     abort,
     discard_for,
     endpoint_name,
-    open_tcp_client,
     opener,
     unread,
 )
 from engine.domain.clock import Clock
 from engine.domain.errors import DeviceError, LinkError, WriteRefusedError
 
-BACKOFF_FIRST_S: Final = 0.5
-BACKOFF_MAX_S: Final = 30.0
-
 _WRITE_FUNCTIONS: Final = frozenset({6, 16})
 
 SILENCE_TIMEOUTS: Final = 4
 """An RTU line that is not silent after this many timeouts counts as disturbed."""
-
-__all__ = [
-    "DeviceAnswerError",
-    "LinkFault",
-    "ModbusClient",
-    "ModbusLink",
-    "OpenClient",
-    "PacketTrace",
-    "UnitSettings",
-    "UnitStatistics",
-    "describe_exception",
-    "open_tcp_client",
-]
-
-_EXCEPTION_MEANING: Final[Mapping[int, str]] = {
-    1: "illegal function",
-    2: "illegal address",
-    3: "illegal value",
-    4: "device failure",
-    5: "acknowledged, still working",
-    6: "device busy",
-    7: "negative acknowledge",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target did not answer",
-}
-
-
-class DeviceAnswerError(DeviceError):
-    """The device answered a request with a Modbus exception.
-
-    Attributes:
-        exception_code: The Modbus exception code.
-    """
-
-    code = "device_answer_error"
-
-    def __init__(self, message: str, exception_code: int, **context: Any) -> None:
-        super().__init__(message, **context)
-        self.exception_code = exception_code
-
-    @property
-    def meaning(self) -> str:
-        """The exception code in words."""
-        return describe_exception(self.exception_code)
-
-    @property
-    def is_illegal_request(self) -> bool:
-        """True for exceptions 1 to 3: the same request will never succeed."""
-        return self.exception_code in (1, 2, 3)
-
-    @property
-    def is_temporary(self) -> bool:
-        """True for exceptions 5, 6, 10 and 11: the same request may succeed a moment later."""
-        return self.exception_code in (5, 6, 10, 11)
-
-
-def describe_exception(code: int) -> str:
-    """Return a Modbus exception code in words."""
-    return f"{_EXCEPTION_MEANING.get(code, 'unknown exception')} (exception {code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +56,6 @@ class UnitSettings:
 
     timeout_s: float = 3.0
     writable: bool = False
-
-
-class _Backoff:
-    """Waiting time that doubles with every failure."""
-
-    def __init__(self) -> None:
-        self._delay_s = BACKOFF_FIRST_S
-        self._until = float("-inf")
-
-    def fail(self, now: float) -> None:
-        self._until = now + self._delay_s
-        self._delay_s = min(2 * self._delay_s, BACKOFF_MAX_S)
-
-    def reset(self) -> None:
-        self._delay_s = BACKOFF_FIRST_S
-        self._until = float("-inf")
-
-    def remaining_s(self, now: float) -> float:
-        return max(0.0, self._until - now)
 
 
 class ModbusLink:
@@ -188,8 +106,8 @@ class ModbusLink:
         self._client: ModbusClient | None = None
         self._session = 0
         self._received = b""
-        self._connection_backoff = _Backoff()
-        self._unit_backoff = {unit: _Backoff() for unit in units}
+        self._connection_backoff = Backoff()
+        self._unit_backoff = {unit: Backoff() for unit in units}
         self._silent_in_a_row = 0
         self._last_problem = "not connected"
         self._counters = {unit: UnitCounters() for unit in units}
@@ -315,7 +233,7 @@ class ModbusLink:
             if unit_id in self._units:
                 return False
             self._units[unit_id] = UnitSettings(timeout_s, writable=False)
-            self._unit_backoff[unit_id] = _Backoff()
+            self._unit_backoff[unit_id] = Backoff()
             self._counters[unit_id] = UnitCounters()
             return True
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.register_def import READ_BITS
 from engine.domain.errors import DeviceError
 

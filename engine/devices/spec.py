@@ -44,3 +44,13 @@ class DeviceSpec:
     min_request_gap_s: float = 0.0
     connect_delay_s: float = 0.0
     address_base_confirmed: bool = False
+
+    @property
+    def takes_commands(self) -> bool:
+        """True when power commands are written to it."""
+        return self.writable and "set_power_kw" in self.profile.commands
+
+    @property
+    def takes_limits(self) -> bool:
+        """True when power limits are written to it."""
+        return self.writable and "limit_power_kw" in self.profile.commands

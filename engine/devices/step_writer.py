@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.codec import encode
 from engine.devices.command_def import WriteRules, WriteStep
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.link import ModbusLink
 from engine.devices.spec import DeviceSpec
 from engine.devices.write_budget import WriteBudget, WriteCountStore
 from engine.domain.clock import Clock

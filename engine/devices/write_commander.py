@@ -19,10 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.command_def import WriteRules, WriteStep
 from engine.devices.command_state import CommandPhase, CommandState
 from engine.devices.in_force import InForce
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.link import ModbusLink
 from engine.devices.power_ramp import PowerRamp
 from engine.devices.spec import DeviceSpec
 from engine.devices.step_writer import StepWriter

@@ -15,11 +15,13 @@ import serial
 from modbus_tk import modbus_rtu, modbus_tcp
 from modbus_tk.modbus import Server
 
-from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
+from engine.devices.command_state import CommandPhase
+from engine.devices.group import DeviceGroup
 from engine.devices.profile import parse_profile
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer
+from engine.devices.spec import DeviceSpec
 from engine.devices.transport import SerialLine, Transport
 from engine.domain.clock import ManualClock
 from engine.domain.sample import Quality

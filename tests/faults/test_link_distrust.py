@@ -19,17 +19,14 @@ from devices_evil_server import (
     silent,
 )
 
-from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
-from engine.devices.link import (
-    DeviceAnswerError,
-    ModbusClient,
-    ModbusLink,
-    PacketTrace,
-    UnitSettings,
-    open_tcp_client,
-)
+from engine.devices.answer_error import DeviceAnswerError
+from engine.devices.command_state import CommandPhase
+from engine.devices.group import DeviceGroup
+from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.profile import parse_profile
 from engine.devices.profile_def import DeviceProfile
+from engine.devices.spec import DeviceSpec
+from engine.devices.transport import ModbusClient, PacketTrace, open_tcp_client
 from engine.domain.clock import ManualClock
 from engine.domain.errors import DeviceError, LinkError
 from engine.domain.sample import Quality

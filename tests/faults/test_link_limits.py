@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.devices.assets.members import AssetMember, roles_of
-from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
+from engine.devices.command_state import CommandPhase
+from engine.devices.group import DeviceGroup
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.profile import MODBUS_PROFILES
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.profile_server import ProfileServer
 from engine.devices.simulator.server import DemoPlantServer, specs
 from engine.devices.site_devices import SiteDevices
+from engine.devices.spec import DeviceSpec
 from engine.domain.clock import ManualClock, SystemClock
 from engine.domain.errors import DeviceError, WriteRefusedError
 from engine.domain.site import Battery

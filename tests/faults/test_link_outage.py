@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from pymodbus.pdu import ModbusPDU
 
+from engine.devices.backoff import BACKOFF_MAX_S
 from engine.devices.group import DeviceGroup
-from engine.devices.link import BACKOFF_MAX_S, ModbusClient, PacketTrace
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
+from engine.devices.transport import ModbusClient, PacketTrace
 from engine.domain.clock import ManualClock
 from engine.domain.sample import Quality
 from engine.domain.site import Battery

@@ -12,13 +12,14 @@ from devices_evil_server import EvilServer, Memory, evil_server
 
 from engine.devices.commander import PowerCommander
 from engine.devices.device import PolledDevice
-from engine.devices.group import DeviceGroup, DeviceSpec
+from engine.devices.group import DeviceGroup
 from engine.devices.limit_commander import LimitCommander
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.poller import LinkPoller
 from engine.devices.profile import parse_profile
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.rtc import RtcSync
+from engine.devices.spec import DeviceSpec
 from engine.devices.write_budget import JsonWriteCounts, WriteCount
 from engine.domain.clock import ManualClock
 from engine.domain.errors import WriteRefusedError

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from devices_evil_server import CLOSE, EvilServer, Memory, Request, evil_server
 
-from engine.devices.group import DeviceGroup, DeviceSpec
+from engine.devices.group import DeviceGroup
 from engine.devices.profile import MODBUS_PROFILES, with_overrides
 from engine.devices.rtc import RETRY_S, RtcPhase, RtcState, decode_clock
+from engine.devices.spec import DeviceSpec
 from engine.domain.clock import ManualClock
 
 # A leap day just before midnight in Vienna: UTC is an hour behind the wall clock there.

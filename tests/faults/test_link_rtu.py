@@ -22,9 +22,10 @@ from devices_rtu_gateway import (
     rtu_pdu,
 )
 
-from engine.devices.group import DeviceGroup, DeviceSpec
+from engine.devices.group import DeviceGroup
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.profile import parse_profile
+from engine.devices.spec import DeviceSpec
 from engine.devices.transport import SerialLine, Transport
 from engine.domain.clock import ManualClock
 from engine.domain.errors import DeviceError, LinkError

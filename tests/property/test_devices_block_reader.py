@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.planner import MAX_GAP, BlockReader, Point
 from engine.domain.errors import DeviceError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 
 MARKER = [0x5375, 0x6E53]
 

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from engine.devices.commander import CommandPhase, PowerCommander
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.answer_error import DeviceAnswerError
+from engine.devices.command_state import CommandPhase
+from engine.devices.commander import PowerCommander
+from engine.devices.link import ModbusLink
 from engine.devices.profile import parse_profile
 from engine.devices.spec import DeviceSpec
 from engine.devices.write_budget import WriteCount

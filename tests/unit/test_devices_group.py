@@ -13,11 +13,13 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 import engine.devices
-from engine.devices.group import CommandPhase, DeviceGroup, DeviceSpec
+from engine.devices.command_state import CommandPhase
+from engine.devices.group import DeviceGroup
 from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.profile import MODBUS_PROFILES, with_overrides
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
 from engine.devices.simulator.server import DemoPlantServer, specs
+from engine.devices.spec import DeviceSpec
 from engine.domain.clock import ManualClock, SystemClock
 from engine.domain.errors import DeviceError, WriteRefusedError
 from engine.domain.sample import Quality

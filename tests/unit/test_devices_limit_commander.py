@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.command_state import CommandPhase
 from engine.devices.limit_commander import LimitCommander
 from engine.devices.limit_share import LimitPart, share_limit
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.link import ModbusLink
 from engine.devices.profile import parse_profile
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.spec import DeviceSpec

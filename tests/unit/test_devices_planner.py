@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.planner import BlockReader, Point, Reading, plan_blocks
 from engine.domain.errors import DeviceError
 

@@ -9,7 +9,7 @@ import pytest
 
 from ems_dash.i18n import said
 from ems_dash.ui.alarm_words import alarm_title
-from engine.devices.link import describe_exception
+from engine.devices.answer_error import describe_exception
 from engine.forecasting import day_ahead
 from tests.support.spoken import english_left, sentences_in
 

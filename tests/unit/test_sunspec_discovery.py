@@ -3,7 +3,7 @@
 import pytest
 from sunspec_images import MARKER, Reader, chain, model
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.sunspec.discovery import discover
 from engine.domain.errors import DeviceError
 

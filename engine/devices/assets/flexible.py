@@ -128,8 +128,9 @@ class _Load(_FlexibleAsset):
         own = self._own_power
         return self._of(member, own if member.supplies(own) else "grid_kw")
 
-    def _power(self, own: str) -> Sample:
+    def _power(self) -> Sample:
         # A plain meter in front of the load shows what it draws as import.
+        own = self._own_power
         supplied = any(member.supplies(own) for member in self.members)
         return self.sample(own if supplied else "grid_kw")
 
@@ -141,7 +142,7 @@ class EvChargerAsset(_Load):
 
     def ev_power_kw(self) -> Sample:
         """Power drawn, >= 0."""
-        return self._power(self._own_power)
+        return self._power()
 
     def ev_state_code(self) -> Sample:
         """State as the profile codes it."""
@@ -159,7 +160,7 @@ class HeatPumpAsset(_Load):
 
     def heat_pump_kw(self) -> Sample:
         """Power drawn, >= 0."""
-        return self._power(self._own_power)
+        return self._power()
 
     def heat_pump_limit_kw(self) -> Sample:
         """Power limit the heat pump holds."""

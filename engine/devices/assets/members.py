@@ -74,12 +74,12 @@ class AssetMember:
     @property
     def commanded(self) -> bool:
         """True when power commands are written to it."""
-        return self.spec.writable and "set_power_kw" in self.spec.profile.commands
+        return self.spec.takes_commands
 
     @property
     def limitable(self) -> bool:
         """True when power limits are written to it."""
-        return self.spec.writable and "limit_power_kw" in self.spec.profile.commands
+        return self.spec.takes_limits
 
     def supplies(self, signal: str) -> bool:
         """True when its profile has `signal`, also when a meter stands in for a PV inverter."""

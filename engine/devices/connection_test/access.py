@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.devices.link import DeviceAnswerError, ModbusLink, UnitSettings
+from engine.devices.answer_error import DeviceAnswerError
+from engine.devices.link import ModbusLink, UnitSettings
 from engine.devices.link_statistics import UnitStatistics
 from engine.devices.spec import DeviceSpec
 from engine.devices.transport import endpoint_name

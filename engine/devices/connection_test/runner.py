@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from engine.devices.answer_error import DeviceAnswerError
 from engine.devices.codec import register_width
 from engine.devices.connection_test.access import LiveReader, OwnReader, Reader, Recorder
 from engine.devices.connection_test.physics import Observation, examine
@@ -29,7 +30,7 @@ from engine.devices.connection_test.report import (
 )
 from engine.devices.device import PolledDevice
 from engine.devices.group import DeviceGroup
-from engine.devices.link import DeviceAnswerError, ModbusLink
+from engine.devices.link import ModbusLink
 from engine.devices.profile_def import DeviceProfile
 from engine.devices.register_def import READ_BITS
 from engine.devices.spec import DeviceSpec

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.devices.link import DeviceAnswerError
+from engine.devices.answer_error import DeviceAnswerError
 from engine.domain.errors import DeviceError
 
 READ_FUNCTION: Final = 3
