@@ -284,9 +284,7 @@ class DuckDbHistory(DuckDbUpkeep):
         self._open()
         # told only now: while the disk is broken, every retry comes through here
         why = f" Reason: {_first_line(reason)}" if reason is not None else ""
-        self._tell(
-            self._event("history_reopened", "warning", f"The history file was reopened.{why}")
-        )
+        self._report("history_reopened", "warning", f"The history file was reopened.{why}")
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -346,7 +344,7 @@ class DuckDbHistory(DuckDbUpkeep):
             elif self._clock.monotonic() - self._last_snapshot_try >= _RETRY_SECONDS:
                 self._refresh_snapshot()
         except OSError as error:
-            self._tell(self._event("history_checkpoint_failed", "alarm", str(error)))
+            self._report("history_checkpoint_failed", "alarm", str(error))
 
     def _longest_wait_s(self) -> float:
         """Return the time between checkpoints: longer for a large file, which each copies."""
@@ -362,7 +360,7 @@ class DuckDbHistory(DuckDbUpkeep):
         try:
             thin_forecasts(cursor, self._clock.now())
         except duckdb.Error as error:
-            self._tell(self._event("history_thinning_failed", "warning", _first_line(error)))
+            self._report("history_thinning_failed", "warning", _first_line(error))
             self._broken = self._broken or is_fatal(error)
         finally:
             cursor.close()
@@ -373,7 +371,7 @@ class DuckDbHistory(DuckDbUpkeep):
             self._checkpoint()
         except duckdb.Error as error:
             self._checkpoint_not_before = self._clock.monotonic() + _RETRY_SECONDS
-            self._tell(self._event("history_checkpoint_failed", "alarm", _first_line(error)))
+            self._report("history_checkpoint_failed", "alarm", _first_line(error))
             self._broken = self._broken or is_fatal(error)
 
     def _checkpoint(self) -> bool:
@@ -437,13 +435,11 @@ class DuckDbHistory(DuckDbUpkeep):
             return True
         if not self._guard_said_no:
             self._guard_said_no = True
-            self._tell(
-                self._event(
-                    "history_disk_low",
-                    "alarm",
-                    f"The disk of the history has {free // 1_000_000} MB free and needs "
-                    f"{needed // 1_000_000} MB; its log is not folded in until space is freed.",
-                )
+            self._report(
+                "history_disk_low",
+                "alarm",
+                f"The disk of the history has {free // 1_000_000} MB free and needs "
+                f"{needed // 1_000_000} MB; its log is not folded in until space is freed.",
             )
         return False
 
@@ -458,21 +454,16 @@ class DuckDbHistory(DuckDbUpkeep):
             ):
                 self._snapshotter.take()
         except OSError as error:
-            self._tell(
-                self._event(
-                    "history_snapshot_failed",
-                    "warning",
-                    f"The snapshot of the history could not be written: {error}",
-                )
+            self._report(
+                "history_snapshot_failed",
+                "warning",
+                f"The snapshot of the history could not be written: {error}",
             )
 
     # Events of the store itself
 
-    def _event(self, code: str, severity: str, message: str) -> EventRow:
-        return EventRow(self._clock.now(), INSTALLATION_SITE_ID, severity, code, message)
-
     def _report(self, code: str, severity: str, message: str) -> None:
-        self._tell(self._event(code, severity, message))
+        self._tell(EventRow(self._clock.now(), INSTALLATION_SITE_ID, severity, code, message))
 
     def _tell(self, event: EventRow) -> None:
         _log.log(_LEVEL[event.severity], "%s: %s", event.code, event.message)

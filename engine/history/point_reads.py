@@ -18,6 +18,7 @@ from engine.history.roll_up_columns import IMPORTED_STATE
 from engine.history.rows import naive_utc, utc
 from engine.history.schema import QUARTER_HOURS
 from engine.history.series_names import Family, SeriesName
+from engine.history.sql_cursor import SqlCursor
 
 LONGEST_INTERVAL = timedelta(days=1)
 """No value of these series holds for longer."""
@@ -154,7 +155,7 @@ def points(
                 lead_s,
             ]
         case Family.METRIC:
-            return _metric(cursor, name, site_id, (since, until), ZoneInfo(timezone))
+            return metric_points(cursor, name, site_id, (since, until), ZoneInfo(timezone))
         case Family.MEASURED:
             raise ValueError("a measured series has columns, not points")
     found = cursor.execute(sql, arguments).fetchnumpy()
@@ -165,13 +166,14 @@ def points(
     )
 
 
-def _metric(
-    cursor: duckdb.DuckDBPyConnection,
+def metric_points(
+    cursor: SqlCursor,
     name: SeriesName,
     site_id: str,
     bounds: tuple[datetime, datetime],
     zone: ZoneInfo,
 ) -> Points:
+    """Return one point per local day of a key figure; days that start outside are left out."""
     since, until = bounds
     rows = cursor.execute(
         "SELECT day, value FROM h.metrics WHERE site_id = ? AND metric = ? "

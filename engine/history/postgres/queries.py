@@ -11,19 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from engine.domain.forecast import MODEL_RUN, PRICE_SIGNAL, FloatArray
-from engine.history.buckets import day_start
 from engine.history.checks import check_forecast_signal
 from engine.history.columns import ColumnKey, Resolution
 from engine.history.dictionary import TableInfo, select_list
 from engine.history.forecast_queries import instant, pair_up, published_prices
-from engine.history.point_reads import LONGEST_INTERVAL, Points
+from engine.history.point_reads import Points, metric_points
 from engine.history.postgres import series
 from engine.history.postgres.session import Session
 from engine.history.postgres.transfer import fetch
 from engine.history.queries import period
 from engine.history.retention import Retention
 from engine.history.roll_up_columns import IMPORTED_STATE, QUARTER_HOUR_S, roll_up_column
-from engine.history.rows import naive_utc, utc
+from engine.history.rows import utc
 from engine.history.schema import MINUTES, QUARTER_HOURS
 from engine.history.series_names import Family, SeriesName
 from engine.history.series_queries import Wanted
@@ -175,34 +174,12 @@ def points(
             model = MODEL_RUN if name.model is None else name.model
             arguments = [site_id, name.signal, model, end, start, start, end, lead_s]
         case Family.METRIC:
-            return _metric(session, name, site_id, (since, until), ZoneInfo(timezone))
+            return metric_points(session, name, site_id, (since, until), ZoneInfo(timezone))
         case Family.MEASURED:
             raise ValueError("a measured series has columns, not points")
     kinds = {"ts": "time", "seconds": "number", "value": "number"}
     found = fetch(session, query, arguments, kinds)
     return Points(ts=found["ts"], seconds=found["seconds"], values=found["value"])
-
-
-def _metric(
-    session: Session,
-    name: SeriesName,
-    site_id: str,
-    bounds: tuple[datetime, datetime],
-    zone: ZoneInfo,
-) -> Points:
-    since, until = bounds
-    rows = session.execute(
-        "SELECT day, value FROM h.metrics WHERE site_id = ? AND metric = ? "
-        "AND day >= ? AND day <= ? ORDER BY day",
-        [site_id, name.column, since.astimezone(zone).date(), until.astimezone(zone).date()],
-    ).fetchall()
-    starts = [(day_start(day, zone), value) for day, value in rows]
-    kept = [(start, value) for start, value in starts if since <= start < until]
-    return Points(
-        ts=np.array([naive_utc(start) for start, _ in kept], dtype="datetime64[us]"),
-        seconds=np.full(len(kept), LONGEST_INTERVAL.total_seconds()),
-        values=np.array([np.nan if v is None else v for _, v in kept], dtype=np.float64),
-    )
 
 
 def table_rows(

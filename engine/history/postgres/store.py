@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,22 +17,11 @@ import psycopg
 
 from engine.domain.clock import Clock, SystemClock
 from engine.domain.errors import AlreadyRunningError, HistoryError
-from engine.domain.forecast import Forecast
-from engine.domain.plan import Plan
 from engine.domain.records import (
-    DeviceRow,
-    EventRow,
-    LedgerRow,
-    MetricRow,
-    PriceRow,
-    RunRow,
     SampleRow,
-    SavingsRow,
-    TariffRow,
 )
 from engine.domain.series import MeasuredPoint
-from engine.domain.strategy import Selection
-from engine.history import forecast_queries, queries
+from engine.history import queries
 from engine.history.backup import BackupReport
 from engine.history.checks import check_batch, check_samples_table, check_time
 from engine.history.columns import ColumnKey, Columns, Resolution
@@ -48,11 +37,13 @@ from engine.history.read_limit import interruptible
 from engine.history.retention import Retention
 from engine.history.roll_up_columns import GAP_SECONDS
 from engine.history.roll_ups import pending_sites
+from engine.history.row_reads import RowReads
 from engine.history.rows import naive_utc
 from engine.history.series_names import SeriesName
 from engine.history.series_queries import interval_question, points_of
 from engine.history.spans import first_of, floor_to, widened
-from engine.history.store import Batch, ForecastHeader, ForecastPairs, PlanHeader
+from engine.history.sql_cursor import SqlCursor
+from engine.history.store import Batch, ForecastPairs
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +58,7 @@ _LOCK_STEP_SECONDS = 0.25
 _SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-class PostgresHistory:
+class PostgresHistory(RowReads):
     """A `HistoryStore` in one schema of a PostgreSQL database.
 
     A lost connection is made again by the next call; writing sends the batch once more, which
@@ -414,6 +405,9 @@ class PostgresHistory:
 
     # Reading
 
+    def _rows(self) -> AbstractContextManager[SqlCursor]:
+        return self._reading()
+
     def latest_sample(self, site_id: str) -> SampleRow | None:
         """Return the newest sample of `site_id`; its `values` hold the usable signals only."""
         with self._reading() as session:
@@ -507,50 +501,6 @@ class PostgresHistory:
         with self._reading() as session:
             return own_queries.extent(session, table, site_id)
 
-    def ledger(self, site_id: str, since: datetime, until: datetime) -> list[LedgerRow]:
-        """Return booked quarter-hours that start in the period, oldest first."""
-        with self._reading() as session:
-            return queries.ledger(session, site_id, since, until)
-
-    def prices(self, site_id: str, since: datetime, until: datetime) -> list[PriceRow]:
-        """Return prices of intervals that start in the period, oldest first."""
-        with self._reading() as session:
-            return queries.prices(session, site_id, since, until)
-
-    def plans(self, site_id: str, since: datetime, until: datetime) -> list[PlanHeader]:
-        """Return plans created in the period, oldest first, without their steps."""
-        with self._reading() as session:
-            return queries.plans(session, site_id, since, until)
-
-    def plan(self, plan_id: str) -> Plan | None:
-        """Return a whole plan exactly as it was written, or None when there is none."""
-        with self._reading() as session:
-            return queries.plan(session, plan_id)
-
-    def events(self, site_id: str, since: datetime, until: datetime) -> list[EventRow]:
-        """Return events of the site and of the whole installation, oldest first."""
-        with self._reading() as session:
-            return queries.events(session, site_id, since, until)
-
-    def forecasts(
-        self,
-        site_id: str,
-        signal: str,
-        since: datetime,
-        until: datetime,
-        model: str | None = None,
-    ) -> list[ForecastHeader]:
-        """Return forecasts issued in the period, oldest first, without their values."""
-        with self._reading() as session:
-            return forecast_queries.forecasts(session, site_id, signal, since, until, model=model)
-
-    def forecast(
-        self, site_id: str, signal: str, issued_at: datetime, model: str
-    ) -> Forecast | None:
-        """Return one forecast as it was issued, or None; its values keep seven digits."""
-        with self._reading() as session:
-            return forecast_queries.forecast(session, site_id, signal, issued_at, model)
-
     def forecast_pairs(
         self,
         site_id: str,
@@ -573,45 +523,6 @@ class PostgresHistory:
                 lead_steps=lead_steps,
                 gap_seconds=self._gap_seconds,
             )
-
-    def selections(self, site_id: str, since: datetime, until: datetime) -> list[Selection]:
-        """Return choices of strategy made in the period, oldest first, with all candidates."""
-        with self._reading() as session:
-            return queries.selections(session, site_id, since, until)
-
-    def highest_import(
-        self, site_id: str, since: datetime, until: datetime
-    ) -> tuple[float, datetime] | None:
-        """Return the highest 15-min mean import booked in the period, in kW, and its start."""
-        with self._reading() as session:
-            return queries.highest_import(session, site_id, since, until)
-
-    def runs(self, site_id: str, since: datetime, until: datetime) -> list[RunRow]:
-        """Return optimiser runs that began in the period, oldest first."""
-        with self._reading() as session:
-            return queries.runs(session, site_id, since, until)
-
-    def tariffs(self, site_id: str) -> list[TariffRow]:
-        """Return every tariff there ever was, oldest record first."""
-        with self._reading() as session:
-            return queries.tariffs(session, site_id)
-
-    def devices(self, site_id: str, until: datetime) -> list[DeviceRow]:
-        """Return the newest row of each device before `until`, by name."""
-        with self._reading() as session:
-            return queries.devices(session, site_id, until)
-
-    def savings(
-        self, site_id: str, since: datetime, until: datetime, baseline: str | None = None
-    ) -> list[SavingsRow]:
-        """Return simulated quarter-hours of one baseline, or of all, by time and baseline."""
-        with self._reading() as session:
-            return queries.savings(session, site_id, since, until, baseline)
-
-    def metrics(self, site_id: str, since: date, until: date) -> list[MetricRow]:
-        """Return key figures of the local days from `since` to before `until`."""
-        with self._reading() as session:
-            return queries.metrics(session, site_id, since, until)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows per table, all sites together."""
