@@ -23,7 +23,8 @@ from ems_dash.doctor_devices import ReadDevice, device_findings, read_device
 from ems_dash.doctor_finding import Finding
 from ems_dash.logs import clean
 from engine.audit import files as audit_files
-from engine.audit.log import AuditError, read_key
+from engine.audit.errors import AuditError
+from engine.audit.key import read_key
 from engine.audit.verify import verify
 from engine.config.load import FILE_NAME, ConfigProblems, read_text
 from engine.config.schema import Config

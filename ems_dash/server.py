@@ -37,7 +37,7 @@ from ems_dash.operation import install_operation
 from ems_dash.site_router import routed
 from ems_dash.web_audit import install_audit
 from ems_dash.worker_process import end_process, exit_code, hold_hang_ups, take_hang_ups
-from engine.audit.log import open_audit
+from engine.audit.opening import open_audit
 from engine.config.schema import Config
 from engine.config.sites import load_installation
 from engine.domain.clock import SystemClock

@@ -47,7 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     from engine.audit import files
     from engine.audit.anchor import Anchor
-    from engine.audit.log import AuditError, read_key
+    from engine.audit.errors import AuditError
+    from engine.audit.key import read_key
     from engine.audit.verify import verify
 
     try:

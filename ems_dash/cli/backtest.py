@@ -183,7 +183,7 @@ def _tournament(arguments: argparse.Namespace, case: BacktestCase) -> int:
         standing_rows,
         tournament,
     )
-    from engine.audit.log import open_audit
+    from engine.audit.opening import open_audit
     from engine.audit.trail import NO_TRAIL
     from engine.config.desk import ConfigDesk
     from engine.config.load import FILE_NAME, config_from, read_text, read_yaml

@@ -63,7 +63,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    from engine.audit.log import open_audit
+    from engine.audit.opening import open_audit
     from engine.history.duckdb_store import DuckDbHistory
     from engine.runtime.history_setup import DATABASE_NAME
 
@@ -88,7 +88,7 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from engine.audit.log import open_audit
+    from engine.audit.opening import open_audit
     from engine.history.restore import restore_backup
     from engine.runtime.history_setup import DATABASE_NAME
 

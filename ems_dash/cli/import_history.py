@@ -84,7 +84,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Import the file; 0 when all of it was taken, 2 when it was refused."""
-    from engine.audit.log import open_audit
+    from engine.audit.opening import open_audit
     from engine.history.import_file import ImportRefusedError
     from engine.history.import_series import ImportOptions
     from engine.history.import_times import Ambiguous, Nonexistent

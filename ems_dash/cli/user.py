@@ -84,7 +84,7 @@ def _add_password(parser: argparse.ArgumentParser) -> None:
 
 def _accounts(arguments: argparse.Namespace) -> Accounts:
     from ems_dash.auth.web import open_accounts
-    from engine.audit.log import open_audit
+    from engine.audit.opening import open_audit
     from engine.config.sites import load_installation
     from engine.domain.clock import SystemClock
 

@@ -64,3 +64,18 @@ def last_line(descriptor: int) -> tuple[bytes | None, int]:
         return None, 0 if start == 0 else start
     begin = tail.rfind(b"\n", 0, end) + 1
     return tail[begin:end], start + end + 1
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data` to an open file."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the name of a new file in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,16 +11,11 @@ whoever listens (the program's log, the history). They show when the newest entr
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import logging
 import os
-import secrets
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,12 +24,11 @@ from typing import Any, Final
 from engine.audit import files
 from engine.audit.anchor import Anchor, anchor_line
 from engine.audit.entry import GENESIS, AuditEntry, content_of, entry_of, line_of, sealed
+from engine.audit.errors import AuditError
+from engine.audit.folder_lock import alone
 from engine.audit.reading import AuditPage, AuditQuery, read_page
 from engine.audit.trail import Origin, Outcome, current_origin
-from engine.config.load import write_atomically
-from engine.config.secret_files import FOLDER as SECRETS_FOLDER
-from engine.domain.clock import Clock, SystemClock
-from engine.domain.errors import EmsError
+from engine.domain.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +41,7 @@ MAX_FILES: Final = 60
 MAX_WAITING: Final = 2_000
 """Most entries that wait for the disk."""
 
-LOCK_PATIENCE_S: Final = 1.0
 ANCHOR_EVERY: Final = timedelta(hours=1)
-
-_KEY_BYTES: Final = 32
-
-
-class AuditError(EmsError):
-    """The audit log cannot be opened or read."""
-
-    code = "audit_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +176,7 @@ class AuditLog:
             AuditError: It could not be written.
         """
         try:
-            with self._mutex, self._alone():
+            with self._mutex, alone(self.folder):
                 self._catch_up()
                 return self._anchor()
         except OSError as exc:
@@ -244,7 +229,7 @@ class AuditLog:
                 self._problem = None
 
     def _write_waiting(self) -> None:
-        with self._alone():
+        with alone(self.folder):
             self._catch_up()
             while self._waiting or self._lost:
                 if not self._waiting:
@@ -254,29 +239,6 @@ class AuditLog:
                 self._waiting.popleft()
             self._roll()
             self._anchor_when_due()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the lock against other programs.
-
-        Raises:
-            OSError: It cannot be had.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline_s = time.monotonic() + LOCK_PATIENCE_S
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline_s:
-                        raise OSError("another program holds its lock") from None
-                    time.sleep(0.005)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _catch_up(self) -> None:
         """Learn the newest entry when another program, or a crash, changed the files."""
@@ -332,7 +294,7 @@ class AuditLog:
         try:
             size = os.fstat(descriptor).st_size
             try:
-                _write_all(descriptor, line)
+                files.write_all(descriptor, line)
                 os.fsync(descriptor)
             except OSError:
                 # Half a line would look like tampering to who reads it before the next write.
@@ -341,7 +303,7 @@ class AuditLog:
         finally:
             os.close(descriptor)
         if is_new:
-            _sync_folder(self.folder)
+            files.sync_folder(self.folder)
         self._path, self._size = path, size + len(line)
         self._seq, self._mac = entry.seq, entry.mac
 
@@ -377,7 +339,7 @@ class AuditLog:
         path = self.folder / files.ANCHORS
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(descriptor, anchor_line(anchor))
+            files.write_all(descriptor, anchor_line(anchor))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -401,100 +363,6 @@ class AuditLog:
         )
 
 
-def open_audit(
-    config_dir: Path, data_dir: Path, clock: Clock | None = None, *, begin_anew: bool = False
-) -> AuditLog:
-    """Return the audit log of an installation; its key is made when there is none.
-
-    Args:
-        config_dir: Folder of the configuration; the key lies in its folder of secrets.
-        data_dir: Data folder; the files lie in ``audit`` in it.
-        clock: Time; None for the machine's.
-        begin_anew: When the key is not the one the log was written with, for example because it
-            was lost, set the log aside and begin a new one, which says so.
-
-    Raises:
-        AuditError: The key cannot be read or made, or is not that of the log.
-    """
-    folder, clock = data_dir / files.FOLDER, clock or SystemClock()
-    key = read_key(config_dir, make=True)
-    try:
-        aside = _set_aside(folder, key, clock, begin_anew=begin_anew)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(folder / files.KEY_ID, key_id(key), 0o600)
-    except OSError as exc:
-        raise AuditError(
-            f"The audit log cannot be opened: {exc.strerror or exc}.",
-            field="data",
-            value=str(data_dir),
-            hint="Make the data folder writable for the user that runs EMS Dash.",
-        ) from exc
-    audit = AuditLog(folder, key, clock)
-    if aside is not None:
-        audit.note("audit.new_key", aside.name)
-    return audit
-
-
-def key_id(key: bytes) -> str:
-    """Return what tells keys apart without being one."""
-    return hashlib.sha256(b"ems audit key id" + key).hexdigest()[:16]
-
-
-def _set_aside(folder: Path, key: bytes, clock: Clock, *, begin_anew: bool) -> Path | None:
-    """Move a log of another key aside and return where; None when there is none."""
-    try:
-        known = (folder / files.KEY_ID).read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return None
-    if known == key_id(key):
-        return None
-    if not begin_anew:
-        raise AuditError(
-            "The audit log was written with another key than that of this configuration.",
-            field="config",
-            hint="Name the folder of its configuration with --config.",
-        )
-    aside = folder.with_name(f"{folder.name}-{clock.now():%Y%m%dT%H%M%S%f}")
-    folder.rename(aside)
-    log.error("the key of the audit log is another one; the old log is kept in %s", aside)
-    return aside
-
-
-def read_key(config_dir: Path, *, make: bool = False) -> bytes:
-    """Return the key of the chain.
-
-    Args:
-        config_dir: Folder of the configuration.
-        make: Make one when there is none.
-
-    Raises:
-        AuditError: There is none, it is damaged, or it cannot be made.
-    """
-    path = config_dir / SECRETS_FOLDER / files.KEY_NAME
-    try:
-        if make and not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(path, secrets.token_hex(_KEY_BYTES), 0o600)
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except ValueError as exc:
-        raise AuditError(
-            "The key of the audit log is damaged.",
-            field="audit",
-            value=str(path),
-            hint="Put it back from a backup; without it the old entries cannot be verified.",
-        ) from exc
-    except OSError as exc:
-        raise AuditError(
-            f"The key of the audit log cannot be read: {exc.strerror}.",
-            field="audit",
-            value=str(path),
-            hint="Check the folder given with --config and its permissions.",
-        ) from exc
-    if len(key) < _KEY_BYTES:
-        raise AuditError("The key of the audit log is too short.", field="audit", value=str(path))
-    return key
-
-
 def _last_entry(path: Path) -> AuditEntry | None:
     last = None
     for line, _ in files.lines_of(path):
@@ -503,16 +371,3 @@ def _last_entry(path: Path) -> AuditEntry | None:
         return None if last is None else entry_of(last)
     except ValueError:
         return None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 import ems_dash.services as seam
 from ems_dash.cli.main import main
-from engine.audit.log import read_key
+from engine.audit.key import read_key
 from engine.audit.reading import AuditQuery, read_page
 from engine.audit.verify import verify
 from engine.control.external_limits import ExternalLimit

@@ -15,7 +15,7 @@ from test_every_page import AXE, RUN_AXE, VISIBLE_TEXT, is_english
 from ems_dash.api.alarm_routes import register_alarm_api
 from ems_dash.app import create_app
 from ems_dash.audit_page import register_audit_page
-from engine.audit.log import open_audit
+from engine.audit.opening import open_audit
 from engine.domain.alarms import AlarmView
 from tests.support.accounts import World
 from tests.support.login import log_in

@@ -15,7 +15,10 @@ import pytest
 
 from engine.audit import files
 from engine.audit.anchor import Anchor
-from engine.audit.log import AuditError, AuditLog, open_audit, read_key
+from engine.audit.errors import AuditError
+from engine.audit.key import read_key
+from engine.audit.log import AuditLog
+from engine.audit.opening import open_audit
 from engine.audit.reading import AuditQuery, read_page
 from engine.audit.trail import Origin, acting, noting
 from engine.audit.verify import AuditReport, verify
@@ -239,7 +242,7 @@ def test_what_does_not_even_fit_in_memory_is_counted(
 
 def test_programs_beside_each_other_share_one_chain(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from engine.audit.log import open_audit\n"
+        "import sys; from pathlib import Path; from engine.audit.opening import open_audit\n"
         "log = open_audit(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "for i in range(40): log.record('cli', 'test', str(i))\n"
     )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.analytics.backtest.evaluate import evaluate
-from engine.audit.log import open_audit
+from engine.audit.opening import open_audit
 from engine.audit.reading import AuditQuery, read_page
 from engine.audit.trail import Origin, acting
 from engine.config.load import parse_config

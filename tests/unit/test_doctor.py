@@ -15,7 +15,7 @@ from ems_dash.cli.main import main
 from ems_dash.doctor import Doctor
 from ems_dash.doctor_devices import device_findings
 from ems_dash.doctor_finding import Finding
-from engine.audit.log import open_audit
+from engine.audit.opening import open_audit
 from engine.config.load import FILE_NAME, parse_config
 from engine.devices.connection_test import ConnectionReport
 from engine.devices.profile import MODBUS_PROFILES
