@@ -275,8 +275,8 @@ def _case(arguments: argparse.Namespace) -> BacktestCase:
     from ems_dash.cli.history_access import parse_moment
     from engine.analytics.backtest.inputs import InputFiles, read_inputs
     from engine.analytics.backtest.site_file import case_from
+    from engine.config.described_site import site_from
     from engine.config.load import config_from, read_text, read_yaml
-    from engine.runtime.assembly import site_from
 
     path = _site_path(arguments)
     stated = read_yaml(read_text(path), str(path))

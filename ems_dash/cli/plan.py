@@ -100,8 +100,8 @@ def _utc(at: datetime) -> datetime:
 def _document(result: SinglePlan, config: Config) -> dict[str, Any]:
     from ems_dash.api.models import plan_answer
     from ems_dash.api.planning_models import forecast_series, selection_info
+    from engine.config.described_site import site_from
     from engine.optimization.explanation import explain
-    from engine.runtime.assembly import site_from
 
     made = result.made
     plan = plan_answer(made.plan, config.bess.energy_capacity_kwh).model_dump(mode="json")
@@ -177,8 +177,8 @@ def _steps(result: SinglePlan, config: Config) -> list[str]:
     import numpy as np
 
     from ems_dash.ui.why import why
+    from engine.config.described_site import site_from
     from engine.optimization.explanation import explain
-    from engine.runtime.assembly import site_from
 
     zone = ZoneInfo(config.site.timezone)
     plan = result.made.plan

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from datetime import time as wall_time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,21 +13,18 @@ from zoneinfo import ZoneInfo
 
 from engine.analytics.ledger import Ledger, TariffQuote
 from engine.audit.trail import NO_TRAIL, Trail
+from engine.config.described_site import site_from
 from engine.config.schema import Config
 from engine.control.controller import Controller
 from engine.control.limits import LimitTracker
-from engine.devices.assets.members import AssetMember, roles_of
-from engine.devices.simulator.plant import DemoParameters, DemoPlant
-from engine.devices.simulator.server import DemoPlantServer, specs
-from engine.devices.site_devices import STALE_AFTER_POLLS, SiteDevices
+from engine.devices.simulator.plant import DemoPlant
+from engine.devices.site_devices import STALE_AFTER_POLLS
 from engine.devices.write_budget import JsonWriteCounts, WriteCountStore
 from engine.domain.alarms import AlarmView
-from engine.domain.clock import AcceleratedClock, Clock, SystemClock
-from engine.domain.errors import ConfigError, DeviceError, EmsError
-from engine.domain.quarter_hour import quarter_start
+from engine.domain.clock import Clock, SystemClock
+from engine.domain.errors import ConfigError, EmsError
 from engine.domain.records import EventRow
-from engine.domain.site import Battery, GridConnection, Site
-from engine.domain.snapshot import EngineSnapshot, Notice
+from engine.domain.snapshot import EngineSnapshot
 from engine.history.writer import HistoryWriter
 from engine.market.tariff import TariffBook
 from engine.notify.book import AlarmBook
@@ -36,8 +32,7 @@ from engine.notify.desk import AlarmDesk
 from engine.notify.factory import build_notifier
 from engine.notify.kept import KEPT_NAME, KeptMessages
 from engine.optimization.kernel.process import KernelCompiler
-from engine.recorded.recording import Recording, quarter_mean
-from engine.recorded.within_quarter import with_ripple
+from engine.recorded.recording import Recording
 from engine.runtime.accuracy_service import AccuracyService
 from engine.runtime.analytics_setup import build_analytics
 from engine.runtime.backtests.desk import BacktestDesk
@@ -45,6 +40,13 @@ from engine.runtime.backtests.sources import BacktestSources
 from engine.runtime.backup_service import BackupService
 from engine.runtime.cycle import ControlCycle
 from engine.runtime.device_service import DeviceService
+from engine.runtime.device_setup import (
+    Connected,
+    demo_devices,
+    make_clock,
+    make_demo_plant,
+    real_devices,
+)
 from engine.runtime.engine import Engine
 from engine.runtime.forecast_archive import ForecastArchive
 from engine.runtime.history_desk import HistoryDesk
@@ -55,15 +57,17 @@ from engine.runtime.mqtt_service import MqttService
 from engine.runtime.operator_desk import MQTT_COMMANDS, OperatorDesk
 from engine.runtime.parts import EngineParts
 from engine.runtime.planned_past import PlannedPast
-from engine.runtime.planning_setup import build_planning, pv_factor
+from engine.runtime.planning_setup import build_planning
 from engine.runtime.price_now import PriceLookup
+from engine.runtime.restored_past import restore_past
 from engine.runtime.settings_service import SettingsService
 from engine.runtime.setup_records import record_setup
-from engine.runtime.site_setup import check_contact, mapped_signals, may_write, real_members
+from engine.runtime.site_setup import check_contact, mapped_signals
+from engine.runtime.standing_notices import standing_notices
 from engine.runtime.strategy_desk import StrategyDesk
 from engine.telemetry.alarms import AlarmTracker
 from engine.telemetry.event_log import EventLog
-from engine.telemetry.minute_ring import CAPACITY_MINUTES, MinuteRing
+from engine.telemetry.minute_ring import MinuteRing
 from engine.telemetry.recent import RecentRing
 
 if TYPE_CHECKING:
@@ -79,24 +83,6 @@ BACKTEST_FOLDER = "backtests"
 
 WRITE_COUNTS_NAME = "flash_writes.json"
 """Counts of writes to devices' flash memory, in the data folder."""
-
-RING_SIGNALS = (
-    *("soc_percent", "battery_kw", "grid_kw", "pv_kw", "load_kw"),
-    *("max_charge_power_kw", "max_discharge_power_kw"),
-)
-
-_ALARMS_REMEMBERED = timedelta(days=30)
-
-_LOAD_RIPPLE = 0.12
-_PV_RIPPLE = 0.10
-
-
-@dataclass(frozen=True, slots=True)
-class _Connected:
-    """Devices of a site and what belongs to them."""
-
-    devices: SiteDevices
-    on_stop: tuple[Callable[[], None], ...]
 
 
 def check_buildable(config: Config) -> None:
@@ -120,50 +106,9 @@ def check_buildable(config: Config) -> None:
             hint="Enable a device, or remove demo_plant.enabled.",
         )
     if config.has_real_devices:
-        # Made and thrown away: nothing connects or is counted before it is started.
-        counts = JsonWriteCounts(Path(WRITE_COUNTS_NAME))
-        devices = _site_devices(real_members(config), SystemClock(), counts)
+        # Made and thrown away.
+        devices = real_devices(config, SystemClock(), JsonWriteCounts(Path(WRITE_COUNTS_NAME)))
         check_contact(config, devices.configured_signals() | mapped_signals(config))
-
-
-def make_clock(config: Config, not_before: datetime | None) -> Clock:
-    """Return the machine's clock, or an accelerated one for a demo plant that asks for it.
-
-    Args:
-        config: Configuration.
-        not_before: Newest stored time; an accelerated clock that ran ahead goes on from there.
-    """
-    if not config.demo or config.demo_plant.speed == 1.0:
-        return SystemClock()
-    start = datetime.now(UTC)
-    if not_before is not None and not_before > start:
-        start = not_before + timedelta(seconds=1)
-    return AcceleratedClock(start, config.demo_plant.speed)
-
-
-def site_from(config: Config) -> Site:
-    """Return the site that a configuration describes."""
-    bess = config.bess
-    return Site(
-        site_id=config.site.id,
-        name=config.site.name,
-        timezone=config.site.timezone,
-        battery=Battery(
-            energy_capacity_kwh=bess.energy_capacity_kwh,
-            power_charge_max_kw=bess.power_charge_max_kw,
-            power_discharge_max_kw=bess.power_discharge_max_kw,
-            efficiency_charge=bess.efficiency_charge,
-            efficiency_discharge=bess.efficiency_discharge,
-            soc_min_percent=bess.soc_min_percent,
-            soc_max_percent=bess.soc_max_percent,
-            standby_loss_kw=bess.standby_loss_kw,
-            wear_cost_eur_per_kwh=bess.wear_cost_eur_per_kwh,
-        ),
-        grid=GridConnection(config.grid.import_limit_kw, config.grid.export_limit_kw),
-        pv_peak_kw=config.demo_plant.pv_peak_kw if config.demo else config.pv.peak_kw,
-        latitude=config.site.latitude,
-        longitude=config.site.longitude,
-    )
 
 
 def build_engine(
@@ -256,9 +201,9 @@ def _assemble(
     if config.demo:
         soc = last.values.get("soc_percent") if last and last.simulated else None
         plant = plant or make_demo_plant(config, recording, clock, soc)
-        connected = _demo_devices(plant, clock, config)
+        connected = demo_devices(plant, clock, config)
     else:
-        connected = _Connected(_site_devices(real_members(config), clock, write_counts), ())
+        connected = Connected(real_devices(config, clock, write_counts), ())
     undo.extend(connected.on_stop)
 
     def newest() -> EngineSnapshot:
@@ -368,19 +313,17 @@ def _assemble(
         trail=trail,
     )
     now = clock.now()
-    stored = store.events(site.site_id, now - _ALARMS_REMEMBERED, now)
-    events.preload(stored)
-    alarm_desk.restore(stored)
-    ring.preload(
-        store.minute_means(
-            site.site_id, RING_SIGNALS, now - timedelta(minutes=CAPACITY_MINUTES), now
-        )
+    restore_past(
+        store,
+        site,
+        now,
+        events=events,
+        alarms=alarm_desk,
+        ring=ring,
+        cycle=cycle,
+        # What a demo plant counted has nothing to do with what a real one counts.
+        last=last if last is not None and last.simulated == config.demo else None,
     )
-    midnight = datetime.combine(now.astimezone(zone).date(), wall_time(0), zone).astimezone(UTC)
-    # What a demo plant counted has nothing to do with what a real one counts.
-    before = last if last is not None and last.simulated == config.demo else None
-    since = midnight if before is None else min(midnight, quarter_start(before.ts))
-    cycle.preload_costs(store.ledger(site.site_id, since, quarter_start(now) + _QUARTER), before)
     record_setup(config, connected.devices.assets.members, store=store, writer=writer, now=now)
     analytics = build_analytics(
         config,
@@ -445,7 +388,7 @@ def _assemble(
             alarms=alarms,
             tariff=tariff,
             timestep_s=config.ems.timestep_s,
-            notices=_notices(
+            notices=standing_notices(
                 config, planning.desk.problem, operator.problem, alarm_desk.notifier.problem
             ),
             time_factor=config.demo_plant.speed if config.demo else 1.0,
@@ -456,79 +399,6 @@ def _assemble(
     return engine
 
 
-_QUARTER = timedelta(minutes=15)
-
-
 def _backup_folder(config: Config, below: str | None) -> str | None:
     folder = config.history.backup_folder
     return folder if folder is None or below is None else str(Path(folder) / below)
-
-
-def make_demo_plant(
-    config: Config, recording: Recording, clock: Clock, soc_percent: float | None = None
-) -> DemoPlant:
-    """Return the demo plant: the configured battery on a recorded site.
-
-    Args:
-        config: Configuration.
-        recording: Replayed load and PV.
-        clock: Time of the plant.
-        soc_percent: State of charge to start with; None for the configured one.
-    """
-    factor = pv_factor(config)
-    pv_mean = quarter_mean(recording, "pv_kw")
-    return DemoPlant(
-        DemoParameters(
-            site_from(config).battery, pv_rated_kw=max(config.demo_plant.pv_peak_kw, 1.0)
-        ),
-        load_kw=with_ripple(quarter_mean(recording, "load_kw"), _LOAD_RIPPLE, seed=1),
-        pv_kw=with_ripple(lambda ts: factor * pv_mean(ts), _PV_RIPPLE, seed=2),
-        clock=clock,
-        soc_percent=config.demo_plant.soc_start_percent if soc_percent is None else soc_percent,
-    )
-
-
-def _demo_devices(plant: DemoPlant, clock: Clock, config: Config) -> _Connected:
-    server = DemoPlantServer(plant)
-    port = server.start()
-    log.info("demo plant answers on 127.0.0.1:%d (Modbus TCP, simulated)", port)
-    members = [
-        AssetMember(
-            replace(spec, writable=spec.writable and may_write(config)),
-            roles_of(spec.profile),
-            roles_stated=False,
-        )
-        for spec in specs(port, poll_interval_s=config.ems.timestep_s)
-    ]
-    return _Connected(_site_devices(members, clock), (server.stop,))
-
-
-def _site_devices(
-    members: Sequence[AssetMember], clock: Clock, write_counts: WriteCountStore | None = None
-) -> SiteDevices:
-    try:
-        return SiteDevices(members, clock, write_counts)
-    except DeviceError as exc:
-        raise ConfigError(exc.message, field=exc.field, value=exc.value, hint=exc.hint) from exc
-
-
-def _notices(
-    config: Config,
-    strategy_problem: str | None,
-    limits_problem: str | None,
-    messages_problem: str | None,
-) -> tuple[Notice, ...]:
-    notices = []
-    if config.prices.demo_mode:
-        notices.append(Notice("recorded_prices"))
-    if config.demo:
-        notices.append(Notice("demo_plant"))
-    if config.ems.mode == "monitor":
-        notices.append(Notice("monitor_mode", "warning"))
-    if strategy_problem is not None:
-        notices.append(Notice("strategy_forgotten", "warning", strategy_problem))
-    if limits_problem is not None:
-        notices.append(Notice("limits_forgotten", "alarm", limits_problem))
-    if messages_problem is not None:
-        notices.append(Notice("messages_forgotten", "warning", messages_problem))
-    return tuple(notices)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from engine.config.described_site import site_from
 from engine.config.schema import Config
 from engine.domain.clock import ManualClock
 from engine.domain.errors import AlreadyRunningError, EmsError
 from engine.domain.sample import ProcessImage, Sample
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
-from engine.runtime.assembly import site_from
 from engine.runtime.history_setup import DATABASE_NAME, open_history
 from engine.runtime.known_then import known_at
 from engine.runtime.market_service import build_market

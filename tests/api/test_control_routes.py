@@ -11,11 +11,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from ems_dash.api.control_routes import register_control_api
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.domain.clock import ManualClock
 from engine.domain.snapshot import EngineSnapshot
 from engine.runtime import operator_desk
-from engine.runtime.assembly import site_from
 from engine.runtime.operator_desk import OperatorDesk
 from engine.runtime.strategy_desk import StrategyDesk
 from tests.support.access import AS_VIEWER, open_flask

@@ -24,7 +24,8 @@ from engine.market.recorded_prices import RecordedPrices
 from engine.optimization import check as check_module
 from engine.recorded.recording import Recording
 from engine.runtime import planner, planning_setup
-from engine.runtime.assembly import build_engine, make_demo_plant
+from engine.runtime.assembly import build_engine
+from engine.runtime.device_setup import make_demo_plant
 from engine.runtime.engine import Engine
 from engine.strategies import candidates
 from tests.support.build import SIMPLE_MODELS

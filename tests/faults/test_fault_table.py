@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.control.external_limits import ExternalLimit
 from engine.devices.commander import PowerCommander
@@ -32,7 +33,7 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.market.prices import DayAheadPrices
 from engine.market.recorded_prices import RecordedPrices
 from engine.recorded.recording import Recording
-from engine.runtime.assembly import build_engine, site_from
+from engine.runtime.assembly import build_engine
 from tests.support.build import SIMPLE_MODELS
 from tests.support.fault_site import (
     CYCLE_S,

@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.devices.profile import MODBUS_PROFILES
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
@@ -25,7 +26,6 @@ from engine.devices.simulator.profile_server import ProfileServer
 from engine.devices.simulator.server import UNITS, DemoPlantServer
 from engine.domain.clock import SystemClock
 from engine.notify.kept import KEPT_NAME
-from engine.runtime.assembly import site_from
 from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.build import SIMPLE_MODELS
 from tests.support.http_server import Answer

@@ -426,9 +426,9 @@ def test_one_damaged_limit_does_not_lose_the_others(tmp_path: Path) -> None:
 
 
 def read_desk(folder: Path, content: bytes) -> OperatorDesk:
+    from engine.config.described_site import site_from
     from engine.config.load import parse_config
     from engine.domain.clock import ManualClock
-    from engine.runtime.assembly import site_from
     from engine.runtime.strategy_desk import StrategyDesk
 
     (folder / LIMITS_NAME).write_bytes(content)

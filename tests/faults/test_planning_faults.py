@@ -38,7 +38,8 @@ from engine.history.store import Batch
 from engine.optimization.optimizer import Optimizer
 from engine.recorded.recording import Recording
 from engine.runtime import planning_setup, uncertainty
-from engine.runtime.assembly import build_engine, make_demo_plant
+from engine.runtime.assembly import build_engine
+from engine.runtime.device_setup import make_demo_plant
 from engine.runtime.engine import Engine
 from engine.runtime.forecast_service import StandIn
 from engine.runtime.history_setup import DATABASE_NAME

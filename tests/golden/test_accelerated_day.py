@@ -26,7 +26,8 @@ from engine.history.duckdb_store import DuckDbHistory
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
 from engine.runtime.analytics_service import DayFigures, PeriodAttribution
-from engine.runtime.assembly import build_engine, make_demo_plant
+from engine.runtime.assembly import build_engine
+from engine.runtime.device_setup import make_demo_plant
 from engine.runtime.history_setup import DATABASE_NAME
 from tests.support.build import SIMPLE_MODELS
 

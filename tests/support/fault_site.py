@@ -24,6 +24,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.devices.simulator.pcs import PcsPhysics, SimulatedPcs
 from engine.devices.simulator.plant import DemoParameters, DemoPlant
@@ -36,8 +37,8 @@ from engine.domain.snapshot import EngineSnapshot
 from engine.domain.strategy import StrategyKey
 from engine.optimization.instance import Instance
 from engine.recorded.recording import Recording
-from engine.runtime import assembly, planner
-from engine.runtime.assembly import build_engine, site_from
+from engine.runtime import assembly, device_setup, planner
+from engine.runtime.assembly import build_engine
 from engine.runtime.control_step import CONTROL_FAILING
 from engine.runtime.history_setup import DATABASE_NAME
 from engine.strategies.candidates import CandidatePlan, plan_candidates
@@ -274,7 +275,7 @@ class FaultSite:
         self.truth = Truth(import_kw=grid.import_limit_kw, export_kw=grid.export_limit_kw)
         self.wires: dict[str, Wire] = {}
         self._patch, self._specs = patch, specs
-        patch.setattr(assembly, "specs", self._rewired)
+        patch.setattr(device_setup, "specs", self._rewired)
         patch.setattr(assembly, "Recording", _recording)
         patch.setattr(planner, "plan_candidates", _planned_once)
         self.moments: list[Moment] = []

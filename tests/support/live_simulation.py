@@ -20,6 +20,7 @@ from engine.analytics.backtest.case import BacktestCase, SiteSeries
 from engine.analytics.backtest.result import Traces
 from engine.analytics.backtest.site_file import case_from
 from engine.analytics.baselines import BaselineBattery
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.config.schema import Config
 from engine.control.controller import Controller
@@ -35,7 +36,6 @@ from engine.domain.site import Battery
 from engine.market.tariff import TariffBook
 from engine.recorded.recording import Recording
 from engine.recorded.within_quarter import with_ripple
-from engine.runtime.assembly import site_from
 from engine.runtime.market_service import build_market
 from engine.runtime.planning_setup import build_planning, pv_factor
 from engine.runtime.strategy_desk import StrategyDesk

@@ -17,11 +17,11 @@ from engine.analytics.backtest.evaluate import evaluate
 from engine.audit.opening import open_audit
 from engine.audit.reading import AuditQuery, read_page
 from engine.audit.trail import Origin, acting
+from engine.config.described_site import site_from
 from engine.config.load import parse_config
 from engine.domain.errors import BacktestError
 from engine.recorded.library import PRICE_YEARS, SITES
 from engine.recorded.recording import Recording
-from engine.runtime.assembly import site_from
 from engine.runtime.backtests.desk import (
     MOST_WAITING,
     BacktestBusyError,
