@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -71,9 +70,8 @@ from engine.telemetry.minute_ring import MinuteRing
 from engine.telemetry.recent import RecentRing
 
 if TYPE_CHECKING:
+    # One of its kinds needs a package that is not always installed.
     from engine.runtime.history_setup import History
-
-log = logging.getLogger(__name__)
 
 IMPORT_FOLDER = "imports"
 """Where uploaded files wait, in the data folder."""
