@@ -28,9 +28,9 @@ from ems_dash.ui.forecasts.figures import Look
 from ems_dash.ui.moment import Moment
 from ems_dash.ui.pages import add_page
 from ems_dash.ui.request import request_is_narrow, request_lang
-from engine.analytics.local_days import day_period, days_between, local_day
 from engine.analytics.money import total
 from engine.domain.errors import EmsError
+from engine.domain.local_days import day_period, days_between, local_day
 from engine.domain.records import RunRow
 from engine.history.series_query import MOST_POINTS, SeriesQuery, Step
 from engine.runtime.analytics_service import PeriodAttribution

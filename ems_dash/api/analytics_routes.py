@@ -43,7 +43,7 @@ from ems_dash.api.tabular import PROFILE, ROW_MEDIA, rows_answer, rows_route, wa
 from ems_dash.auth.access import needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services
-from engine.analytics.local_days import day_after, local_day, local_midnight
+from engine.domain.local_days import day_after, local_day, local_midnight
 from engine.domain.site import Site
 from engine.history.export_request import ExportFormat
 

@@ -26,7 +26,13 @@ from engine.analytics.day_presence import (
 )
 from engine.analytics.facts import Quarter
 from engine.analytics.kpis import KpiSettings, day_totals, kpis
-from engine.analytics.local_days import (
+from engine.analytics.money import micro, total
+from engine.analytics.perfect_foresight import DemandTerms, inside, perfect_foresight
+from engine.analytics.savings import BILL, SIDES, Carry, DayAccount, account_day
+from engine.analytics.stored_value import stored_value_eur_per_kwh
+from engine.domain.errors import OptimizationError
+from engine.domain.forecast import MODEL_RUN, Forecast
+from engine.domain.local_days import (
     day_after,
     day_period,
     days_between,
@@ -34,12 +40,6 @@ from engine.analytics.local_days import (
     local_midnight,
     month_start,
 )
-from engine.analytics.money import micro, total
-from engine.analytics.perfect_foresight import DemandTerms, inside, perfect_foresight
-from engine.analytics.savings import BILL, SIDES, Carry, DayAccount, account_day
-from engine.analytics.stored_value import stored_value_eur_per_kwh
-from engine.domain.errors import OptimizationError
-from engine.domain.forecast import MODEL_RUN, Forecast
 from engine.domain.plan import Plan
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import MetricRow

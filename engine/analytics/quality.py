@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analytics.books import Books
-from engine.analytics.local_days import day_period
+from engine.domain.local_days import day_period
 from engine.domain.plan import FloatArray
 from engine.domain.signals import SIGNALS, Kind
 from engine.domain.site import Site

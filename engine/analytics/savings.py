@@ -30,8 +30,8 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from engine.analytics.baselines import ACTUAL, BASELINES, NO_BATTERY, OPENING
-from engine.analytics.local_days import day_after, day_period, month_start
 from engine.analytics.money import micro, total
+from engine.domain.local_days import day_after, day_period, month_start
 from engine.domain.quarter_hour import STEP, STEP_S
 from engine.domain.records import LedgerRow, SavingsRow
 from engine.domain.site import Battery

@@ -21,8 +21,8 @@ from engine.analytics.baselines import (
 from engine.analytics.books import Books
 from engine.analytics.facts import Quarter
 from engine.analytics.ledger import QuoteAt
-from engine.analytics.local_days import day_after, local_day, local_midnight
 from engine.analytics.rebook import AROUND, REBOOK_COLUMNS, rebooked
+from engine.domain.local_days import day_after, local_day, local_midnight
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.records import SavingsRow
 from engine.history.columns import ColumnKey, Resolution

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from engine.analytics.local_days import day_after, local_midnight, month_start
 from engine.analytics.money import micro
+from engine.domain.local_days import day_after, local_midnight, month_start
 from engine.domain.records import LedgerRow
 from engine.domain.site import Battery
 

@@ -8,16 +8,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from engine.domain.forecast import FloatArray
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP, quarter_start
 from engine.forecasting.base import QuarterHourHistory
 from engine.forecasting.calendar import HolidayCalendar
-from engine.forecasting.day_table import (
-    QUARTERS,
-    DayTable,
-    local_midnight,
-    make_table,
-    rows_from_steps,
-)
+from engine.forecasting.day_table import QUARTERS, DayTable, make_table, rows_from_steps
 
 _READ_AGAIN_DAYS = 14
 """Days read anew each time: values that arrive late still count."""

@@ -8,7 +8,7 @@ is averaged, and forecasts are read out of the table by the wall time of each UT
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -32,11 +32,6 @@ SIMILAR_DAYS_BACK = 21
 KIND_CODES = {DayType.WORKDAY: 0, DayType.SATURDAY: 1, DayType.SUNDAY: 2, DayType.ANY: 0}
 
 IntArray = NDArray[np.int64]
-
-
-def local_midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return the start of a local calendar day, UTC."""
-    return datetime.combine(day, time(0), zone).astimezone(UTC)
 
 
 def locate(start: datetime, n: int, zone: ZoneInfo, first_day: date) -> tuple[IntArray, IntArray]:

@@ -15,12 +15,8 @@ import pandas as pd
 
 from engine.domain.errors import ForecastError
 from engine.domain.forecast import FloatArray
-from engine.forecasting.day_table import (
-    QUARTERS,
-    DayTable,
-    local_midnight,
-    rows_from_steps,
-)
+from engine.domain.local_days import local_midnight
+from engine.forecasting.day_table import QUARTERS, DayTable, rows_from_steps
 from engine.forecasting.intra_hour import hourly, intra_hour_profile
 from engine.forecasting.prophet_core import (
     FittedProphet,

@@ -5,30 +5,17 @@ A local day has 23, 24 or 25 hours; days begin at the site's midnight.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.forecast import FloatArray
+from engine.domain.local_days import days_touched, local_midnight
 from engine.history.rows import naive_utc
 
 _HOUR_US = 3_600_000_000
-
-
-def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """Return the instant at which the local `day` begins, UTC."""
-    return datetime.combine(day, time(0), zone).astimezone(UTC)
-
-
-def day_starts(since: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
-    """Return the starts of all local days that touch ``[since, until)``, UTC, ascending."""
-    day, out = since.astimezone(zone).date(), []
-    while (start := day_start(day, zone)) < until:
-        out.append(start)
-        day += timedelta(days=1)
-    return out
 
 
 def hour_edges(ts: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -43,7 +30,8 @@ def day_edges(ts: NDArray[np.datetime64], zone: ZoneInfo) -> NDArray[np.datetime
     first = ts[0].astype(datetime).replace(tzinfo=UTC)
     last = ts[-1].astype(datetime).replace(tzinfo=UTC) + timedelta(microseconds=1)
     edges = np.array(
-        [naive_utc(start) for start in day_starts(first, last, zone)], dtype="datetime64[us]"
+        [naive_utc(local_midnight(day, zone)) for day in days_touched(first, last, zone)],
+        dtype="datetime64[us]",
     )
     return edges[np.searchsorted(edges, ts, side="right") - 1]
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.domain.forecast import FloatArray
-from engine.history.buckets import day_start
+from engine.domain.local_days import local_midnight
 from engine.history.dictionary import TableInfo, table_info
 from engine.history.export_request import (
     SERIES,
@@ -382,7 +382,7 @@ def _parts(
     out, start = [], since.astimezone(UTC)
     while start < until:
         day += timedelta(days=days)
-        end = min(day_start(day, zone), until.astimezone(UTC))
+        end = min(local_midnight(day, zone), until.astimezone(UTC))
         out.append((start, end))
         start = end
     return out

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.forecast import MODEL_RUN, FloatArray
-from engine.history.buckets import day_start
+from engine.domain.local_days import local_midnight
 from engine.history.queries import period
 from engine.history.roll_up_columns import IMPORTED_STATE
 from engine.history.rows import naive_utc, utc
@@ -180,7 +180,7 @@ def metric_points(
         "AND day >= ? AND day <= ? ORDER BY day",
         [site_id, name.column, since.astimezone(zone).date(), until.astimezone(zone).date()],
     ).fetchall()
-    starts = [(day_start(day, zone), value) for day, value in rows]
+    starts = [(local_midnight(day, zone), value) for day, value in rows]
     kept = [(start, value) for start, value in starts if since <= start < until]
     return Points(
         ts=np.array([naive_utc(start) for start, _ in kept], dtype="datetime64[us]"),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from engine.domain.local_days import first_day_from
 from engine.history.dictionary import TableInfo, select_list
 from engine.history.queries import period
 from engine.history.rows import utc
@@ -96,8 +97,8 @@ def table_rows(
         zone = ZoneInfo(timezone)
         # a day belongs to the period when its midnight does
         bounds = [
-            _first_day(since.astimezone(zone)),
-            _first_day(until.astimezone(zone)),
+            first_day_from(since, zone),
+            first_day_from(until, zone),
         ]
     return cursor.sql(
         f"SELECT {select_list(columns)} FROM ({source_sql(table, samples)}) "
@@ -109,10 +110,3 @@ def table_rows(
             *bounds,
         ],
     ).to_arrow_table()
-
-
-def _first_day(local: datetime) -> Any:
-    """Return the first local day that begins at or after `local`."""
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    day = local.date()
-    return day if midnight == local else day.fromordinal(day.toordinal() + 1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from engine.domain.local_days import day_period, days_touched
 from engine.domain.quarter_hour import STEP
 from engine.fetching.http import invalid
 
@@ -216,25 +217,6 @@ def within(
     return tuple(i for i in intervals if start <= i.start < end)
 
 
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return the start of the local `day`, UTC."""
-    return datetime.combine(day, time(0), zone).astimezone(UTC)
-
-
-def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return start and end of the local `day`, UTC; 23, 24 or 25 hours apart."""
-    return midnight(day, zone), midnight(day + timedelta(days=1), zone)
-
-
-def local_days(start: datetime, end: datetime, zone: ZoneInfo) -> list[date]:
-    """Return the local days that touch ``[start, end)``."""
-    day, out = start.astimezone(zone).date(), []
-    while midnight(day, zone) < end:
-        out.append(day)
-        day += timedelta(days=1)
-    return out
-
-
 def missing_words(
     intervals: Sequence[PriceInterval], start: datetime, end: datetime, zone: ZoneInfo
 ) -> tuple[str, ...]:
@@ -244,8 +226,8 @@ def missing_words(
     """
     covered = {i.start + k * STEP for i in intervals for k in range(i.minutes // QUARTER_MINUTES)}
     words = []
-    for day in local_days(start, end, zone):
-        first, last = day_bounds(day, zone)
+    for day in days_touched(start, end, zone):
+        first, last = day_period(day, zone)
         first, last = max(first, start), min(last, end)
         steps = [first + k * STEP for k in range((last - first) // STEP)]
         known = sum(ts in covered for ts in steps)

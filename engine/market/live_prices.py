@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 
 from engine.domain.clock import Clock
 from engine.domain.errors import FetchError, MarketError
+from engine.domain.local_days import local_midnight
 from engine.fetching.cache import DiskCache
 from engine.fetching.refresher import Job
 from engine.fetching.source_record import SourceRecord, nobody_answered
-from engine.market.intervals import HOUR_MINUTES, FetchedPrices, PriceProvider, midnight
+from engine.market.intervals import HOUR_MINUTES, FetchedPrices, PriceProvider
 from engine.market.price_book import Merged, PriceBook
 from engine.market.price_cache import PriceCache
 from engine.market.price_status import PriceStatus, describe, said_once
@@ -207,8 +208,8 @@ class LivePrices:
             return
         last = days[-1]
         first = max(days[0], last - timedelta(days=self._schedule.chunk_days - 1))
-        start = midnight(first, self._zone)
-        end = midnight(last + timedelta(days=1), self._zone)
+        start = local_midnight(first, self._zone)
+        end = local_midnight(last + timedelta(days=1), self._zone)
         answered, errors = False, list[FetchError]()
         for (provider, record), past in zip(self._sources, self._past, strict=True):
             with self._lock:
@@ -283,8 +284,8 @@ class LivePrices:
                 for d in days
                 if d not in self._asked_days
                 and not self._book.covered(
-                    midnight(d, self._zone),
-                    midnight(d + timedelta(days=1), self._zone),
+                    local_midnight(d, self._zone),
+                    local_midnight(d + timedelta(days=1), self._zone),
                     self._wanted,
                 )
             ]
@@ -295,4 +296,4 @@ class LivePrices:
         return self._book.missing(start, end, minutes or HOUR_MINUTES)
 
     def _midnight(self, now: datetime, days: int) -> datetime:
-        return midnight(now.astimezone(self._zone).date() + timedelta(days=days), self._zone)
+        return local_midnight(now.astimezone(self._zone).date() + timedelta(days=days), self._zone)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from engine.domain.clock import Clock
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP
 from engine.market.prices import DayAheadPrices
 from engine.recorded.recording import Recording
@@ -36,8 +37,8 @@ class RecordedPrices:
         """Return the last 180 days and all that is published at `now`."""
         local = now.astimezone(self._zone)
         days_ahead = 2 if local.hour >= PUBLICATION_HOUR else 1
-        start = self._midnight(local.date() - timedelta(days=HISTORY_DAYS))
-        end = self._midnight(local.date() + timedelta(days=days_ahead))
+        start = local_midnight(local.date() - timedelta(days=HISTORY_DAYS), self._zone)
+        end = local_midnight(local.date() + timedelta(days=days_ahead), self._zone)
         if self._cached is None or (self._cached.start, self._cached.end) != (start, end):
             eur_per_mwh = self._recording.quarter_hours(
                 "price_at_eur_mwh", start, (end - start) // STEP
@@ -49,6 +50,3 @@ class RecordedPrices:
                 fetched_at=self._clock.now(),
             )
         return self._cached
-
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(0), self._zone).astimezone(UTC)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import MarketError
+from engine.domain.local_days import local_midnight
 from engine.market.tariff_billing import BillingPeriod, DatedTerms, demand_periods, monthly_fee
 from engine.market.tariff_calendar import (
     LocalSteps,
     first_step,
     local_steps,
-    midnight,
     step_number,
     step_time,
 )
@@ -103,7 +103,7 @@ class TariffBook:
             [
                 np.iinfo(np.int64).min
                 if v.valid_from is None
-                else step_number(midnight(v.valid_from, zone))
+                else step_number(local_midnight(v.valid_from, zone))
                 for v in self._versions
             ],
             dtype=np.int64,
@@ -113,7 +113,7 @@ class TariffBook:
     def known_from(self) -> datetime | None:
         """Instant from which there is a tariff, UTC; None when there always was one."""
         day = self._versions[0].valid_from
-        return None if day is None else midnight(day, self._zone)
+        return None if day is None else local_midnight(day, self._zone)
 
     def prices(self, start: datetime, spot_eur_per_kwh: NDArray[np.float64]) -> TariffPrices:
         """Return buy and sell prices of consecutive quarter-hours.

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from engine.market.tariff_calendar import midnight
+from engine.domain.local_days import local_midnight
 from engine.market.tariff_terms import TariffTerms
 
 Kind = Literal["month", "year"]
@@ -65,8 +65,8 @@ def demand_periods(
                 continue
             share = (until - since).days / (calendar_until - calendar_from).days
             period = BillingPeriod(
-                midnight(since, zone),
-                midnight(until, zone),
+                local_midnight(since, zone),
+                local_midnight(until, zone),
                 charge.eur_per_kw * share,
                 charge.period,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -96,11 +96,6 @@ def local_steps(start: datetime, n: int, zone: ZoneInfo) -> LocalSteps:
     days, slot = np.divmod(local, _PER_DAY)
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % _MONTHS
     return LocalSteps(first, month, (days + _THURSDAY) % 7, slot)
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return the start of a local day, UTC."""
-    return datetime.combine(day, time(0), zone).astimezone(UTC)
 
 
 def hourly_means(first: int, values: NDArray[np.float64]) -> NDArray[np.float64]:

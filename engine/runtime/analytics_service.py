@@ -18,19 +18,13 @@ from engine.analytics.day_books import DayBooks, gap_parts
 from engine.analytics.day_presence import day_minutes, presence
 from engine.analytics.kpis import KpiSettings, added, day_totals, kpis
 from engine.analytics.ledger import QuoteAt
-from engine.analytics.local_days import (
-    day_after,
-    day_period,
-    days_between,
-    local_day,
-    month_start,
-)
 from engine.analytics.money import total
 from engine.analytics.quality import QualityReport, quality_of
 from engine.analytics.savings import DayAccount, SavingsQuarter, months_between
 from engine.analytics.savings_books import SavingsBooks
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
+from engine.domain.local_days import day_after, day_period, days_between, local_day, month_start
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.records import RunRow
 from engine.history.columns import ColumnKey, Columns, Resolution

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from datetime import time as wall_time
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from engine.control.layers import NO_PLAN
 from engine.domain.control import CommandReport, EngineState, Setpoint, StepHealth
 from engine.domain.errors import TooLittleMeasuredError
+from engine.domain.local_days import local_day, local_midnight
 from engine.domain.plan import Plan
 from engine.domain.sample import ProcessImage, Quality
 from engine.domain.snapshot import EngineSnapshot
@@ -217,8 +217,7 @@ class ControlStep:
         return command_report(self._parts.devices.command_state())
 
     def _midnight(self, ts: datetime) -> datetime:
-        day = ts.astimezone(self._zone).date()
-        return datetime.combine(day, wall_time(0), self._zone).astimezone(UTC)
+        return local_midnight(local_day(ts, self._zone), self._zone)
 
 
 def _outdated(image: ProcessImage) -> ProcessImage:

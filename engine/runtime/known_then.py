@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from engine.config.schema import Config
 from engine.domain.errors import MarketError
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP
-from engine.market.intervals import midnight
 from engine.market.prices import DayAheadPrices, PriceSource
 from engine.market.recorded_prices import PUBLICATION_HOUR
 from engine.runtime.market_service import MARKET_ZONES, MarketService
@@ -37,7 +37,7 @@ class PricesThen:
         prices = self.source.published(now)
         local = now.astimezone(self.zone)
         days = 2 if local.hour >= PUBLICATION_HOUR else 1
-        end = midnight(local.date() + timedelta(days=days), self.zone)
+        end = local_midnight(local.date() + timedelta(days=days), self.zone)
         if prices.end <= end:
             return prices
         known = (end - prices.start) // STEP

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from datetime import time as wall_time
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from engine.domain.local_days import local_day, local_midnight
 from engine.domain.quarter_hour import quarter_start
 from engine.domain.records import SampleRow
 from engine.domain.site import Site
@@ -60,6 +60,6 @@ def restore_past(
         )
     )
     zone = ZoneInfo(site.timezone)
-    midnight = datetime.combine(now.astimezone(zone).date(), wall_time(0), zone).astimezone(UTC)
+    midnight = local_midnight(local_day(now, zone), zone)
     since = midnight if last is None else min(midnight, quarter_start(last.ts))
     cycle.preload_costs(store.ledger(site.site_id, since, quarter_start(now) + _QUARTER), last)

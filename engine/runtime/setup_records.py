@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from engine.analytics.local_days import local_midnight
 from engine.config.schema import Config
 from engine.config.tariff import TariffConfig
 from engine.devices.assets.members import AssetMember
+from engine.domain.local_days import local_midnight
 from engine.domain.records import DeviceRow, TariffRow
 from engine.history.store import HistoryStore
 from engine.history.writer import HistoryWriter

@@ -11,9 +11,9 @@ import numpy as np
 
 from engine.analytics.attribution import CAUSES, Attribution
 from engine.analytics.kpis import KPIS, added
-from engine.analytics.local_days import local_day
 from engine.analytics.quality import Finding, QualityReport
 from engine.domain.errors import HistoryError
+from engine.domain.local_days import local_day
 from engine.domain.records import RunRow
 from engine.history.series_names import Family, series_name
 from engine.history.series_query import (

@@ -23,8 +23,8 @@ from engine.analytics.facts import (
     Quarter,
     measured_quarters,
 )
-from engine.analytics.local_days import local_midnight
 from engine.config.load import parse_config
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import LedgerRow
 from engine.domain.site import Battery, GridConnection, Site

@@ -16,11 +16,11 @@ from engine.analytics.books import Books
 from engine.analytics.facts import BATTERY, GRID, SOC
 from engine.analytics.kpis import KPIS
 from engine.analytics.ledger import TariffQuote
-from engine.analytics.local_days import local_midnight
 from engine.analytics.money import total
 from engine.analytics.savings import energy_cost_eur
 from engine.domain.clock import ManualClock, SystemClock
 from engine.domain.errors import HistoryError
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import EventRow, SampleRow, SavingsRow
 from engine.history.duckdb_store import DuckDbHistory

@@ -17,10 +17,10 @@ from engine.analytics.backtest.prepared import prepare
 from engine.analytics.backtest.problems import Problems
 from engine.analytics.backtest.views import Views
 from engine.analytics.baselines import ACTUAL, OPENING
-from engine.analytics.local_days import local_midnight
 from engine.analytics.savings import Carry, account_day, add_up
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import BacktestCancelledError, BacktestError, MarketError
+from engine.domain.local_days import local_midnight
 from engine.domain.records import LedgerRow, SavingsRow
 from engine.domain.strategy import StrategyKey
 from engine.market.tariff import TariffBook

@@ -14,9 +14,10 @@ import pytest
 
 from engine.domain.clock import ManualClock
 from engine.domain.errors import FetchError, MarketError
+from engine.domain.local_days import day_period
 from engine.fetching.cache import DiskCache
 from engine.fetching.refresher import BackgroundRefresher
-from engine.market.intervals import FetchedPrices, PriceInterval, day_bounds
+from engine.market.intervals import FetchedPrices, PriceInterval
 from engine.market.live_prices import LivePrices, PriceSchedule
 from engine.market.price_file import PriceFile
 from engine.market.prices import DayAheadPrices, differ_from
@@ -55,8 +56,8 @@ class Exchange:
             raise self.error
         now = self._clock.now().astimezone(VIENNA)
         days = 2 if (now.hour, now.minute) >= self.published_at else 1
-        last = day_bounds(now.date() + timedelta(days=days - 1), VIENNA)[1]
-        first = start if self.knows_past else max(start, day_bounds(now.date(), VIENNA)[0])
+        last = day_period(now.date() + timedelta(days=days - 1), VIENNA)[1]
+        first = start if self.knows_past else max(start, day_period(now.date(), VIENNA)[0])
         items, ts = [], first
         while ts < min(end, last):
             items.append(PriceInterval(ts, self.minutes, self.price(ts)))
@@ -442,7 +443,7 @@ def test_old_prices_are_forgotten_in_memory_and_on_disk(
 def test_days_with_a_clock_change_are_whole(
     make: Make, clock: ManualClock, quarters: Exchange, day: date
 ) -> None:
-    start, end = day_bounds(day, VIENNA)
+    start, end = day_period(day, VIENNA)
     noon = ManualClock(start + timedelta(hours=12))
     source = Exchange("quarters", 15, noon)
     live = LivePrices([source], noon, VIENNA, Random(1), market="at")

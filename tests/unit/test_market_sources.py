@@ -13,15 +13,11 @@ import pytest
 
 from engine.domain.clock import ManualClock
 from engine.domain.errors import FetchError
+from engine.domain.local_days import day_period
 from engine.market.awattar import parse_awattar
 from engine.market.energy_charts import parse_energy_charts
 from engine.market.entsoe import parse_entsoe
-from engine.market.intervals import (
-    PriceInterval,
-    day_bounds,
-    intervals_from_stamps,
-    missing_words,
-)
+from engine.market.intervals import PriceInterval, intervals_from_stamps, missing_words
 from engine.market.price_file import PriceFile, parse_price_csv
 from tests.support.api_replies import (
     energy_charts,
@@ -46,7 +42,7 @@ def test_awattar_hours_in_eur_per_kwh() -> None:
 
 
 def test_awattar_asked_with_start_only_misses_an_hour_of_the_long_day() -> None:
-    start, end = day_bounds(date(2025, 10, 26), VIENNA)
+    start, end = day_period(date(2025, 10, 26), VIENNA)
     intervals = parse_awattar(recorded("awattar_at_2025-10-26")).intervals
     assert (end - start) == timedelta(hours=25)
     assert missing_words(intervals, start, end, VIENNA) == (
@@ -56,7 +52,7 @@ def test_awattar_asked_with_start_only_misses_an_hour_of_the_long_day() -> None:
 
 @pytest.mark.parametrize(("day", "n"), [("2025-10-26", 100), ("2026-03-29", 92)])
 def test_quarter_hours_of_days_with_a_clock_change(day: str, n: int) -> None:
-    start, end = day_bounds(date.fromisoformat(day), VIENNA)
+    start, end = day_period(date.fromisoformat(day), VIENNA)
     intervals = parse_energy_charts(energy_charts(f"quarters_at_{day}")).intervals
     assert len(intervals) == n
     assert {i.minutes for i in intervals} == {15}

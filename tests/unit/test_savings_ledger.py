@@ -25,10 +25,10 @@ from engine.analytics.baselines import (
     simulate_baseline,
 )
 from engine.analytics.facts import Quarter
-from engine.analytics.local_days import days_between, local_midnight, month_start
 from engine.analytics.money import cents, micro, shown_cents, total
 from engine.analytics.perfect_foresight import DemandTerms, inside, perfect_foresight
 from engine.analytics.savings import Carry, DayAccount, account_day, energy_cost_eur
+from engine.domain.local_days import days_between, local_midnight, month_start
 from engine.domain.quarter_hour import STEP
 from engine.domain.records import SavingsRow
 from engine.optimization.optimizer import Optimizer

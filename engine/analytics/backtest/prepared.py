@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from engine.analytics.backtest.case import BacktestCase
 from engine.analytics.stored_value import FEWEST_ROWS, LOOK_BACK, value_at
+from engine.domain.local_days import local_midnight
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
 from engine.market.tariff import BillingPeriod, TariffBook
-from engine.market.tariff_calendar import local_steps, midnight, step_number
+from engine.market.tariff_calendar import local_steps, step_number
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -131,7 +132,7 @@ def local_days(case: BacktestCase, zone: ZoneInfo) -> IntArray:
     first = series.start.astimezone(zone).date()
     last = series.end.astimezone(zone).date()
     numbers = np.arange(_number(first), _number(last) + 2, dtype=np.int64)
-    begins = np.array([step_number(midnight(_date(int(k)), zone)) for k in numbers])
+    begins = np.array([step_number(local_midnight(_date(int(k)), zone)) for k in numbers])
     steps = step_number(series.start) + np.arange(series.n)
     days: IntArray = numbers[np.searchsorted(begins, steps, side="right") - 1]
     return days
@@ -166,7 +167,7 @@ def _stored_value(case: BacktestCase, priced_from: int, buy: FloatArray, zone: Z
     carried over the end of a month books neither a gain nor a loss.
     """
     local = case.start.astimezone(zone).date()
-    month_begins = midnight(local.replace(day=1), zone)
+    month_begins = local_midnight(local.replace(day=1), zone)
     stop = min(case.first, (month_begins - case.series.start) // STEP)
     past = buy[max(priced_from, stop - LOOK_BACK // STEP) : max(stop, 0)]
     if past.size < FEWEST_ROWS:

@@ -30,9 +30,9 @@ from engine.analytics.backtest.policy import (
 )
 from engine.analytics.backtest.proposal import Proposal
 from engine.analytics.backtest.result import BacktestResult
-from engine.analytics.local_days import local_midnight, month_start
 from engine.config.planning import PlanningConfig
 from engine.domain.errors import BacktestError
+from engine.domain.local_days import local_midnight, month_start
 from engine.domain.strategy import StrategyKey
 
 SHORTEST = timedelta(days=14)

@@ -16,7 +16,7 @@ from engine.analytics.studies.finance import DAYS_PER_YEAR, Appraisal, Investmen
 from engine.analytics.studies.units import Failure, Outcome, Unit
 from engine.analytics.studies.year_samples import PriceSeries, sample_years
 from engine.domain.errors import BacktestError
-from engine.forecasting.day_table import local_midnight
+from engine.domain.local_days import local_midnight
 
 WEEKS = 52
 PAST_WEEKS = 5

@@ -18,9 +18,10 @@ import numpy as np
 
 from engine.analytics.backtest.case import SiteSeries
 from engine.domain.errors import BacktestError
+from engine.domain.local_days import local_midnight
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
-from engine.forecasting.day_table import QUARTERS, local_midnight, locate
+from engine.forecasting.day_table import QUARTERS, locate
 from engine.recorded.recording import season_distance_days
 
 SEASON_WEEKS = 3.0

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.domain.forecast import MODEL_RUN, PRICE_SIGNAL, FloatArray
+from engine.domain.local_days import first_day_from
 from engine.history.checks import check_forecast_signal
 from engine.history.columns import ColumnKey, Resolution
 from engine.history.dictionary import TableInfo, select_list
@@ -198,7 +199,7 @@ def table_rows(
     if table.is_daily:
         zone = ZoneInfo(timezone)
         # a day belongs to the period when its midnight does
-        bounds = [_first_day(moment.astimezone(zone)) for moment in (since, until)]
+        bounds = [first_day_from(moment, zone) for moment in (since, until)]
     rows = session.execute(
         f"SELECT {select_list(columns)} FROM ({_source(table)}) AS t "
         f'WHERE site_id IN (?, ?) AND "{table.time_column}" >= ? AND "{table.time_column}" < ? '
@@ -311,10 +312,3 @@ def _arrow_type(sql_type: str) -> Any:
     if sql_type.endswith("[]"):
         return pa.list_(_ARROW[sql_type[:-2]])
     return _ARROW[sql_type]
-
-
-def _first_day(local: datetime) -> Any:
-    """Return the first local day that begins at or after `local`."""
-    day = local.date()
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day if midnight == local else day + timedelta(days=1)

@@ -17,9 +17,9 @@ from engine.analytics.backtest.inputs import InputFiles, read_inputs
 from engine.analytics.backtest.site_file import case_from
 from engine.config.schema import Config
 from engine.domain.errors import BacktestError
+from engine.domain.local_days import local_midnight
 from engine.domain.quarter_hour import STEP
 from engine.domain.site import Battery, GridConnection, Site
-from engine.forecasting.day_table import local_midnight
 from engine.history.store import HistoryStore
 from engine.recorded.library import PRICE_YEARS, SITES, price_year, site_series
 from engine.recorded.recording import Recording

@@ -43,6 +43,22 @@ def days_between(since: date, until: date) -> Iterator[date]:
         yield since + number * _DAY
 
 
+def days_touched(since: datetime, until: datetime, zone: ZoneInfo) -> list[date]:
+    """Return the local days that touch ``[since, until)``, ascending."""
+    day, touched = since.astimezone(zone).date(), []
+    while local_midnight(day, zone) < until:
+        touched.append(day)
+        day += _DAY
+    return touched
+
+
+def first_day_from(ts: datetime, zone: ZoneInfo) -> date:
+    """Return the first local day that begins at or after `ts`."""
+    local = ts.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return local.date() if midnight == local else day_after(local.date())
+
+
 def month_start(day: date, later: int = 0) -> date:
     """Return the first day of the month of `day`, or of the month so many months later."""
     months = day.year * 12 + day.month - 1 + later
