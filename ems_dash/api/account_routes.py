@@ -13,7 +13,9 @@ from ems_dash.api.described import described
 from ems_dash.api.models import ApiModel, ApiRequest, UtcTime
 from ems_dash.api.parameters import Text
 from ems_dash.auth.access import actor, needs, require
-from ems_dash.auth.accounts import AccountError, Accounts, Actor
+from ems_dash.auth.account_errors import AccountError
+from ems_dash.auth.accounts import Accounts
+from ems_dash.auth.actors import Actor
 from ems_dash.auth.roles import Role
 from ems_dash.auth.tokens import LONGEST_DAYS
 from ems_dash.auth.users import UsersFile

@@ -14,7 +14,7 @@ from flask_wtf.csrf import ValidationError, validate_csrf
 
 from ems_dash.api.answers import error, known_error
 from ems_dash.auth.access import ROLE_ATTRIBUTE, UnauthenticatedError, current_principal
-from ems_dash.auth.accounts import Login
+from ems_dash.auth.actors import Login
 from ems_dash.auth.sessions import SessionStoreError
 from ems_dash.auth.user_store import UsersFileError
 from engine.config.access import ServerConfig

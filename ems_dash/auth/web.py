@@ -19,7 +19,8 @@ from werkzeug.wrappers import Response
 
 from ems_dash.auth import tokens
 from ems_dash.auth.access import CSRF_COOKIE, Principal
-from ems_dash.auth.accounts import Accounts, Login
+from ems_dash.auth.accounts import Accounts
+from ems_dash.auth.actors import Login
 from ems_dash.auth.audit import Audit
 from ems_dash.auth.first_login import first_users
 from ems_dash.auth.gate import bearer_of, install_gate

@@ -95,7 +95,7 @@ def _accounts(arguments: argparse.Namespace) -> Accounts:
 
 
 def _actor() -> Any:
-    from ems_dash.auth.accounts import Actor
+    from ems_dash.auth.actors import Actor
 
     return Actor("cli")
 

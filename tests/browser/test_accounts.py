@@ -11,7 +11,7 @@ import pytest
 from fakes_ui import FakeServices
 
 from ems_dash.app import create_app
-from ems_dash.auth.accounts import Actor
+from ems_dash.auth.actors import Actor
 from ems_dash.auth.roles import Role
 from tests.support.accounts import HERE, World
 from tests.support.browser import wait_until

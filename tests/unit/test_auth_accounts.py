@@ -9,15 +9,14 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from ems_dash.auth.accounts import (
+from ems_dash.auth.account_errors import (
     AccountError,
-    Actor,
     FirstPasswordExpiredError,
-    Login,
     LoginFailedError,
     NoSuchAccountError,
     SetupCodeError,
 )
+from ems_dash.auth.actors import Actor, Login
 from ems_dash.auth.passwords import PasswordRefusedError
 from ems_dash.auth.roles import Role
 from ems_dash.auth.throttle import CAP_PER_MINUTE, TooManyAttemptsError

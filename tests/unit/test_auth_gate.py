@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from ems_dash.api.account_routes import register_account_api
 from ems_dash.api.routes import register_api
 from ems_dash.auth.access import needs
-from ems_dash.auth.accounts import Actor
+from ems_dash.auth.actors import Actor
 from ems_dash.auth.gate import safe_next
 from ems_dash.auth.roles import Role
 from engine.config.access import AccessConfig, ServerConfig

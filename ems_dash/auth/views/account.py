@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ems_dash.auth import totp
 from ems_dash.auth.access import needs
-from ems_dash.auth.accounts import AccountError, LoginFailedError
+from ems_dash.auth.account_errors import AccountError, LoginFailedError
 from ems_dash.auth.browser_name import browser_name
 from ems_dash.auth.gate import PASSWORD
 from ems_dash.auth.passwords import LEAST_CHARACTERS, PasswordRefusedError

@@ -20,7 +20,8 @@ from flask import (
 )
 
 from ems_dash.auth.access import UnauthenticatedError, current_principal
-from ems_dash.auth.accounts import Accounts, Actor, Login
+from ems_dash.auth.accounts import Accounts
+from ems_dash.auth.actors import Actor, Login
 from ems_dash.auth.gate import leading_to
 from ems_dash.auth.sender import Sender
 from ems_dash.i18n import LANGS, t

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import Blueprint, redirect, request, session
 
 from ems_dash.auth.access import public
-from ems_dash.auth.accounts import FirstPasswordExpiredError, LoginFailedError, SetupCodeError
+from ems_dash.auth.account_errors import FirstPasswordExpiredError, LoginFailedError, SetupCodeError
 from ems_dash.auth.first_login import is_expired
 from ems_dash.auth.gate import LOGIN, safe_next
 from ems_dash.auth.passwords import BusyError
