@@ -25,11 +25,12 @@ from engine.analytics.day_presence import (
     presence,
 )
 from engine.analytics.facts import Quarter
-from engine.analytics.kpis import KpiSettings, day_totals, kpis
+from engine.analytics.kpis import KpiSettings, kpis
 from engine.analytics.money import micro, total
 from engine.analytics.perfect_foresight import DemandTerms, inside, perfect_foresight
 from engine.analytics.savings import BILL, SIDES, Carry, DayAccount, account_day
 from engine.analytics.stored_value import stored_value_eur_per_kwh
+from engine.analytics.totals import day_totals
 from engine.domain.errors import OptimizationError
 from engine.domain.forecast import MODEL_RUN, Forecast
 from engine.domain.local_days import (

@@ -11,7 +11,7 @@ import numpy as np
 from engine.analytics.attribution import Operation
 from engine.analytics.books import Books
 from engine.analytics.facts import BATTERY, MINUTES, SOC, Quarter
-from engine.analytics.kpis import ForecastErrors, Presence
+from engine.analytics.totals import ForecastErrors, Presence
 from engine.domain.control import EngineState
 from engine.domain.forecast import LOAD_SIGNAL, MODEL_RUN, PRICE_SIGNAL, PV_SIGNAL
 from engine.history.columns import ColumnKey, Columns, Resolution
@@ -93,7 +93,7 @@ def operation_of(minutes: Columns, quarters: Sequence[Quarter]) -> list[Operatio
 
 
 def forecast_errors(books: Books, since: datetime, until: datetime) -> dict[str, ForecastErrors]:
-    """Return the errors of the forecasts for a period, by series (`engine.analytics.kpis`).
+    """Return the errors of the forecasts for a period, by series (`engine.analytics.totals`).
 
     Of several models the one that made most of the forecasts is scored.
     """

@@ -16,12 +16,13 @@ from engine.analytics.attribution import CAUSES, Attribution
 from engine.analytics.books import Books
 from engine.analytics.day_books import DayBooks, gap_parts
 from engine.analytics.day_presence import day_minutes, presence
-from engine.analytics.kpis import KpiSettings, added, day_totals, kpis
+from engine.analytics.kpis import KpiSettings, kpis
 from engine.analytics.ledger import QuoteAt
 from engine.analytics.money import total
 from engine.analytics.quality import QualityReport, quality_of
 from engine.analytics.savings import DayAccount, SavingsQuarter, months_between
 from engine.analytics.savings_books import SavingsBooks
+from engine.analytics.totals import added, day_totals
 from engine.domain.clock import Clock
 from engine.domain.errors import EmsError
 from engine.domain.local_days import day_after, day_period, days_between, local_day, month_start
@@ -58,7 +59,7 @@ class DayFigures:
     Attributes:
         day: The local day.
         closed: False for the day that runs, whose figures still change.
-        values: Key (`engine.analytics.kpis.TOTALS`, `MAXIMA`, `KPIS`) to value, None when unknown.
+        values: Key (`TOTALS`, `MAXIMA`, `KPIS`) to value, None when unknown.
     """
 
     day: date

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from engine.analytics.attribution import CAUSES, Attribution
-from engine.analytics.kpis import KPIS, added
+from engine.analytics.kpis import KPIS
 from engine.analytics.quality import Finding, QualityReport
+from engine.analytics.totals import added
 from engine.domain.errors import HistoryError
 from engine.domain.local_days import local_day
 from engine.domain.records import RunRow

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analytics.kpis import (
-    KPIS,
-    MAXIMA,
-    TOTALS,
-    KpiSettings,
-    added,
-    kpis,
-    round_trip_efficiency,
-)
+from engine.analytics.kpis import KPIS, KpiSettings, kpis, round_trip_efficiency
+from engine.analytics.totals import MAXIMA, TOTALS, added
 from tests.support.measured_site import BATTERY_200
 
 SETTINGS = KpiSettings(BATTERY_200)

@@ -26,7 +26,8 @@ from ems_dash.ui.analytics.results_model import (
 )
 from ems_dash.ui.analytics.runs_view import chosen, tally
 from ems_dash.ui.forecasts.figures import Look
-from engine.analytics.kpis import KPIS, added
+from engine.analytics.kpis import KPIS
+from engine.analytics.totals import added
 from engine.domain.records import RunRow
 from engine.runtime.analytics_service import DayFigures, PeriodFigures
 
