@@ -20,9 +20,11 @@ from ems_dash.auth.access import actor, needs
 from ems_dash.auth.roles import Role
 from ems_dash.services import Services, SettingsServices
 from engine.config.changes import Change, changes
-from engine.config.desk import ConfigDesk, Saved, place
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import Saved
 from engine.config.load import FILE_NAME, ConfigProblems, FieldProblem
 from engine.config.masking import masked, unmasked
+from engine.config.problem_place import place
 from engine.domain.errors import ConfigError, EmsError
 
 _EXAMPLE: Final = "Send values and revision as GET /api/config gives them."

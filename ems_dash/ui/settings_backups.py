@@ -12,7 +12,7 @@ from ems_dash.i18n import t
 from ems_dash.ui import components as ui
 from ems_dash.ui import format as fmt
 from ems_dash.ui.settings_view import change_row
-from engine.config.desk import Backup
+from engine.config.file_states import Backup
 
 SHOWN = 8
 """Most changes listed per backup."""

@@ -25,7 +25,7 @@ from ems_dash.ui.settings_fields import get, put
 from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_sections import Group
 from ems_dash.ui.settings_words import day_text
-from engine.config.desk import Backup
+from engine.config.file_states import Backup
 from engine.devices.connection_test import ConnectionReport
 from engine.notify.outbox import ChannelStatus
 

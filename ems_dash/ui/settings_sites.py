@@ -20,7 +20,7 @@ from ems_dash.ui import settings_form as forms
 from ems_dash.ui.settings_fields import Field, Kind, field_of, get, put
 from ems_dash.ui.settings_form import FormState
 from engine.config.changes import Change
-from engine.config.desk import ConfigFile
+from engine.config.file_states import ConfigFile
 from engine.config.site_list import SiteRow, row_changes
 from engine.config.sites import MAX_SITES, SITES
 

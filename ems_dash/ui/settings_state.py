@@ -12,9 +12,11 @@ from ems_dash.ui import settings_sites
 from ems_dash.ui.settings_fields import field_of, take
 from ems_dash.ui.settings_registers import tidy_overrides
 from ems_dash.ui.settings_words import name_of, problem_text
-from engine.config.desk import ConfigDesk, ConfigFile, Draft, place
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import ConfigFile, Draft
 from engine.config.load import FieldProblem
 from engine.config.masking import masked, unmasked
+from engine.config.problem_place import place
 from engine.config.site_list import SiteRow
 
 

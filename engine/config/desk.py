@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from engine.config.backup_folder import BACKUP_FOLDER, BackupFolder, dated
 from engine.config.changes import Change, changes
 from engine.config.edit import edited, plain
+from engine.config.file_states import (
+    Backup,
+    ConfigChangedError,
+    ConfigFile,
+    Draft,
+    Saved,
+    UnknownBackupError,
+)
 from engine.config.load import (
     FILE_NAME,
     ConfigProblems,
@@ -22,9 +30,10 @@ from engine.config.load import (
     read_yaml,
     write_atomically,
 )
+from engine.config.problem_place import as_field_problem, of_row
 from engine.config.schema import Config
 from engine.config.site_entry import index_of, site_values, with_site
-from engine.config.site_list import SiteRow, row_changes, row_place, site_rows, with_rows
+from engine.config.site_list import SiteRow, row_changes, site_rows, with_rows
 from engine.config.sites import (
     SITES,
     Installation,
@@ -33,93 +42,7 @@ from engine.config.sites import (
     has_sites,
     installation_from,
 )
-from engine.domain.errors import ConfigError, EmsError
-
-BACKUP_FOLDER: Final = "backups"
-MAX_BACKUPS: Final = 200
-"""Older backups are removed when a new one is made."""
-
-_BACKUP_NAME = re.compile(r"ems-(\d{8}T\d{6})Z(?:-(\d{1,3}))?\.yaml")
-
-
-class ConfigChangedError(ConfigError):
-    """The file is no longer the one a change was made for."""
-
-    code = "config_changed"
-
-
-class UnknownBackupError(EmsError):
-    """There is no such backup."""
-
-    code = "not_found"
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """The file as it is now.
-
-    Attributes:
-        revision: Changes with every byte of the file.
-        values: What it states, as JSON; keys left to their default are absent.
-        config: What it means; None when it has mistakes.
-        problems: Its mistakes.
-        sites: All of its sites.
-        own: Number of the site in them that `values` are of.
-    """
-
-    revision: str
-    values: dict[str, Any]
-    config: Config | None
-    problems: tuple[FieldProblem, ...] = ()
-    sites: tuple[SiteRow, ...] = ()
-    own: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Values that are not saved yet, checked.
-
-    Attributes:
-        config: What they mean; None when they have mistakes.
-        problems: Their mistakes, with `place` to find each in the values.
-        changes: What would change against the file; empty while there are mistakes.
-    """
-
-    config: Config | None
-    problems: tuple[FieldProblem, ...] = ()
-    changes: tuple[Change, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A change that is on disk.
-
-    Attributes:
-        file: The file after it.
-        backup: Name of the backup of the file before it.
-        changes: What changed.
-    """
-
-    file: ConfigFile
-    backup: str
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """The file as it was until a change.
-
-    Attributes:
-        name: Name of the backup.
-        ts: When the change was made, UTC.
-        changes: What that change was; empty when it cannot be said.
-        problem: Why it cannot be put back, or None.
-    """
-
-    name: str
-    ts: datetime
-    changes: tuple[Change, ...] = ()
-    problem: str | None = None
+from engine.domain.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +89,7 @@ class ConfigDesk:
         # The newest first: a site that was renamed here is still this site.
         self._ids = [] if site is None else [site]
         self._path = directory / FILE_NAME
-        self._backups = directory / BACKUP_FOLDER
+        self._backups = BackupFolder(directory / BACKUP_FOLDER)
         self._now = now
         self._check = check
         self._tell = tell
@@ -263,14 +186,14 @@ class ConfigDesk:
             ConfigChangedError: Somebody else changed the file; nothing was written.
             ConfigError: The file could not be written.
         """
-        if _BACKUP_NAME.fullmatch(name) is None or not (self._backups / name).is_file():
+        if not self._backups.has(name):
             raise UnknownBackupError(
                 "There is no such backup.",
                 field="backup",
                 value=name[:80],
                 hint="Reload the list.",
             )
-        text = read_text(self._backups / name)
+        text = read_text(self._backups.path_of(name))
         data = plain(read_yaml(text, name))
         if has_sites(self._data(read_text(self._path))):
             return self.save(self._values(data), revision, who)
@@ -296,13 +219,13 @@ class ConfigDesk:
         """
         with self._lock:
             current = self._unchanged(revision)
-            if self._names()[:1] != [name]:
+            if self._backups.names()[:1] != [name]:
                 raise ConfigChangedError(
                     "The file was changed again in the meantime.",
                     field=FILE_NAME,
                     hint="Choose what to put back from the list of backups.",
                 )
-            text = read_text(self._backups / name)
+            text = read_text(self._backups.path_of(name))
             data = plain(read_yaml(text, name))
             installation_from(data, name)
             config = config_from(self._values(data), name)
@@ -316,11 +239,11 @@ class ConfigDesk:
         Raises:
             ConfigError: A file could not be read.
         """
-        names = self._names()[:limit]
+        names = self._backups.names()[:limit]
         out: list[Backup] = []
         after = self._meant(read_text(self._path), "")
         for name in names:
-            before = self._meant(read_text(self._backups / name), name)
+            before = self._meant(read_text(self._backups.path_of(name)), name)
             made: tuple[Change, ...] = ()
             if before.config is not None and after.config is not None:
                 own = [*self._ids, before.config.site.id, after.config.site.id]
@@ -329,7 +252,7 @@ class ConfigDesk:
             out.append(
                 Backup(
                     name,
-                    _dated(name),
+                    dated(name),
                     made,
                     None
                     if before.config is not None
@@ -357,9 +280,9 @@ class ConfigDesk:
             if has_sites(written):
                 self._check_new(installation_from(written), sites)
         except ConfigProblems as exc:
-            return None, tuple(_of_row(_as_field_problem(p), own, sites) for p in exc.problems)
+            return None, tuple(of_row(as_field_problem(p), own, sites) for p in exc.problems)
         except ConfigError as exc:
-            return None, (_of_row(_as_field_problem(exc), own, sites),)
+            return None, (of_row(as_field_problem(exc), own, sites),)
         return config, ()
 
     def _check_new(self, made: Installation, sites: Sequence[SiteRow] | None) -> None:
@@ -370,7 +293,7 @@ class ConfigDesk:
                 self._check(made.sites[index])
             except ConfigError as exc:
                 place = entry_place(index, exc.field or "")
-                raise _as_field_problem(exc).at(place, f"{SITES}.{index}.{exc.field}") from exc
+                raise as_field_problem(exc).at(place, f"{SITES}.{index}.{exc.field}") from exc
 
     def _file(self, text: str) -> ConfigFile:
         data = self._data(text)
@@ -451,12 +374,9 @@ class ConfigDesk:
         target = self._path.resolve()
         try:
             mode = target.stat().st_mode & 0o777
-            self._backups.mkdir(exist_ok=True)
-            name = self._free_name()
-            write_atomically(self._backups / name, old_text, mode)
+            name = self._backups.add(old_text, mode, self._now())
             write_atomically(target, new_text, mode)
-            for oldest in self._names()[MAX_BACKUPS:]:
-                (self._backups / oldest).unlink(missing_ok=True)
+            self._backups.prune()
         except OSError as exc:
             raise ConfigError(
                 f"The file cannot be written: {exc.strerror}.",
@@ -465,17 +385,6 @@ class ConfigDesk:
             ) from exc
         self._tell(who, made)
         return Saved(after, name, made)
-
-    def _free_name(self) -> str:
-        stem = f"ems-{self._now().astimezone(UTC):%Y%m%dT%H%M%S}Z"
-        names = (f"{stem}.yaml", *(f"{stem}-{i}.yaml" for i in range(1, 1000)))
-        return next(name for name in names if not (self._backups / name).exists())
-
-    def _names(self) -> list[str]:
-        if not self._backups.is_dir():
-            return []
-        found = [p.name for p in self._backups.iterdir() if _BACKUP_NAME.fullmatch(p.name)]
-        return sorted(found, key=_order, reverse=True)
 
     def _meant(self, text: str, name: str) -> _Meant:
         """Return what a text means, as far as it has no mistakes; backups never change."""
@@ -494,38 +403,6 @@ class ConfigDesk:
         return meant
 
 
-def place(values: Mapping[str, Any], problem: FieldProblem) -> str:
-    """Return where in `values` a problem belongs: a dotted key, list items by their number.
-
-    Some rules name a list item by its name, as a person does.
-    """
-    named = _numbered(values, problem.field or "")
-    if named is None:
-        return problem.loc or problem.field or ""
-    return named if len(named) >= len(problem.loc) else problem.loc
-
-
-def _numbered(values: Any, field: str) -> str | None:
-    """Return `field` with the numbers of list items for their names; None when one is missing."""
-    out: list[str] = []
-    node = values
-    for part in field.split("."):
-        if isinstance(node, list):
-            names = [
-                str(index)
-                for index, item in enumerate(node)
-                if part == str(index) or (isinstance(item, Mapping) and item.get("name") == part)
-            ]
-            if not names:
-                return None
-            out.append(names[-1])
-            node = node[int(names[-1])]
-        else:
-            out.append(part)
-            node = node.get(part) if isinstance(node, Mapping) else None
-    return ".".join(out)
-
-
 def _named(rows: Sequence[SiteRow], known: Sequence[SiteRow]) -> tuple[SiteRow, ...]:
     """Return rows with the name they have in the file where they leave it as it is."""
     names = {row.id: row.name for row in known}
@@ -535,42 +412,5 @@ def _named(rows: Sequence[SiteRow], known: Sequence[SiteRow]) -> tuple[SiteRow, 
     )
 
 
-def _of_row(problem: FieldProblem, own: int, sites: Sequence[SiteRow] | None) -> FieldProblem:
-    """Name a problem as it is named in the site's values or in the list of sites.
-
-    Args:
-        problem: A problem of a whole file, or of the values of the site.
-        own: Number of the site's entry in the file as it is.
-        sites: The sites that the file would have; None for those it has.
-    """
-    kept = [own] if sites is None else [row.index for row in sites if row.index is not None]
-    index = own if sites is None else sum(1 for at in kept if at < own)
-    before, loc = entry_place(index, "") + ".", f"{SITES}.{index}."
-    field = problem.field or ""
-    if field.startswith(before):
-        return problem.at(field.removeprefix(before), problem.loc.removeprefix(loc))
-    where = None if sites is None else row_place(sites, problem.loc)
-    return problem if where is None else problem.at(where, where)
-
-
-def _as_field_problem(problem: ConfigError) -> FieldProblem:
-    if isinstance(problem, FieldProblem):
-        return problem
-    return FieldProblem(
-        problem.message, field=problem.field, value=problem.value, hint=problem.hint
-    )
-
-
 def _revision(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _dated(name: str) -> datetime:
-    match = _BACKUP_NAME.fullmatch(name)
-    stamp = match[1] if match else "19700101T000000"
-    return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-
-
-def _order(name: str) -> tuple[datetime, int]:
-    match = _BACKUP_NAME.fullmatch(name)
-    return _dated(name), int(match[2] or 0) if match else 0

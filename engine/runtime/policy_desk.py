@@ -15,7 +15,8 @@ from pathlib import Path
 
 from engine.analytics.backtest.proposal import Proposal
 from engine.audit.trail import NO_TRAIL, Trail, noting
-from engine.config.desk import ConfigDesk, Saved
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import Saved
 from engine.config.load import FILE_NAME, write_atomically
 from engine.domain.errors import BacktestError, ConfigError
 

@@ -41,7 +41,7 @@ from ems_dash.ui.settings_form import FormState, button
 from ems_dash.ui.settings_links import link_fields
 from ems_dash.ui.settings_state import Judged, judge, merged, stored
 from engine.config.changes import changes
-from engine.config.desk import ConfigChangedError, Saved
+from engine.config.file_states import ConfigChangedError, Saved
 from engine.config.load import ConfigProblems
 from engine.devices.connection_test import ConnectionReport
 from engine.domain.errors import EmsError

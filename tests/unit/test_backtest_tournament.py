@@ -15,7 +15,8 @@ from engine.analytics.backtest.tournament import (
     policy_in_force,
     tournament,
 )
-from engine.config.desk import ConfigChangedError, ConfigDesk
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import ConfigChangedError
 from engine.config.load import ConfigProblems, load_config
 from engine.config.planning import PlanningConfig
 from engine.domain.errors import BacktestError

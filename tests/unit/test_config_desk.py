@@ -12,9 +12,11 @@ import pytest
 
 from engine.config.changes import Change, changes
 from engine.config.default import DEFAULT_EMS_YAML
-from engine.config.desk import ConfigChangedError, ConfigDesk, UnknownBackupError, place
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import ConfigChangedError, UnknownBackupError
 from engine.config.load import ConfigProblems, FieldProblem, load_config, parse_config
 from engine.config.masking import HIDDEN, masked, unmasked
+from engine.config.problem_place import place
 from engine.config.schema import Config
 from engine.config.secret_files import store_secret
 from engine.domain.errors import ConfigError

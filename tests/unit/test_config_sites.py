@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.desk import ConfigDesk, place
+from engine.config.desk import ConfigDesk
 from engine.config.load import ConfigProblems
+from engine.config.problem_place import place
 from engine.config.schema import Config
 from engine.config.sites import UnknownSiteError, load_installation, parse_installation
 from engine.domain.errors import ConfigError

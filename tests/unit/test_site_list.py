@@ -12,7 +12,8 @@ from ems_dash.ui.settings_state import judge, merged, stored
 from ems_dash.ui.settings_words import change_name
 from engine.config.changes import Change
 from engine.config.default import DEFAULT_EMS_YAML
-from engine.config.desk import ConfigChangedError, ConfigDesk
+from engine.config.desk import ConfigDesk
+from engine.config.file_states import ConfigChangedError
 from engine.config.load import read_yaml
 from engine.config.schema import Config
 from engine.config.site_list import SiteRow, row_changes, row_place, site_rows, with_rows
