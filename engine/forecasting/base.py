@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from engine.domain.forecast import Forecast
 
-__all__ = ["Forecast", "Forecaster", "QuarterHourHistory"]
-
 
 class QuarterHourHistory(Protocol):
     """Known 15-min means of a signal."""

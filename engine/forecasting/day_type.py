@@ -9,14 +9,12 @@ import numpy as np
 from engine.domain.errors import ForecastError
 from engine.forecasting.base import QuarterHourHistory
 from engine.forecasting.blend import Blend
-from engine.forecasting.calendar import DayType, HolidayCalendar
+from engine.forecasting.calendar import HolidayCalendar
 from engine.forecasting.conformal import LOAD_RULE, PV_RULE
 from engine.forecasting.day_ahead import DayAheadForecaster
 from engine.forecasting.day_model import DayPrediction
 from engine.forecasting.day_table import DayTable
 from engine.forecasting.series_rules import SeriesRules
-
-__all__ = ["DayType", "DayTypeMedian", "DayTypeModel"]
 
 
 class DayTypeModel:

@@ -23,8 +23,6 @@ from engine.market.tariff_calendar import (
 )
 from engine.market.tariff_terms import DemandCharge, TariffTerms
 
-__all__ = ["BillingPeriod", "BuyPrice", "DemandCharge", "TariffBook", "TariffPrices"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TariffPrices:

@@ -15,7 +15,8 @@ from engine.domain.quarter_hour import STEP, quarter_start
 from engine.domain.site import Site
 from engine.forecasting.base import QuarterHourHistory
 from engine.market.prices import DayAheadPrices
-from engine.market.tariff import BillingPeriod, TariffBook
+from engine.market.tariff import TariffBook
+from engine.market.tariff_billing import BillingPeriod
 from engine.optimization.instance import Instance
 from engine.optimization.terms import BilledPeak
 

@@ -11,7 +11,9 @@ import pytest
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import MarketError
 from engine.domain.quarter_hour import STEP
-from engine.market.tariff import BillingPeriod, DemandCharge, TariffBook
+from engine.market.tariff import TariffBook
+from engine.market.tariff_billing import BillingPeriod
+from engine.market.tariff_terms import DemandCharge
 
 VIENNA = ZoneInfo("Europe/Vienna")
 

@@ -14,7 +14,8 @@ from engine.analytics.stored_value import FEWEST_ROWS, LOOK_BACK, value_at
 from engine.domain.local_days import local_midnight
 from engine.domain.plan import FloatArray
 from engine.domain.quarter_hour import STEP
-from engine.market.tariff import BillingPeriod, TariffBook
+from engine.market.tariff import TariffBook
+from engine.market.tariff_billing import BillingPeriod
 from engine.market.tariff_calendar import local_steps, step_number
 
 BoolArray = NDArray[np.bool_]
