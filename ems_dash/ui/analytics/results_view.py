@@ -234,10 +234,11 @@ def _chart_card(
 ) -> Any:
     if figure["data"]:
         chart = ui.chart(name, figure, ui.chart_config(lang), f"{title}: {caption}", height)
+        lines = ui.legend(legend) if legend else None
     else:
-        chart = ui.empty(t("results.nothing", lang))
+        chart, lines = ui.empty(t("results.nothing", lang)), None
     return html.Section(
-        [_head(name, title, caption, unit), ui.legend(legend) if legend else None, chart],
+        [_head(name, title, caption, unit), lines, chart],
         className="card",
         **{"aria-labelledby": f"{name}-title"},
     )

@@ -108,7 +108,8 @@ def body(runs: Sequence[RunRow], wanted: str, moment: Moment) -> list[Any]:
     """
     lang = moment.lang
     if not runs:
-        return [ui.empty(t("results.no_runs", lang))]
+        nothing = ui.empty(t("results.no_runs", lang), t("runs.none_hint", lang))
+        return [html.Section(nothing, className="card")]
     listed = chosen(runs, wanted)
     found = tally(runs)
     heads = [t(f"runs.col_{name}", lang) for name in COLUMNS]
