@@ -89,6 +89,52 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"\bno plan keeps the energy window\.",
         "kein Plan hält die Grenzen des Ladezustands ein.",
     ),
+    # What the check of a plan found.
+    (r": step (\d+) is off by (\S+) (kWh?)\.", r": Schritt \1 weicht um \2 \3 ab."),
+    (r"\bpower balance at the grid connection\b", "Leistungsbilanz am Netzanschluss"),
+    (r"\bdischarging and charging at once\b", "Entladen und Laden zugleich"),
+    (r"\bcharging and discharging at once\b", "Laden und Entladen zugleich"),
+    (r"\bdischarge limit(?=: )", "Entladegrenze"),
+    (r"\bcharge limit(?=: )", "Ladegrenze"),
+    (r"\bnegative curtailment\b", "negative Abregelung"),
+    (r"\bcurtailment of PV power\b", "Abregelung der PV"),
+    (r"\bdischarging while exporting\b", "Entladen beim Einspeisen"),
+    (r"\bcharging while importing\b", "Laden beim Netzbezug"),
+    (r"\bimport limit(?=: )", "Grenze des Bezugs"),
+    (r"\bexport limit(?=: )", "Grenze der Einspeisung"),
+    (r"\bstored energy as planned\b", "gespeicherte Energie wie geplant"),
+    (r"\bdrawing more than is stored\b", "mehr entnommen als gespeichert"),
+    (r"\benergy window, lower end\b", "Energiefenster, unteres Ende"),
+    (r"\benergy window, upper end\b", "Energiefenster, oberes Ende"),
+    (
+        r"\bcost: the replay costs (\S+) EUR, the plan says (\S+) EUR\.",
+        r"cost: nachgerechnet \1 EUR, im Plan \2 EUR.",
+    ),
+    (
+        r"\bobjective: the replay costs (\S+) EUR, the plan says (\S+) EUR\.",
+        r"Zielwert: nachgerechnet \1 EUR, im Plan \2 EUR.",
+    ),
+    (r"\benergy cost(?=: )", "Energiekosten"),
+    (r"\bwear cost(?=: )", "Alterungskosten"),
+    (r"\bdemand cost(?=: )", "Leistungskosten"),
+    (r"\bpreference cost(?=: )", "Vorlieben"),
+    (r"\bcost(?=: nach)", "Kosten"),
+    (
+        r"\bpeaks_kw names (\d+) peaks, (\d+) are billed\.",
+        r"peaks_kw nennt \1 Spitzen, abgerechnet werden \2.",
+    ),
+    (
+        r"\bbilled peak: it is (\S+) kW, the plan says (\S+) kW\.",
+        r"abgerechnete Spitze: \1 kW, im Plan \2 kW.",
+    ),
+    (
+        r"\bgave_way names an unknown wish: (\w+)\.",
+        r"gave_way nennt einen unbekannten Wunsch: \1.",
+    ),
+    (
+        r"\b(\w+) gives way by (\S+) (kWh?), the plan says (\S+) kWh?\.",
+        r"\1 gibt um \2 \3 nach, im Plan um \4 \3.",
+    ),
     # Plans and orders.
     (
         r"\bthe plan failed its independent check and is not published\b",

@@ -462,7 +462,7 @@ def notices(snapshot: EngineSnapshot, lang: str) -> list[ListEntry]:
             entries.append(
                 ListEntry(
                     t("plan.check_failed", lang),
-                    "; ".join(snapshot.plan.check.messages),
+                    said("; ".join(snapshot.plan.check.messages), lang),
                     "alarm",
                     label("severity", "alarm", lang),
                 )

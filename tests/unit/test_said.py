@@ -13,7 +13,7 @@ from engine.devices.answer_error import describe_exception
 from engine.forecasting import day_ahead
 from tests.support.spoken import english_left, sentences_in
 
-NAMES = frozenset({"web", "dso", "noise", "admin", "awattar", "hand", "variable"})
+NAMES = frozenset({"web", "dso", "noise", "admin", "awattar", "hand", "variable", "plan"})
 """Names of things, and words of both languages."""
 
 ENGLISH = re.compile(r"\b(the|is|not|no|of|days|answer|device|within|cannot|illegal|last|by)\b")
@@ -131,6 +131,12 @@ def test_every_exception_of_modbus_has_german_words(code: int) -> None:
         "ENTSO-E needs a token, and the environment variable TOKEN is empty. "
         "Ask for a free token on transparency.entsoe.eu and set the variable.",
         "The weather forecast is 30 hours old, too old.",
+        "energy window, lower end: step 3 is off by 0.25 kWh.; import limit: step 9 is off by "
+        "2 kW.",
+        "charging and discharging at once: step 0 is off by 5 kW.",
+        "wear cost: the replay costs 1.500000 EUR, the plan says 1.400000 EUR.",
+        "objective: the replay costs 1.5 EUR, the plan says 1.4 EUR.",
+        "billed peak: it is 40 kW, the plan says 41 kW.",
     ],
 )
 def test_orders_settings_events_and_sources_are_said_in_german(english: str) -> None:
