@@ -55,7 +55,8 @@ def backtest_list(
     """
     lang = moment.lang
     if not states:
-        return [ui.empty(t("backtest.none", lang), t("backtest.none_hint", lang))]
+        hint = t("backtest.none_hint", lang) if allowed else ""
+        return [ui.empty(t("backtest.none", lang), hint)]
     return [
         html.Ul(
             [_row(state, shown, others, moment, allowed=allowed) for state in states],
