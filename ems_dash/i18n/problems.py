@@ -81,6 +81,16 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         "Eine schnellere Demo-Uhr läuft den heute veröffentlichten Preisen davon. Das Tempo auf 1 "
         "setzen oder Preise aus Aufzeichnung verwenden.",
     ),
+    (
+        r"The digital input is to be read from a device, but none supplies (\w+)",
+        "Der digitale Eingang soll von einem Gerät kommen, aber keines liefert {0}. Das Profil "
+        "„Digitaleingang“ verwenden oder „Kontakt meldet“ auf API stellen.",
+    ),
+    (
+        r"A device supplies (\w+), but no limit follows from it",
+        "Ein Gerät liefert {0}, aber keine Grenze folgt daraus. Bei den Grenzen von außen den "
+        "digitalen Eingang hinzufügen.",
+    ),
     # Tariff.
     (
         r"(.+?) EUR/kWh looks like ct/kWh",
@@ -135,6 +145,10 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         r"(.+?) is not after the day of the version before \((.+?)\)",
         "{0} liegt nicht nach dem Tag der Fassung davor ({1}).",
     ),
+    (
+        r"This stands beside versions and would apply to none of them",
+        "Das steht neben den Fassungen und gälte für keine. In jede Fassung verschieben.",
+    ),
     # Prices, weather, forecasts, history.
     (
         r"The price source 'file' needs a file",
@@ -168,6 +182,27 @@ _GERMAN: tuple[tuple[str, str], ...] = (
     (
         r"The window from (.+?) to (.+?) is empty",
         "Die Zeit von {0} bis {1} ist leer. Eines von beiden ändern.",
+    ),
+    (
+        r"dsn_env names a whole connection string",
+        "dsn_env nennt eine ganze Verbindung; daneben steht nichts. Eines von beiden entfernen.",
+    ),
+    (
+        r"No database is named",
+        "Es ist keine Datenbank genannt. Den Host angeben oder dsn_env.",
+    ),
+    (
+        r"The password has two places",
+        "Das Passwort steht an zwei Orten. password_env oder password_file behalten.",
+    ),
+    (
+        r"The backend postgres needs to know its database",
+        "PostgreSQL braucht die Datenbank: host, dbname, user und password_env, oder dsn_env.",
+    ),
+    (
+        r"A history in PostgreSQL is not backed up by EMS Dash",
+        "Eine Historie in PostgreSQL sichert EMS Dash nicht. backup_folder entfernen und pg_dump "
+        "verwenden.",
     ),
     (r"'(.*?)' is no local time of day", "„{0}“ ist keine Uhrzeit. So schreiben: 17:30."),
     # Devices.
@@ -248,6 +283,33 @@ _GERMAN: tuple[tuple[str, str], ...] = (
     (
         r"Quiet hours from (.+?) to (.+?) have no length",
         "Eine Ruhezeit von {0} bis {1} hat keine Dauer.",
+    ),
+    (
+        r"There is no such key, and secrets do not stand in this file",
+        "Diesen Schlüssel gibt es nicht, und Geheimnisse stehen nicht in dieser Datei.",
+    ),
+    # Values over MQTT.
+    (
+        r"(\S+) comes from (\S+) twice",
+        "{0} kommt zweimal von {1}. Eines entfernen oder einem eine eigene Quelle geben.",
+    ),
+    (r"'(.*?)' is not a signal\.", "„{0}“ ist kein Signal."),
+    (
+        r"'(.*?)' is not the topic of one value",
+        "„{0}“ ist kein Topic für einen Wert. Ein ganzes Topic ohne + und # angeben.",
+    ),
+    (
+        r"A scale of 0 makes every value 0",
+        "Ein Faktor von 0 macht jeden Wert zu 0. Den Faktor angeben, zum Beispiel 0,1.",
+    ),
+    (
+        r"(\S+) cannot be made of '(.*?)'",
+        "Aus „{1}“ wird kein {0}. Eine andere Einheit oder einen Faktor angeben.",
+    ),
+    (r"(\S+) has no direction", "{0} hat keine Richtung. „Positiv bedeutet“ leeren."),
+    (
+        r"The direction of a positive (\S+) must be stated",
+        "„Positiv bedeutet“ von {0} muss angegeben sein.",
     ),
     (r"'(.*?)' is not possible here", "„{0}“ ist hier nicht möglich."),
 )
