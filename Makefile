@@ -9,25 +9,38 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 # Half of the tests wait for real servers and browsers: three workers keep two cores busy.
 # Bytecode is kept, whatever the machine says: the tests start the program dozens of times.
+# More threads than cores would wait for each other at full speed.
 SIDE_BY_SIDE := -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint bench docs reference crash-test fuzz soak deploy-test image-test newcomer office-test \
-	clean lock audit sbom
+.PHONY: run test packages bytecode lint types style bench docs reference crash-test fuzz soak \
+	deploy-test image-test newcomer office-test clean lock audit sbom
 
 # Options of the program: make run ARGS="--port 5051"
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m ems_dash run $(ARGS)
 
-test: $(VENV)/.test lint
-	@sh scripts/need_packages.sh chromium:chromium chromedriver:chromium-driver \
+test:
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line packages types style bytecode
+	@env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+# The programs that tests need; pip works meanwhile.
+packages: | $(BIN)/python
+	@sh scripts/need_packages.sh $(LIBRARIES) chromium:chromium chromedriver:chromium-driver \
 		mosquitto:mosquitto mbpoll:mbpoll socat:socat pg_ctlcluster:postgresql git:git curl:curl \
 		cc:'gcc libc6-dev'
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-lint: $(VENV)/.test
+# What pip would do for one package after the other, and each of the workers for our own code.
+bytecode: $(VENV)/.test
+	@$(BIN)/python -m compileall -q -q $(VENV)/lib engine ems_dash pages scripts || true
+
+lint: types style
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+style: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -ll -r engine ems_dash pages scripts
 	$(BIN)/python -m scripts.check_locks
@@ -100,14 +113,15 @@ lock:
 $(BIN)/python:
 	@sh scripts/make_venv.sh "$(PYTHON)" $(VENV)
 
+# Libraries come last, so that pip does not wait for packages that are being installed beside it.
 $(VENV)/.runtime: requirements/runtime.txt | $(BIN)/python
-	@sh scripts/need_packages.sh $(LIBRARIES)
 	@echo "Installing the locked dependencies (first time only) ..."
 	@$(PIP_INSTALL) -r requirements/runtime.txt
+	@sh scripts/need_packages.sh $(LIBRARIES)
 	@touch $@
 
 $(VENV)/.test: requirements/runtime.txt requirements/test.txt | $(BIN)/python
-	@sh scripts/need_packages.sh $(LIBRARIES)
 	@echo "Installing the locked dependencies for tests (first time only) ..."
-	@$(PIP_INSTALL) -r requirements/test.txt
+	@$(PIP_INSTALL) --no-compile -r requirements/test.txt
+	@sh scripts/need_packages.sh $(LIBRARIES)
 	@touch $@ $(VENV)/.runtime

@@ -11,10 +11,13 @@ is_there() {
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
-packages=""
-for pair in "$@"; do
-    is_there "${pair%%:*}" || packages="$packages ${pair#*:}"
-done
+look() {
+    packages=""
+    for pair in "$@"; do
+        is_there "${pair%%:*}" || packages="$packages ${pair#*:}"
+    done
+}
+look "$@"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -26,8 +29,14 @@ else
     echo "Install them as root: apt-get install$packages" >&2
     exit 1
 fi
+# Two of us at a time would find apt locked; who was faster may have brought what we need.
+exec 9<"$0"
+flock 9
+look "$@"
+[ -n "$packages" ] || exit 0
 echo "Installing$packages ..."
 export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
+# Servers that start as they are installed must not keep the lock.
+$as_root apt-get update -qq 9<&-
 # shellcheck disable=SC2086 # the list is meant to be split
-$as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null
+$as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null 9<&-
