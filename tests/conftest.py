@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ settings.register_profile("ems", deadline=None)
 settings.load_profile("ems")
 
 
+# Until all tests are found nearly nothing is garbage, and looking for it takes long.
+gc.disable()
+
 _LONG_FIRST = ("browser", "golden", "faults")
 
 
@@ -36,6 +40,13 @@ class _OneBrowser(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Share tests among workers by module and class."""
     return _OneBrowser(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Keep modules and tests, which stay to the end, out of every search for garbage."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
