@@ -121,6 +121,8 @@ def one_browser(request: Any, tmp_path_factory: Any) -> Iterator[SharedBrowser]:
         percy_run=False,
     ) as browser:
         wait_for_pages(browser.driver)
+        # axe takes a second on an idle machine and may take very long on a busy one.
+        browser.driver.set_script_timeout(240)
         yield browser
 
 
