@@ -66,7 +66,7 @@ def test_the_worker_begins_through_a_hang_up_and_ends_only_with_a_safe_battery(
             stderr=out,
         )
     try:
-        wait_for(lambda: "EMS Dash is at" in log.read_text(), "a start", 120)
+        wait_for(lambda: "EMS Dash is at" in log.read_text(), "a start")
         wait_for(lambda: "was read anew" in log.read_text(), "the hang-up that waited")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE_S) == 0
