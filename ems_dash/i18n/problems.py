@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from ems_dash.i18n.device_problems import DEVICE_RULES
+
 _GERMAN: tuple[tuple[str, str], ...] = (
     # Battery, site, limits.
     (
@@ -205,46 +207,6 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         "verwenden.",
     ),
     (r"'(.*?)' is no local time of day", "„{0}“ ist keine Uhrzeit. So schreiben: 17:30."),
-    # Devices.
-    (
-        r"A status code must be a whole number",
-        "Ein Statuscode ist eine ganze Zahl ab 0, zum Beispiel 5: Ladesperre.",
-    ),
-    (
-        r"A serial connection \(rtu\) needs a serial line",
-        "Eine serielle Verbindung braucht eine serielle Leitung.",
-    ),
-    (r"A serial connection \(rtu\) has no host", "Eine serielle Verbindung hat keinen Host."),
-    (
-        r"A connection over TCP needs a host",
-        "Eine Verbindung über TCP braucht einen Host: Name oder Adresse des Geräts.",
-    ),
-    (
-        r"A connection over TCP has no serial line",
-        "Eine Verbindung über TCP hat keine serielle Leitung.",
-    ),
-    (
-        r"The name (.+?) is used twice",
-        "Der Name {0} kommt zweimal vor. Jeder Name nur einmal.",
-    ),
-    (
-        r"Unit (\d+) at (.+?) is used twice, by (.+?) and (.+?)\.",
-        "Unit {0} an {1} wird zweimal verwendet, von {2} und {3}.",
-    ),
-    (
-        r"The serial line (.+?) is stated with different settings",
-        "Die serielle Leitung {0} ist verschieden eingestellt. Für alle Geräte an ihr dieselbe "
-        "Baudrate, Parität und Stoppbits verwenden.",
-    ),
-    (
-        r"More than one device would be commanded \((.+?)\)",
-        "Mehr als ein Gerät würde gesteuert ({0}). Schreiben nur bei einem freigeben.",
-    ),
-    (r"'(.+?)' is not a known device profile", "„{0}“ ist kein bekanntes Geräteprofil."),
-    (
-        r"The batteries' capacities add up to (.+?) kWh, the site's is (.+?) kWh",
-        "Die Kapazitäten der Batterien ergeben {0} kWh, am Standort stehen {1} kWh.",
-    ),
     # MQTT and notifications.
     (
         r"Values over MQTT are real",
@@ -288,36 +250,13 @@ _GERMAN: tuple[tuple[str, str], ...] = (
         r"There is no such key, and secrets do not stand in this file",
         "Diesen Schlüssel gibt es nicht, und Geheimnisse stehen nicht in dieser Datei.",
     ),
-    # Values over MQTT.
-    (
-        r"(\S+) comes from (\S+) twice",
-        "{0} kommt zweimal von {1}. Eines entfernen oder einem eine eigene Quelle geben.",
-    ),
-    (r"'(.*?)' is not a signal\.", "„{0}“ ist kein Signal."),
-    (
-        r"'(.*?)' is not the topic of one value",
-        "„{0}“ ist kein Topic für einen Wert. Ein ganzes Topic ohne + und # angeben.",
-    ),
-    (
-        r"A scale of 0 makes every value 0",
-        "Ein Faktor von 0 macht jeden Wert zu 0. Den Faktor angeben, zum Beispiel 0,1.",
-    ),
-    (
-        r"(\S+) cannot be made of '(.*?)'",
-        "Aus „{1}“ wird kein {0}. Eine andere Einheit oder einen Faktor angeben.",
-    ),
-    (r"(\S+) has no direction", "{0} hat keine Richtung. „Positiv bedeutet“ leeren."),
-    (
-        r"The direction of a positive (\S+) must be stated",
-        "„Positiv bedeutet“ von {0} muss angegeben sein.",
-    ),
     (r"'(.*?)' is not possible here", "„{0}“ ist hier nicht möglich."),
 )
 
 
 @cache
 def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern), text) for pattern, text in _GERMAN)
+    return tuple((re.compile(pattern), text) for pattern, text in (*_GERMAN, *DEVICE_RULES))
 
 
 def in_german(message: str) -> str | None:

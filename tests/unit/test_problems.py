@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ems_dash.i18n.problems import in_german
 from engine.config import schema
+from engine.devices import profile_rules
 from tests.support.spoken import english_left, sentences_in
 
 
@@ -24,6 +25,20 @@ def test_every_rule_of_the_configuration_has_german_words() -> None:
             elif german[0] is not None:
                 english[messages[0]] = english_left(messages[0], german[0]) - NAMES
     assert {message: left for message, left in english.items() if left} == {}
+
+
+def test_registers_that_cannot_be_are_told_in_german() -> None:
+    english = {}
+    for path in Path(profile_rules.__file__).parent.glob("*.py"):
+        if path.stem not in {"registers", "fields"}:
+            continue
+        for _, parts in sentences_in(path):
+            text = "".join("7" if part is None else part for part in parts)
+            message = f"profile hithium: {text} (got 0)."
+            # What begins with a capital is a remedy, which the German says itself.
+            if text[0].islower() and "(got" not in text and in_german(message) is None:
+                english[text] = message
+    assert english == {}
 
 
 NAMES = frozenset({"broker", "dash", "demo", "ems", "host", "postgresql"})
