@@ -17,7 +17,7 @@ from dash import html
 from ems_dash.i18n import t
 from ems_dash.site_router import PARAMETER
 from ems_dash.ui import settings_form as forms
-from ems_dash.ui.settings_fields import Field, Kind, field_of, get, put
+from ems_dash.ui.settings_fields import Field, Kind, field_of, put, shown
 from ems_dash.ui.settings_form import FormState
 from engine.config.changes import Change
 from engine.config.file_states import ConfigFile
@@ -109,7 +109,9 @@ def content(form: FormState, running: Mapping[str, str]) -> list[Any]:
 def _item(at: int, row: Mapping[str, Any], form: FormState, running: Mapping[str, str]) -> Any:
     lang, base = form.lang, f"{SITES}.{at}"
     own, new = bool(row.get(OWN)), row["index"] is None
-    label = str(get(form.values, "site.name") if own else row["name"]) or row["id"]
+    # A name that the file does not state is the one in force.
+    name = shown(field_of("site.name"), form.values, lang) if own else row["name"]
+    label = str(name) or row["id"]
     head: list[Any] = [
         html.Span(
             [

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from ems_dash.ui import settings_registers as registers
+from ems_dash.ui import settings_sites
 from ems_dash.ui.settings_devices import device_config
 from ems_dash.ui.settings_fields import field_of, shown
+from ems_dash.ui.settings_form import FormState
 from ems_dash.ui.settings_profiles import profile_named
 from ems_dash.ui.settings_state import merged
 from ems_dash.ui.settings_tariff import day_line, day_prices, draft_tariff, figure, preview, rows
@@ -245,3 +247,16 @@ def test_a_number_beyond_its_bounds_is_repeated_as_the_field_shows_it(
 def test_a_day_of_the_file_is_shown_as_people_write_it(lang: str, day: str) -> None:
     assert value_text("2027-01-01", lang, "tariff.versions.0.valid_from") == day
     assert value_text("2027-13-01", lang, "tariff.versions.0.valid_from") == "2027-13-01"
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"), [({}, "Standort Wien"), ({"name": "Halle 7"}, "Halle 7")]
+)
+def test_the_own_site_has_the_name_in_force_where_the_file_states_none(
+    stated: dict[str, str], said: str
+) -> None:
+    rows = [{"index": None, "id": "site-1", "name": None, settings_sites.OWN: True}]
+    form = FormState({"site": stated, "sites": rows}, {}, "de", False)
+    text = str(settings_sites.content(form, {}))
+    assert f"children='{said}'" in text
+    assert "absent" not in text
