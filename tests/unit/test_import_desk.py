@@ -61,7 +61,7 @@ def asked(path: Path, mapping: str | None = None) -> ImportAsked:
 
 
 def ended(desk: ImportDesk) -> ImportState:
-    assert desk.wait(60.0)
+    assert desk.wait(240.0)
     return desk.states()[-1]
 
 
