@@ -72,6 +72,22 @@ def write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Write all of `data` at the end of an open file and let it survive a power cut, or nothing.
+
+    Raises:
+        OSError: It could not be written; the file is as long as before.
+    """
+    size = os.fstat(descriptor).st_size
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    except OSError:
+        # Half a line would look like tampering to who reads it before the next write.
+        os.ftruncate(descriptor, size)
+        raise
+
+
 def sync_folder(folder: Path) -> None:
     """Let the name of a new file in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -293,13 +293,7 @@ class AuditLog:
         line = line_of(entry)
         try:
             size = os.fstat(descriptor).st_size
-            try:
-                files.write_all(descriptor, line)
-                os.fsync(descriptor)
-            except OSError:
-                # Half a line would look like tampering to who reads it before the next write.
-                os.ftruncate(descriptor, size)
-                raise
+            files.append_whole(descriptor, line)
         finally:
             os.close(descriptor)
         if is_new:
@@ -337,10 +331,13 @@ class AuditLog:
             return None
         anchor = Anchor.of(self.key, self._clock.now(), self._seq, self._mac)
         path = self.folder / files.ANCHORS
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            files.write_all(descriptor, anchor_line(anchor))
-            os.fsync(descriptor)
+            # What a power cut left of an anchor would spoil the line of this one, too.
+            line, end = files.last_line(descriptor)
+            if line is not None or end == 0:
+                os.ftruncate(descriptor, end)
+            files.append_whole(descriptor, anchor_line(anchor))
         finally:
             os.close(descriptor)
         self._anchored_at, self._anchored_seq = self._clock.now(), self._seq

@@ -205,6 +205,19 @@ def test_a_line_cut_by_a_power_cut_is_mended_and_said(audit: AuditLog) -> None:
     assert entries(again)[:2] == [("after.it", "x"), ("audit.repaired", path.name)]
 
 
+def test_an_anchor_cut_by_a_power_cut_does_not_spoil_the_next(audit: AuditLog) -> None:
+    fill(audit, 3)
+    audit.anchor()
+    with (audit.folder / files.ANCHORS).open("ab") as file:
+        file.write(b'{"seq":')
+    again = AuditLog(audit.folder, KEY, ManualClock(START))
+    again.note("after.it", "x")
+    again.anchor()
+    report = checked(again)
+    assert report.ok, report.problems
+    assert report.anchors >= 2
+
+
 def test_a_disk_that_takes_nothing_holds_nobody_up(
     audit: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
