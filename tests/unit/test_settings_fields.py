@@ -250,7 +250,7 @@ def test_messages_are_in_the_language_of_the_page(tmp_path: Any) -> None:
     (tmp_path / "ems.yaml").write_text("")
     desk = ConfigDesk(tmp_path, now=lambda: None)  # type: ignore[arg-type, return-value]
     judged = judge(desk, {"grid": {"import_limit_kw": -5.0}}, "de")
-    assert judged.errors == {"grid.import_limit_kw": "-5.0 ist zu klein. Mindestens 0."}
+    assert judged.errors == {"grid.import_limit_kw": "−5 ist zu klein. Mindestens 0."}
 
 
 def test_put_removes_sections_that_become_empty() -> None:
