@@ -15,14 +15,15 @@ from engine.domain.records import LedgerRow, MetricRow, SavingsRow
 from engine.domain.site import Site
 from engine.history.columns import Resolution, SeriesStore
 from engine.history.store import HistoryStore
+from engine.history.table_reads import TableStore
 from engine.history.writer import WriterStatus
 from engine.market.tariff import TariffBook
 from engine.optimization.optimizer import Optimizer
 from engine.optimization.solving import Solves
 
 
-class AnalyticsStore(HistoryStore, SeriesStore, Protocol):
-    """A history that answers with columns too."""
+class AnalyticsStore(HistoryStore, SeriesStore, TableStore, Protocol):
+    """A history that answers with columns and with rows of its tables, too."""
 
 
 class SavingsSink(Protocol):

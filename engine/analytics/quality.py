@@ -1,6 +1,6 @@
 """How good the data of a local day are, signal by signal, with a verdict people can read.
 
-* **gaps**: minutes of the day without any sample.
+* **gaps**: minutes of the day without any sample; on the first day of a site those after its first.
 * **unusable**: share of samples in which a signal had no usable value (stale, out of its device's
   range, not answered).
 * **frozen**: longest stretch of minutes in which a signal that always moves did not move at all.
@@ -30,6 +30,8 @@ from engine.domain.plan import FloatArray
 from engine.domain.signals import SIGNALS, Kind
 from engine.domain.site import Site
 from engine.history.columns import Aggregate, ColumnKey, Columns, Resolution
+from engine.history.dictionary import table_info
+from engine.history.views import SAMPLES
 
 Verdict = Literal["good", "fair", "poor", "none"]
 
@@ -154,6 +156,8 @@ def quality_of(
 ) -> QualityReport:
     """Return the report of a local day, as far as it has passed at `now`.
 
+    The first day of a site begins with its first sample.
+
     Args:
         books: Site and history.
         day: The local day.
@@ -165,6 +169,10 @@ def quality_of(
     """
     since, end = day_period(day, books.zone)
     until = max(since, min(end, now.replace(second=0, microsecond=0)))
+    measured = books.store.extent(table_info(SAMPLES), books.site.site_id)
+    if measured is not None and since < measured[0] < until:
+        # Before a site began to measure nothing was missed.
+        since = measured[0].replace(second=0, microsecond=0)
     columns = books.store.columns(books.site.site_id, _keys(), since, until, Resolution.MINUTE)
     return report(columns, day, since=since, until=until, site=books.site, configured=configured)
 

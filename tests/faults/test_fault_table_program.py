@@ -129,7 +129,7 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
         url = receiver.take("/alarms", Answer(status=503))
         config = f"{SIMPLE_MODELS}{AT_ONCE}{LIMITS}{TELL.format(url=url)}devices: [{devices}]\n"
         with running(tmp_path, config) as program:
-            state_of(program, "degraded", "automatic")
+            state_of(program, "waiting", "automatic")
             post(program, "/api/control/limits", {"source": "dso", "charge_kw": 12.5})
             post(program, "/api/control/manual", {"power_kw": -30, "minutes": 60})
             state_of(program, "manual")
@@ -147,7 +147,7 @@ def test_a_power_cut_in_the_middle_of_an_order_leaves_nothing_running_and_loses_
         assert committed
         ended = committed[-1][0]
         with running(tmp_path, config) as program:
-            state_of(program, "degraded", "automatic")
+            state_of(program, "waiting", "automatic")
             assert program.get("/api/control/manual") == {"manual": None}
             (limit,) = program.get("/api/control/limits")["limits"]
             assert (limit["source"], limit["charge_kw"]) == ("dso", 12.5)
@@ -212,7 +212,7 @@ def test_sigterm_leaves_zero_and_gives_the_device_its_own_mode_back(tmp_path: Pa
                 "write_enabled: true}]\n"
             )
             with running(tmp_path, config) as program:
-                state_of(program, "degraded", "automatic")
+                state_of(program, "waiting", "automatic")
                 post(program, "/api/control/manual", {"power_kw": -2, "minutes": 60})
                 wait_for(
                     lambda: words(mode) == 802 and abs(words(power)) == 2000,

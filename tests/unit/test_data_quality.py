@@ -169,6 +169,21 @@ def test_a_register_that_disagrees_with_its_power_is_named_with_both_numbers() -
     assert register.counter_kwh == pytest.approx(0.8 * (register.integrated_kwh or 0.0), rel=0.01)
 
 
+def test_the_first_day_of_a_site_begins_with_its_first_sample(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    store = DuckDbHistory(tmp_path / "hot.duckdb")
+    began = START + timedelta(hours=18, seconds=20)
+    rows = [
+        SampleRow(began + timedelta(minutes=minute), "site-1", {"soc_percent": 50.0 + minute / 10})
+        for minute in range(30)
+    ]
+    store.write(Batch(samples=tuple(rows)))
+    store.roll_up(began + timedelta(hours=1))
+    books = Books(SITE, tariff_book(), store, HistoryWriter(store, SystemClock()))
+    found = quality_of(books, DAY, began + timedelta(minutes=30))
+    assert (found.minutes, found.covered_minutes, found.gaps) == (30, 30, ())
+    store.close()
+
+
 def test_a_day_without_anything_is_not_called_good(tmp_path) -> None:  # type: ignore[no-untyped-def]
     store = DuckDbHistory(tmp_path / "hot.duckdb")
     store.write(
