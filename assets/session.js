@@ -40,21 +40,30 @@
     link.focus();
   }
 
-  function judge(response) {
+  function judge(response, url) {
     if (response.status === 401) {
       sessionOver();
     } else if (response.status === 403 && response.headers.get("X-EMS-Reason")) {
       // The password was reset meanwhile: the server knows where to go.
       window.location.assign("/account/password");
+    } else {
+      return response;
     }
-    return response;
+    // Dash reads the body of a 401 twice, which is an error; "nothing to update" it takes.
+    var isCallback = url.pathname.endsWith("/_dash-update-component");
+    return isCallback ? new Response(null, { status: 204 }) : response;
   }
 
   var fetchBefore = window.fetch;
   window.fetch = function (resource) {
     var url = new URL(resource instanceof Request ? resource.url : resource, window.location.href);
     var answer = fetchBefore.apply(window, arguments);
-    return url.origin === window.location.origin ? answer.then(judge) : answer;
+    if (url.origin !== window.location.origin) {
+      return answer;
+    }
+    return answer.then(function (response) {
+      return judge(response, url);
+    });
   };
 
   // On a phone the page that is open lies beyond the edge of the bar.

@@ -126,6 +126,8 @@ def test_first_login_roles_and_the_end_of_a_session(dash_duo: Any, world: World)
     me.find("#soc-v")
     world.accounts.end_sessions("operator", CLI)
     assert "Your session has ended" in me.text(".session-over")
+    log = [entry["message"] for entry in me.driver.get_log("browser")]
+    assert [message for message in log if "Uncaught" in message] == []
     me.press(".session-over a")
     me.until(lambda: me.path() == "/login")
     me.type(name="operator", password=f"operator {NEW}")
