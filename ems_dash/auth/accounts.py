@@ -108,20 +108,7 @@ class Accounts:
     # Logging in.
 
     def check_password(self, name: str, password: str, sender: Sender, code: str = "") -> str:
-        """Return the name of the user whose password this is.
-
-        Args:
-            name: What was typed as a name; case does not matter.
-            password: What was typed as a password.
-            sender: Where from.
-            code: The code of the log, for a first login from outside.
-
-        Raises:
-            TooManyAttemptsError: He, or everybody together, has to wait.
-            LoginFailedError: No such user, wrong password, or disabled.
-            SetupCodeError: Name and password are right, and the code is missing or wrong.
-            FirstPasswordExpiredError: The first password is no longer accepted.
-        """
+        """Return the name of the user whose password this is (`Credentials.check_password`)."""
         return self._credentials.check_password(name, password, sender, code)
 
     def needs_code(self, name: str) -> bool:

@@ -26,10 +26,10 @@ from ems_dash.ui.settings_fields import get
 from ems_dash.ui.settings_sections import tariff_base, versions_of
 from engine.config.tariff import TariffConfig
 from engine.domain.errors import MarketError
+from engine.domain.local_days import day_steps, local_midnight
+from engine.domain.quarter_hour import STEP
 from engine.domain.records import PriceRow
 from engine.market.tariff import BuyPrice, TariffBook
-
-STEP = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,6 @@ class Preview:
     demand: tuple[float, str] | None
 
 
-def local_day(day: date, zone: ZoneInfo) -> tuple[datetime, int]:
-    """Return the first instant of a local day (UTC) and its number of quarter-hours."""
-    start = datetime.combine(day, time(0), zone).astimezone(UTC)
-    end = datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(UTC)
-    return start, (end - start) // STEP
-
-
 def two_days_after(start: datetime) -> datetime:
     """Return an instant after the end of the next local day, also across a clock change."""
     return start + timedelta(hours=50)
@@ -96,7 +89,7 @@ def day_prices(rows: Sequence[PriceRow], now: datetime, zone: ZoneInfo) -> DayPr
     candidates = [(today + timedelta(days=1), "tomorrow"), (today, "today"), (newest, "newest")]
     best: DayPrices | None = None
     for day, which in candidates:
-        start, count = local_day(day, zone)
+        start, count = local_midnight(day, zone), day_steps(day, zone)
         found = [by_time.get(start + i * STEP) for i in range(count)]
         known = [row for row in found if row is not None]
         if not known:

@@ -45,6 +45,7 @@ from engine.config.file_states import ConfigChangedError, Saved
 from engine.config.load import ConfigProblems
 from engine.devices.connection_test import ConnectionReport
 from engine.domain.errors import EmsError
+from engine.domain.local_days import local_day, local_midnight
 
 REPORTS_KEPT = 16
 
@@ -348,7 +349,7 @@ class SettingsPage:
     def _preview(self, view: View, judged: Judged, lang: str, theme: str) -> Any:
         zone = self._zone
         now = self._services.now()
-        start, _ = settings_tariff.local_day(now.astimezone(zone).date(), zone)
+        start = local_midnight(local_day(now, zone), zone)
         rows = self._services.prices(start, settings_tariff.two_days_after(start))
         prices = settings_tariff.day_prices(rows, now, zone)
         chosen = view.get("version")

@@ -19,6 +19,24 @@ from tests.support.socket_server import SocketServer
 Image = dict[tuple[int, int], int]
 """(function code, wire address) to register or bit."""
 
+CHARGING = {
+    "voltage_v": 1331.2,
+    "current_a": -40.0,
+    "soc_percent": 57.0,
+    "soh_percent": 99.0,
+    "max_discharge_power_kw": 1000.0,
+    "max_charge_power_kw": 800.0,
+    "max_discharge_current_a": 750.0,
+    "max_charge_current_a": 600.0,
+    "temperature_c": 24.0,
+    "status_code": 1.0,
+    "insulation_resistance_kohm": 4000.0,
+}
+"""What a storage container shows while it charges."""
+
+METERED = {"grid_kw": 43.2, "grid_import_kwh": 123456.789, "grid_export_kwh": 2345.678}
+"""What a meter at the grid connection shows."""
+
 
 def image_of(
     profile: DeviceProfile,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connection_servers import ImageDevice, image_device, image_of
+from connection_servers import CHARGING, METERED, ImageDevice, image_device, image_of
 
 from engine.devices import connection_test as package
 from engine.devices.connection_test import ConnectionReport, StepState, run_connection_test
@@ -34,21 +34,7 @@ CLOCK = SystemClock()
 BATTERY = Battery(200.0, 100.0, 100.0, 0.95, 0.95, 10.0, 90.0)
 
 HITHIUM = MODBUS_PROFILES["hithium_ess_5016"]
-CHARGING = {
-    "voltage_v": 1331.2,
-    "current_a": -40.0,
-    "soc_percent": 57.0,
-    "soh_percent": 99.0,
-    "max_discharge_power_kw": 1000.0,
-    "max_charge_power_kw": 800.0,
-    "max_discharge_current_a": 750.0,
-    "max_charge_current_a": 600.0,
-    "temperature_c": 24.0,
-    "status_code": 1.0,
-    "insulation_resistance_kohm": 4000.0,
-}
 METER = MODBUS_PROFILES["demo_meter"]
-METERED = {"grid_kw": 43.2, "grid_import_kwh": 123456.789, "grid_export_kwh": 2345.678}
 
 
 def spec(

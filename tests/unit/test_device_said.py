@@ -25,7 +25,7 @@ from engine.domain.clock import ManualClock
 from engine.domain.errors import LinkError
 from engine.domain.sample import Sample
 from engine.domain.site import Battery
-from tests.faults.connection_servers import Image, image_of
+from tests.faults.connection_servers import CHARGING, METERED, Image, image_of
 from tests.support.spoken import Parts, english_left, sentences_in
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -33,20 +33,6 @@ BATTERY = Battery(200.0, 100.0, 100.0, 0.95, 0.95, 10.0, 90.0)
 HITHIUM = MODBUS_PROFILES["hithium_ess_5016"]
 METER = MODBUS_PROFILES["demo_meter"]
 SUNGROW = MODBUS_PROFILES["sungrow_sh"]
-METERED = {"grid_kw": 43.2, "grid_import_kwh": 123456.789, "grid_export_kwh": 2345.678}
-CHARGING = {
-    "voltage_v": 1331.2,
-    "current_a": -40.0,
-    "soc_percent": 57.0,
-    "soh_percent": 99.0,
-    "max_discharge_power_kw": 1000.0,
-    "max_charge_power_kw": 800.0,
-    "max_discharge_current_a": 750.0,
-    "max_charge_current_a": 600.0,
-    "temperature_c": 24.0,
-    "status_code": 1.0,
-    "insulation_resistance_kohm": 4000.0,
-}
 HEALTHY = {
     "grid_kw": 43.0,
     "load_kw": 73.0,
